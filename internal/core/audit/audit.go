@@ -1,0 +1,212 @@
+// Package audit evaluates a catalogue of controls over the facts of one host
+// and gives the report.
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+	"picket/internal/core/snap"
+)
+
+// Schema identifies the report's JSON form; its fields are described in
+// docs/report.schema.json.
+const Schema = "picket.report/1"
+
+// A Report is what was found on one host.
+type Report struct {
+	Schema              string    `json:"schema"`
+	Picket              string    `json:"picket,omitempty"` // version of the program that judged
+	Host                Host      `json:"host"`
+	Taken               time.Time `json:"taken"` // when the host was read
+	Profile             string    `json:"profile"`
+	Score               int       `json:"score"` // 0 to 100, see Score
+	ScoreWithoutWaivers int       `json:"scoreWithoutWaivers"`
+	Confidence          int       `json:"confidence"` // 0 to 100: weighted share of what could be judged
+	Counts              Counts    `json:"counts"`
+	Results             []Result  `json:"results"`            // worst first
+	Problems            []string  `json:"problems,omitempty"` // what went wrong while reading the host
+}
+
+// Host is how a report names its host.
+type Host struct {
+	Name   string `json:"name"`
+	Target string `json:"target"` // as typed
+	Via    string `json:"via"`    // local, ssh, image
+	OS     string `json:"os,omitempty"`
+	Model  string `json:"model,omitempty"`
+	Kernel string `json:"kernel,omitempty"`
+	Root   bool   `json:"root"` // read with root's rights
+}
+
+// Counts of results by verdict; Waived are also counted under their verdict.
+type Counts struct {
+	Pass          int `json:"pass"`
+	Fail          int `json:"fail"`
+	Ineffective   int `json:"ineffective"`
+	NotApplicable int `json:"notApplicable"`
+	Unknown       int `json:"unknown"`
+	Error         int `json:"error"`
+	Waived        int `json:"waived"`
+}
+
+// A Result is one control's verdict with its grounds.
+type Result struct {
+	Control    string             `json:"control"`
+	Title      string             `json:"title"`
+	Layer      string             `json:"layer"`
+	Severity   control.Severity   `json:"severity"`
+	Verdict    control.Verdict    `json:"verdict"`
+	Configured *bool              `json:"configured"`
+	Effective  *bool              `json:"effective"`
+	Persistent *bool              `json:"persistent"`
+	Explicit   *bool              `json:"explicit"`
+	Reason     string             `json:"reason"`
+	Evidence   []control.Evidence `json:"evidence"`
+	Why        string             `json:"why,omitempty"`
+	Fix        string             `json:"fix,omitempty"`
+	Refs       control.Refs       `json:"refs"`
+	Waiver     *Waiver            `json:"waiver"`
+}
+
+// Finding reports whether the result is bad and not waived.
+func (r Result) Finding() bool { return r.Verdict.Bad() && r.Waiver == nil }
+
+// A Waiver accepts a finding until a date. It lies over a verdict and ends by
+// itself.
+type Waiver struct {
+	Control string    `json:"control"`
+	Reason  string    `json:"reason"`
+	Owner   string    `json:"owner"`
+	Until   time.Time `json:"until"` // the first moment at which it no longer holds
+}
+
+// Options of an evaluation.
+type Options struct {
+	Version string
+	Profile string
+	Now     time.Time // for waivers
+	Waivers []Waiver
+}
+
+// Ask returns what is still to be read from a host for these controls. It is
+// empty when nothing more is needed.
+func Ask(controls []control.Control, s *snap.Snapshot) snap.Manifest {
+	m := fact.Ask(s)
+	for _, c := range controls {
+		m.Add(snap.Manifest{Stats: c.Applies.Paths()})
+		if a, ok := c.Rule.(control.Asker); ok {
+			m.Add(a.Ask())
+		}
+	}
+	return m.Minus(s)
+}
+
+// Evaluate judges a host. The report depends on nothing but its arguments.
+func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report {
+	h := fact.Parse(s)
+	r := Report{
+		Schema: Schema, Picket: opt.Version, Taken: s.Taken, Profile: opt.Profile, Problems: s.Problems,
+		Host: Host{
+			Name: cmp.Or(h.OS.Hostname.V, s.Source.Target), Target: s.Source.Target, Via: s.Source.Kind,
+			OS: h.OS.Name.V, Model: h.OS.Model.V, Kernel: h.OS.Kernel.V, Root: s.Root(),
+		},
+		Results: []Result{},
+	}
+	for _, c := range controls {
+		r.Results = append(r.Results, one(c, h, opt))
+	}
+	slices.SortStableFunc(r.Results, worstFirst)
+	r.count()
+	r.Score, r.ScoreWithoutWaivers, r.Confidence = Score(r.Results)
+	return r
+}
+
+// one evaluates a control. A rule that panics is our bug and must not hide
+// the other rules' answers.
+func one(c control.Control, h *fact.Host, opt Options) (res Result) {
+	res = Result{
+		Control: c.ID, Title: c.Title, Layer: c.Layer, Severity: c.Severity,
+		Why: c.Why, Fix: c.Fix, Refs: c.Refs, Evidence: []control.Evidence{},
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			res.Verdict = control.Error
+			res.Reason = fmt.Sprintf("a bug in Picket: %v", p)
+		}
+	}()
+	o := Outcome(c, h)
+	res.Verdict, res.Reason = o.Verdict, o.Reason
+	res.Configured, res.Effective = o.Configured.Ptr(), o.Effective.Ptr()
+	res.Persistent, res.Explicit = o.Persistent.Ptr(), o.Explicit.Ptr()
+	if o.Evidence != nil {
+		res.Evidence = o.Evidence
+	}
+	for _, w := range opt.Waivers {
+		if w.Control == c.ID && res.Verdict.Bad() && opt.Now.Before(w.Until) {
+			res.Waiver = &w
+			break
+		}
+	}
+	return res
+}
+
+// Outcome judges one control over one host.
+func Outcome(c control.Control, h *fact.Host) control.Outcome {
+	ok, reason, unknown := c.Applies.To(h)
+	switch {
+	case unknown != "":
+		return control.CannotTell("cannot tell whether this applies: " + unknown)
+	case !ok:
+		return control.DoesNotApply(reason)
+	}
+	return c.Rule.Evaluate(h)
+}
+
+// order of verdicts in a report.
+var order = []control.Verdict{control.Error, control.Fail, control.Ineffective, control.Unknown, control.Pass, control.NotApplicable}
+
+func worstFirst(a, b Result) int {
+	group := func(r Result) int {
+		i := slices.Index(order, r.Verdict)
+		if r.Verdict == control.Ineffective {
+			i-- // among the failures, by severity
+		}
+		if r.Waiver != nil {
+			i = slices.Index(order, control.Unknown)
+		}
+		return i
+	}
+	return cmp.Or(
+		cmp.Compare(group(a), group(b)),
+		cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
+		cmp.Compare(a.Control, b.Control),
+	)
+}
+
+func (r *Report) count() {
+	for _, res := range r.Results {
+		c := &r.Counts
+		switch res.Verdict {
+		case control.Pass:
+			c.Pass++
+		case control.Fail:
+			c.Fail++
+		case control.Ineffective:
+			c.Ineffective++
+		case control.NotApplicable:
+			c.NotApplicable++
+		case control.Unknown:
+			c.Unknown++
+		default:
+			c.Error++
+		}
+		if res.Waiver != nil {
+			c.Waived++
+		}
+	}
+}

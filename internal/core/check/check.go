@@ -1,0 +1,26 @@
+// Package check holds the rules that are Go functions of their own: a control
+// names one with `kind: go` and `check: topic.name`. One file a topic.
+package check
+
+import (
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+// A Check is a named rule.
+type Check struct {
+	Name string // topic.what-it-finds
+	Func func(*fact.Host) control.Outcome
+}
+
+// Evaluate implements control.Rule.
+func (c Check) Evaluate(h *fact.Host) control.Outcome { return c.Func(h) }
+
+// All checks, by topic.
+func All() []Check {
+	var all []Check
+	for _, topic := range [][]Check{} {
+		all = append(all, topic...)
+	}
+	return all
+}

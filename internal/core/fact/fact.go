@@ -1,0 +1,66 @@
+// Package fact turns a snapshot into typed values of one host. One file a
+// topic: what it asks for, and how the answer is parsed. All of it is pure.
+package fact
+
+import (
+	"slices"
+
+	"picket/internal/core/snap"
+)
+
+// Host is everything known of one host. A topic that could not be read has
+// values that say so; a nil or zero topic is never an answer.
+type Host struct {
+	Snap *snap.Snapshot // for rules about plain files: modes, presence
+
+	OS       OS
+	Packages Packages
+	Accounts Accounts
+	Units    Units
+}
+
+// A topic is one subject: what it still wants to read, given what is known so
+// far, and how it fills its part of Host.
+type topic struct {
+	name  string
+	ask   func(h *Host, s *snap.Snapshot) snap.Manifest
+	parse func(h *Host, s *snap.Snapshot)
+}
+
+// topics in the order in which they are parsed; a later one may use what an
+// earlier one found.
+var topics = []topic{
+	{"os", askOS, parseOS},
+	{"packages", askPackages, parsePackages},
+	{"accounts", askAccounts, parseAccounts},
+	{"units", askUnits, parseUnits},
+}
+
+// Parse reads all topics from a snapshot.
+func Parse(s *snap.Snapshot) *Host {
+	h := &Host{Snap: s}
+	for _, t := range topics {
+		t.parse(h, s)
+	}
+	return h
+}
+
+// Ask returns what is still to be read from a host, given what has been.
+// It is empty when nothing more is needed.
+func Ask(s *snap.Snapshot) snap.Manifest {
+	h := Parse(s)
+	var m snap.Manifest
+	for _, t := range topics {
+		m.Add(t.ask(h, s))
+	}
+	return m.Minus(s)
+}
+
+// Topics returns the names of all topics, in order.
+func Topics() []string {
+	var names []string
+	for _, t := range topics {
+		names = append(names, t.name)
+	}
+	return slices.Clip(names)
+}

@@ -1,0 +1,88 @@
+package fact
+
+import (
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// OS is what runs on the host, and on what machine.
+type OS struct {
+	ID       Value[string] // "debian"; from os-release
+	Version  Value[string] // "12"
+	Name     Value[string] // "Debian GNU/Linux 12 (bookworm)"
+	Codename Value[string]
+	Hostname Value[string]
+	Model    Value[string] // "Raspberry Pi 4 Model B Rev 1.5"; absent on a PC
+	Kernel   Value[string] // "6.1.0-21-amd64"
+	Arch     Value[string] // "x86_64"
+	// RaspberryPi is true on a Pi, and on a card that was made for one.
+	RaspberryPi bool
+}
+
+func askOS(*Host, *snap.Snapshot) snap.Manifest {
+	return snap.Manifest{
+		Files: []string{
+			"/etc/os-release", "/usr/lib/os-release", "/etc/hostname", "/etc/rpi-issue",
+			"/proc/device-tree/model", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/hostname",
+		},
+		Stats:    []string{"/boot/firmware/config.txt", "/boot/config.txt"},
+		Commands: []snap.Command{{Argv: []string{"uname", "-srm"}}},
+	}
+}
+
+func parseOS(h *Host, s *snap.Snapshot) {
+	o := &h.OS
+	release, st, why := s.File("/etc/os-release")
+	if st != Known {
+		release, st, why = s.File("/usr/lib/os-release")
+	}
+	for _, f := range []struct {
+		v   *Value[string]
+		key string
+	}{{&o.ID, "ID"}, {&o.Version, "VERSION_ID"}, {&o.Name, "PRETTY_NAME"}, {&o.Codename, "VERSION_CODENAME"}} {
+		*f.v = Not[string](st, why)
+		if st == Known {
+			*f.v = assignment(release, f.key)
+		}
+	}
+	o.Hostname = firstLine(s, "/proc/sys/kernel/hostname")
+	if name := firstLine(s, "/etc/hostname"); !o.Hostname.Known() || s.Source.Kind == "image" {
+		o.Hostname = name
+	}
+	o.Model = firstLine(s, "/proc/device-tree/model")
+	o.Model.V = strings.TrimRight(o.Model.V, "\x00")
+	o.Kernel = firstLine(s, "/proc/sys/kernel/osrelease")
+	o.Arch = Not[string](Unknown, "no command could be run")
+	if out, st, _ := s.Run("uname", "-srm"); st == Known {
+		if f := strings.Fields(string(out.Stdout)); len(f) == 3 {
+			o.Arch = Is(f[2], By(out.Argv...))
+		}
+	}
+	_, issue, _ := s.Stat("/etc/rpi-issue")
+	o.RaspberryPi = issue == Known || strings.Contains(o.Model.V, "Raspberry Pi")
+}
+
+// firstLine is the first line of a small file.
+func firstLine(s *snap.Snapshot, path string) Value[string] {
+	e, st, why := s.File(path)
+	if st != Known {
+		return Not[string](st, why)
+	}
+	ls := lines(e)
+	if len(ls) == 0 {
+		return Not[string](Absent, path+" is empty")
+	}
+	return Is(strings.TrimSpace(ls[0].text), ls[0].at)
+}
+
+// assignment finds KEY=value in a file of shell assignments.
+func assignment(e *snap.Entry, key string) Value[string] {
+	out := Not[string](Absent, key+" is not set in "+e.Path)
+	for _, l := range lines(e) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(l.text), key+"="); ok {
+			out = Is(unquote(strings.TrimSpace(v)), l.at)
+		}
+	}
+	return out
+}

@@ -1,0 +1,38 @@
+package fact
+
+import (
+	"picket/internal/core/snap"
+)
+
+// A Secrets value holds what replacing secrets needs from outside.
+type Secrets struct {
+	More func() bool // false when no more time may be spent on guessing
+}
+
+// A redaction replaces the content of files that hold secrets by what rules
+// need to know of them. It is pure but for the budget.
+type redaction struct {
+	pattern string // as in a manifest
+	replace func(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte
+}
+
+// redactions, the first that matches a path wins. A file that may hold a
+// secret and is asked for by a topic has its line here.
+var redactions = []redaction{}
+
+// Redact replaces the secrets of everything in s that has not been redacted
+// yet. Every taker's answer goes through it before anything else sees it.
+func Redact(s *snap.Snapshot, sec Secrets) {
+	for _, e := range s.Entries {
+		if !e.Read || e.Redact {
+			continue
+		}
+		for _, r := range redactions {
+			if snap.Match(r.pattern, e.Path) {
+				e.Content = r.replace(s, e, sec)
+				e.Redact = true
+				break
+			}
+		}
+	}
+}

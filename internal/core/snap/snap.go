@@ -1,0 +1,385 @@
+// Package snap holds what is asked of a host (Manifest) and what it answered
+// (Snapshot), as plain values. Nothing else about a host is ever judged.
+package snap
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Schema is the identifier written into every saved snapshot.
+const Schema = "picket.snapshot/1"
+
+// MaxRounds is how often a host may be asked. A later round asks for what an
+// earlier one revealed: an Include, a home folder, an account.
+const MaxRounds = 3
+
+// Limits of one snapshot. They are generous for an honest host and keep a
+// hostile one from filling our memory.
+const (
+	MaxFile    = 1 << 20  // bytes kept of one file
+	MaxOutput  = 8 << 20  // bytes kept of one command's output
+	MaxTotal   = 96 << 20 // bytes kept of one host
+	MaxEntries = 200_000  // files, folders and links
+)
+
+// A Manifest says what to gather. Paths are absolute patterns as in
+// path.Match, one component at a time; a leading * or ? does not match a name
+// that begins with a dot, as in a shell.
+type Manifest struct {
+	Files    []string  // content, with metadata
+	Stats    []string  // metadata only
+	Commands []Command // from the table in commands.go, nothing else
+	Walk     *Walk     // one pass over the file system, shared by all topics
+}
+
+// A Command is run on a live host without a shell. On an image, and wherever
+// no command can run, the files of Instead are gathered in its place.
+type Command struct {
+	Argv    []string
+	Instead []string
+}
+
+// Key identifies a command in a snapshot: its arguments as a person would
+// type them.
+func (c Command) Key() string { return CommandKey(c.Argv...) }
+
+// CommandKey is Key for an argument list.
+func CommandKey(argv ...string) string {
+	words := make([]string, len(argv))
+	for i, w := range argv {
+		words[i] = quote(w)
+	}
+	return strings.Join(words, " ")
+}
+
+func quote(w string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=,:@%+*?~", r)
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
+
+// A Walk asks for the few files of the whole system that a rule may object
+// to: set-id files, files that anybody may write, files whose owner or group
+// is not in the given lists. It stays on the file systems of Roots and never
+// enters Skip.
+type Walk struct {
+	Roots []string // "/" and the mount points of other local disks
+	Skip  []string // folders left out: container stores, /proc
+	UIDs  []int    // known owners; empty: owners are not judged
+	GIDs  []int
+}
+
+// Add merges another manifest into m. Only one walk is kept: the first.
+func (m *Manifest) Add(o Manifest) {
+	m.Files = append(m.Files, o.Files...)
+	m.Stats = append(m.Stats, o.Stats...)
+	m.Commands = append(m.Commands, o.Commands...)
+	if m.Walk == nil {
+		m.Walk = o.Walk
+	}
+}
+
+// Empty reports whether nothing is asked.
+func (m Manifest) Empty() bool {
+	return len(m.Files) == 0 && len(m.Stats) == 0 && len(m.Commands) == 0 && m.Walk == nil
+}
+
+// Minus leaves what s has not been asked yet, sorted and without duplicates.
+func (m Manifest) Minus(s *Snapshot) Manifest {
+	var out Manifest
+	files := map[string]bool{}
+	for _, p := range m.Files {
+		if !s.askedFiles[p] && !files[p] {
+			files[p] = true
+			out.Files = append(out.Files, p)
+		}
+	}
+	stats := map[string]bool{}
+	for _, p := range m.Stats {
+		if !s.askedFiles[p] && !s.askedStats[p] && !files[p] && !stats[p] {
+			stats[p] = true
+			out.Stats = append(out.Stats, p)
+		}
+	}
+	seen := map[string]bool{}
+	for _, c := range m.Commands {
+		if _, ok := s.Commands[c.Key()]; !ok && !seen[c.Key()] {
+			seen[c.Key()] = true
+			out.Commands = append(out.Commands, c)
+		}
+	}
+	if s.Walk == nil {
+		out.Walk = m.Walk
+	}
+	slices.Sort(out.Files)
+	slices.Sort(out.Stats)
+	slices.SortFunc(out.Commands, func(a, b Command) int { return strings.Compare(a.Key(), b.Key()) })
+	return out
+}
+
+// State says how far a value is known. Its zero value is Unknown, so that
+// what nobody set never looks like an answer.
+type State uint8
+
+const (
+	Unknown State = iota // not asked, ran out of time, or no answer here
+	Known
+	Absent // asked, and it is not there
+	Denied // it may be there; we were not allowed to look
+)
+
+func (s State) String() string { return [...]string{"unknown", "known", "absent", "denied"}[s] }
+
+// Type of a file system entry.
+type Type string
+
+const (
+	File   Type = "file"
+	Dir    Type = "dir"
+	Link   Type = "link" // a dangling link; others are given as what they lead to
+	Socket Type = "socket"
+	Fifo   Type = "fifo"
+	Device Type = "device"
+)
+
+// An Entry is one path. Type, Mode, UID, GID, Size and MTime are those of what
+// the path leads to; Target is set when the path itself is a symbolic link.
+type Entry struct {
+	Path    string    `json:"path"`
+	Type    Type      `json:"type"`
+	Mode    uint32    `json:"mode"` // permission, set-id and sticky bits: 0 to 07777
+	UID     int       `json:"uid"`
+	GID     int       `json:"gid"`
+	Size    int64     `json:"size"`
+	MTime   time.Time `json:"mtime"`
+	Target  string    `json:"target,omitempty"`   // as written in the link
+	Real    string    `json:"real,omitempty"`     // where it leads, when that differs from Path
+	Read    bool      `json:"read,omitempty"`     // Content was read
+	Cut     bool      `json:"cut,omitempty"`      // Content is longer on the host
+	Redact  bool      `json:"redacted,omitempty"` // Content had secrets, which were replaced
+	Denied  string    `json:"denied,omitempty"`   // why content or metadata could not be read
+	Content []byte    `json:"-"`
+}
+
+// Output is what a command answered.
+type Output struct {
+	Argv    []string `json:"argv"`
+	Exit    int      `json:"exit"`
+	Stderr  string   `json:"stderr,omitempty"`
+	Missing bool     `json:"missing,omitempty"` // no such program on the host
+	Err     string   `json:"error,omitempty"`   // it gave no answer: timed out, no commands on an image
+	Cut     bool     `json:"cut,omitempty"`
+	Stdout  []byte   `json:"-"`
+}
+
+// Walked is the answer to a Walk.
+type Walked struct {
+	Found []Entry  `json:"found"`           // only what the walk asks for, sorted by path
+	Seen  int      `json:"seen,omitempty"`  // entries looked at; 0 when not counted
+	Err   string   `json:"error,omitempty"` // why it is incomplete: "ran out of time after 20s"
+	Roots []string `json:"roots,omitempty"`
+}
+
+// Source says how a snapshot was taken.
+type Source struct {
+	Kind   string `json:"kind"`   // local, ssh, image
+	Target string `json:"target"` // as given by the user
+	UID    int    `json:"uid"`    // who read the host; 0 is root
+	Client string `json:"client,omitempty"`
+}
+
+// A Snapshot is the answer of one host. It never holds a secret: what does is
+// replaced while it is taken.
+type Snapshot struct {
+	Taken    time.Time
+	Source   Source
+	Entries  map[string]*Entry
+	Commands map[string]*Output
+	Denials  map[string]string // asked pattern → why nothing could be seen there
+	Walk     *Walked
+	Problems []string // what went wrong on the way, for the reader
+
+	askedFiles map[string]bool
+	askedStats map[string]bool
+	complete   bool
+}
+
+// MarkComplete records that everything that could be asked is there: what is
+// not in the snapshot is absent. Only cases written by hand are complete.
+func (s *Snapshot) MarkComplete() { s.complete = true }
+
+// New returns an empty snapshot.
+func New(source Source, taken time.Time) *Snapshot {
+	return &Snapshot{
+		Taken: taken, Source: source,
+		Entries: map[string]*Entry{}, Commands: map[string]*Output{}, Denials: map[string]string{},
+		askedFiles: map[string]bool{}, askedStats: map[string]bool{},
+	}
+}
+
+// MarkAsked records that a manifest was served, so that what is not in the
+// snapshot is known to be absent.
+func (s *Snapshot) MarkAsked(m Manifest) {
+	for _, p := range m.Files {
+		s.askedFiles[p] = true
+	}
+	for _, p := range m.Stats {
+		s.askedStats[p] = true
+	}
+}
+
+// Asked returns the patterns served so far, sorted: of files whose content was
+// wanted, and of those of which only metadata was.
+func (s *Snapshot) Asked() (files, stats []string) {
+	for p := range s.askedFiles {
+		files = append(files, p)
+	}
+	for p := range s.askedStats {
+		stats = append(stats, p)
+	}
+	slices.Sort(files)
+	slices.Sort(stats)
+	return files, stats
+}
+
+// Stat returns the metadata of a path. For State other than Known, why says
+// what was missing.
+func (s *Snapshot) Stat(p string) (e *Entry, st State, why string) {
+	if e, ok := s.Entries[p]; ok {
+		return e, Known, ""
+	}
+	for q, why := range s.Denials {
+		if q == p || Match(q, p) || strings.HasPrefix(p, q+"/") {
+			return nil, Denied, why
+		}
+	}
+	if s.covered(p, false) {
+		return nil, Absent, "there is no " + p
+	}
+	return nil, Unknown, p + " was not read"
+}
+
+// File returns a path whose content was read.
+func (s *Snapshot) File(p string) (e *Entry, st State, why string) {
+	e, st, why = s.Stat(p)
+	if st != Known {
+		return e, st, why
+	}
+	if e.Denied != "" {
+		return e, Denied, e.Denied
+	}
+	if e.Type == Link {
+		return e, Absent, p + " is a link that leads nowhere"
+	}
+	if !e.Read {
+		if e.Type != File {
+			return e, Absent, fmt.Sprintf("%s is a %s", p, e.Type)
+		}
+		return e, Unknown, p + " was not read"
+	}
+	return e, Known, ""
+}
+
+// Glob returns the entries that match a pattern, sorted by path. The state is
+// Denied when a part of it could not be seen, Unknown when it was not asked.
+func (s *Snapshot) Glob(pattern string) (es []*Entry, st State, why string) {
+	for p, e := range s.Entries {
+		if Match(pattern, p) {
+			es = append(es, e)
+		}
+	}
+	slices.SortFunc(es, func(a, b *Entry) int { return strings.Compare(a.Path, b.Path) })
+	if why, ok := s.Denials[pattern]; ok {
+		return es, Denied, why
+	}
+	switch {
+	case len(es) > 0:
+		return es, Known, ""
+	case s.covered(pattern, true):
+		return nil, Absent, "there is no " + pattern
+	default:
+		return nil, Unknown, pattern + " was not read"
+	}
+}
+
+// covered reports whether p was within what was asked.
+func (s *Snapshot) covered(p string, pattern bool) bool {
+	if s.complete || s.askedFiles[p] || s.askedStats[p] {
+		return true
+	}
+	if pattern {
+		return false
+	}
+	for _, asked := range []map[string]bool{s.askedFiles, s.askedStats} {
+		for q := range asked {
+			if Match(q, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Run returns the answer of a command. The state is Absent when the host has
+// no such program.
+func (s *Snapshot) Run(argv ...string) (o *Output, st State, why string) {
+	key := CommandKey(argv...)
+	o, ok := s.Commands[key]
+	switch {
+	case !ok:
+		return nil, Unknown, "`" + key + "` was not run"
+	case o.Missing:
+		return o, Absent, argv[0] + " is not installed"
+	case o.Err != "":
+		return o, Unknown, "`" + key + "`: " + o.Err
+	}
+	return o, Known, ""
+}
+
+// Root reports whether the host was read as root, so that nothing was hidden.
+func (s *Snapshot) Root() bool { return s.Source.UID == 0 }
+
+// Match is path.Match with the shell's rule for names that begin with a dot.
+func Match(pattern, p string) bool {
+	pp, ps := strings.Split(pattern, "/"), strings.Split(p, "/")
+	if len(pp) != len(ps) {
+		return false
+	}
+	for i := range pp {
+		if !MatchName(pp[i], ps[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// MatchName matches one component.
+func MatchName(pattern, name string) bool {
+	if !IsPattern(pattern) {
+		return pattern == name
+	}
+	if strings.HasPrefix(name, ".") && !strings.HasPrefix(pattern, ".") {
+		return false
+	}
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+// FileLimit is how many bytes of a file are kept.
+func FileLimit(path string) int64 {
+	if path == "/var/lib/dpkg/status" {
+		return 16 << 20
+	}
+	return MaxFile
+}
+
+// IsPattern reports whether s holds a wildcard.
+func IsPattern(s string) bool { return strings.ContainsAny(s, "*?[") }

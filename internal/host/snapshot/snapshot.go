@@ -1,0 +1,73 @@
+// Package snapshot takes snapshots: of this machine, of one over SSH, of a
+// mounted image. It is the only code that reads a host in order to judge it.
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"picket/internal/core/fact"
+	"picket/internal/core/snap"
+)
+
+// A Taker reads one host.
+type Taker interface {
+	// Source says what will be read, and as whom. It may connect.
+	Source(ctx context.Context) (snap.Source, error)
+	// Round serves one manifest into s. What could not be read is recorded
+	// there; an error means that the host gave no usable answer at all.
+	Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) error
+	Close() error
+}
+
+// Options of Take.
+type Options struct {
+	Now      func() time.Time
+	Guess    time.Duration // how long passwords may be tried; zero: DefaultGuess
+	Progress func(what string)
+}
+
+// DefaultGuess bounds the checking of password hashes, per host.
+const DefaultGuess = 10 * time.Second
+
+// Take asks a host in rounds until ask wants nothing more. Secrets are
+// replaced after each round, before ask or anybody else sees the answer.
+func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, opt Options) (*snap.Snapshot, error) {
+	if opt.Progress == nil {
+		opt.Progress = func(string) {}
+	}
+	if opt.Guess == 0 {
+		opt.Guess = DefaultGuess
+	}
+	src, err := t.Source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := snap.New(src, opt.Now().UTC().Truncate(time.Second))
+	for round := 1; round <= snap.MaxRounds; round++ {
+		m := ask(s)
+		if m.Empty() {
+			break
+		}
+		for _, c := range m.Commands {
+			if _, err := snap.Permit(c.Argv); err != nil {
+				return nil, err
+			}
+		}
+		opt.Progress(fmt.Sprintf("reading (round %d)", round))
+		if err := t.Round(ctx, m, s); err != nil {
+			return nil, err
+		}
+		s.MarkAsked(m)
+		var deadline time.Time
+		fact.Redact(s, fact.Secrets{More: func() bool {
+			if deadline.IsZero() {
+				opt.Progress("trying factory passwords")
+				deadline = opt.Now().Add(opt.Guess)
+			}
+			return opt.Now().Before(deadline)
+		}})
+	}
+	return s, nil
+}
