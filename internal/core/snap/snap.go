@@ -3,10 +3,9 @@
 package snap
 
 import (
-	"fmt"
-	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -197,20 +196,24 @@ type Source struct {
 }
 
 // A Snapshot is the answer of one host. It never holds a secret: what does is
-// replaced while it is taken.
+// replaced while it is taken. Entries are added with Put and never removed.
 type Snapshot struct {
 	Taken    time.Time
 	Source   Source
 	Entries  map[string]*Entry
 	Commands map[string]*Output
-	Denials  map[string]string // asked pattern → why nothing could be seen there
+	Denials  map[string]string // asked pattern, or a path within one → why nothing could be seen there
 	Walk     *Walked
 	Problems []string // what went wrong on the way, for the reader
 
 	askedFiles map[string]bool
 	askedStats map[string]bool
 	complete   bool
+	paths      atomic.Pointer[[]string] // see sorted
 }
+
+// Complete reports what MarkComplete recorded.
+func (s *Snapshot) Complete() bool { return s.complete }
 
 // MarkComplete records that everything that could be asked is there: what is
 // not in the snapshot is absent. Only cases written by hand are complete.
@@ -250,84 +253,6 @@ func (s *Snapshot) Asked() (files, stats []string) {
 	return files, stats
 }
 
-// Stat returns the metadata of a path. For State other than Known, why says
-// what was missing.
-func (s *Snapshot) Stat(p string) (e *Entry, st State, why string) {
-	if e, ok := s.Entries[p]; ok {
-		return e, Known, ""
-	}
-	for q, why := range s.Denials {
-		if q == p || Match(q, p) || strings.HasPrefix(p, q+"/") {
-			return nil, Denied, why
-		}
-	}
-	if s.covered(p, false) {
-		return nil, Absent, "there is no " + p
-	}
-	return nil, Unknown, p + " was not read"
-}
-
-// File returns a path whose content was read.
-func (s *Snapshot) File(p string) (e *Entry, st State, why string) {
-	e, st, why = s.Stat(p)
-	if st != Known {
-		return e, st, why
-	}
-	if e.Denied != "" {
-		return e, Denied, e.Denied
-	}
-	if e.Type == Link {
-		return e, Absent, p + " is a link that leads nowhere"
-	}
-	if !e.Read {
-		if e.Type != File {
-			return e, Absent, fmt.Sprintf("%s is a %s", p, e.Type)
-		}
-		return e, Unknown, p + " was not read"
-	}
-	return e, Known, ""
-}
-
-// Glob returns the entries that match a pattern, sorted by path. The state is
-// Denied when a part of it could not be seen, Unknown when it was not asked.
-func (s *Snapshot) Glob(pattern string) (es []*Entry, st State, why string) {
-	for p, e := range s.Entries {
-		if Match(pattern, p) {
-			es = append(es, e)
-		}
-	}
-	slices.SortFunc(es, func(a, b *Entry) int { return strings.Compare(a.Path, b.Path) })
-	if why, ok := s.Denials[pattern]; ok {
-		return es, Denied, why
-	}
-	switch {
-	case len(es) > 0:
-		return es, Known, ""
-	case s.covered(pattern, true):
-		return nil, Absent, "there is no " + pattern
-	default:
-		return nil, Unknown, pattern + " was not read"
-	}
-}
-
-// covered reports whether p was within what was asked.
-func (s *Snapshot) covered(p string, pattern bool) bool {
-	if s.complete || s.askedFiles[p] || s.askedStats[p] {
-		return true
-	}
-	if pattern {
-		return false
-	}
-	for _, asked := range []map[string]bool{s.askedFiles, s.askedStats} {
-		for q := range asked {
-			if Match(q, p) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // Run returns the answer of a command. The state is Absent when the host has
 // no such program.
 func (s *Snapshot) Run(argv ...string) (o *Output, st State, why string) {
@@ -346,40 +271,3 @@ func (s *Snapshot) Run(argv ...string) (o *Output, st State, why string) {
 
 // Root reports whether the host was read as root, so that nothing was hidden.
 func (s *Snapshot) Root() bool { return s.Source.UID == 0 }
-
-// Match is path.Match with the shell's rule for names that begin with a dot.
-func Match(pattern, p string) bool {
-	pp, ps := strings.Split(pattern, "/"), strings.Split(p, "/")
-	if len(pp) != len(ps) {
-		return false
-	}
-	for i := range pp {
-		if !MatchName(pp[i], ps[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// MatchName matches one component.
-func MatchName(pattern, name string) bool {
-	if !IsPattern(pattern) {
-		return pattern == name
-	}
-	if strings.HasPrefix(name, ".") && !strings.HasPrefix(pattern, ".") {
-		return false
-	}
-	ok, err := path.Match(pattern, name)
-	return ok && err == nil
-}
-
-// FileLimit is how many bytes of a file are kept.
-func FileLimit(path string) int64 {
-	if path == "/var/lib/dpkg/status" {
-		return 16 << 20
-	}
-	return MaxFile
-}
-
-// IsPattern reports whether s holds a wildcard.
-func IsPattern(s string) bool { return strings.ContainsAny(s, "*?[") }

@@ -1,0 +1,84 @@
+package snapshot
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"picket/internal/core/snap"
+)
+
+// LocalOptions of NewLocal.
+type LocalOptions struct {
+	Client string // where the user sits, when logged in over the network
+}
+
+// local reads the machine that we run on, by system calls.
+type local struct {
+	opt  LocalOptions
+	root string // a folder read in place of "/", for tests
+	run  runner
+	walk time.Duration
+}
+
+// NewLocal reads the machine that we run on.
+func NewLocal(opt LocalOptions) Taker {
+	return &local{opt: opt, run: runner{path: snap.Path, workers: runtime.NumCPU() + 2}, walk: snap.WalkTime}
+}
+
+func (l *local) Source(context.Context) (snap.Source, error) {
+	return snap.Source{Kind: "local", Target: "local", UID: os.Geteuid(), Client: l.opt.Client}, nil
+}
+
+func (l *local) Close() error { return nil }
+
+// Round reads files, runs commands and walks at the same time.
+func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) error {
+	t, err := openTree(l.root, true, os.Geteuid() == 0)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	g := newGatherer(t, s, fileWorkers())
+	var wg sync.WaitGroup
+	var outputs []*snap.Output
+	var walked *snap.Walked
+	wg.Go(func() { outputs = l.run.run(ctx, m.Commands) })
+	if m.Walk != nil {
+		wg.Go(func() { walked = t.walk(ctx, m.Walk, l.walk, fileWorkers()) })
+	}
+	g.serve(ctx, m.Files, m.Stats, s)
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if walked != nil {
+		s.Walk = walked
+	}
+	var instead []string
+	for i, o := range outputs {
+		s.Commands[m.Commands[i].Key()] = o
+		g.bytes.Add(-int64(len(o.Stdout)))
+		if o.Missing || o.Err != "" {
+			instead = append(instead, m.Commands[i].Instead...)
+		}
+	}
+	return g.instead(ctx, instead, s)
+}
+
+// fileWorkers is how many files are looked at at once: enough to keep the
+// processors and a card reader busy, few enough for a small board.
+func fileWorkers() int { return min(max(runtime.NumCPU(), 2), 8) }
+
+// instead gathers the files that stand in for commands without an answer.
+func (g *gatherer) instead(ctx context.Context, files []string, s *snap.Snapshot) error {
+	m := snap.Manifest{Files: files}.Minus(s)
+	if len(m.Files) == 0 {
+		return nil
+	}
+	g.serve(ctx, m.Files, nil, s)
+	s.MarkAsked(m)
+	return ctx.Err()
+}
