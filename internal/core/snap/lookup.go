@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Put adds an entry. One whose content was already asked for stays as it is:
@@ -13,6 +14,12 @@ func (s *Snapshot) Put(e *Entry) {
 	if old := s.Entries[e.Path]; old == nil || !old.Read && old.Denied == "" {
 		s.Entries[e.Path] = e
 	}
+}
+
+// Time is a file's time in seconds since 1970, kept within the years 1 to 9999
+// that can be written: a file may claim any other.
+func Time(sec int64) time.Time {
+	return time.Unix(min(max(sec, -62135596800), 253402300799), 0).UTC()
 }
 
 // Refused is the reason recorded where the system did not let us look at p:

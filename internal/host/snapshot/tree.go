@@ -6,7 +6,6 @@ import (
 	"path"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -237,7 +236,7 @@ func fill(e *snap.Entry, st *unix.Stat_t) {
 	}
 	e.Mode = st.Mode & 0o7777
 	e.UID, e.GID, e.Size = int(st.Uid), int(st.Gid), st.Size
-	e.MTime = time.Unix(int64(st.Mtim.Sec), 0).UTC() //nolint:unconvert // 32 bits on arm
+	e.MTime = snap.Time(int64(st.Mtim.Sec))
 }
 
 // open opens a path that has no links in it. One that got some meanwhile is
