@@ -72,3 +72,6 @@ type Rule interface {
 
 // Risks that a fix may carry and that have to be accepted by name.
 var Risks = []string{"lose-ssh", "lose-network", "reboot", "data"}
+
+// A Describer tells a reader what it looks at, a line a thing.
+type Describer interface{ Describe() []string }

@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"picket/internal/core/audit"
+	"picket/internal/core/control"
+	"picket/internal/core/settings"
+	"picket/internal/core/snap"
+	"picket/internal/host/snapshot"
+	"picket/internal/report"
+	"picket/internal/ui"
+)
+
+// auditOptions are the flags of picket audit.
+type auditOptions struct {
+	profile string
+	only    []string
+	skip    []string
+	outputs []string
+	failOn  string
+	save    string
+	all     bool
+	ssh     sshOptions
+}
+
+func (p *program) auditCommand() *cobra.Command {
+	var opt auditOptions
+	cmd := &cobra.Command{
+		Use:   "audit [TARGET…]",
+		Short: "judge hosts; nothing is changed on them",
+		Long: `Reads a host once, judges what is in force there, and reports worst first.
+
+TARGET is local (the default), ssh://user@host[:port], image:DIR (a mounted card
+or a root folder) or a file written with --save. Over SSH nothing is installed:
+a shell is enough, BusyBox's too.
+
+` + exitHelp,
+		Example: `  sudo picket audit
+  picket audit ssh://pi@leader --save leader.snapshot
+  picket audit leader.snapshot --output html:leader.html
+  picket audit image:/mnt/card --output json
+  picket audit --only ssh --all`,
+		RunE: func(cmd *cobra.Command, args []string) error { return p.audit(cmd.Context(), args, opt) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&opt.profile, "profile", "", "which controls to judge (default "+DefaultProfile+")")
+	f.StringSliceVar(&opt.only, "only", nil, "judge only these controls: `ID`s, topics or patterns, as ssh or */root-*")
+	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
+	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: "+strings.Join(report.Names(), ", ")+" (default text)")
+	f.StringVar(&opt.failOn, "fail-on", "", "exit with 1 for findings of this `SEVERITY` or above: low, medium, high, critical, none (default high)")
+	f.StringVar(&opt.save, "save", "", "keep what was read in this `FILE`, to be audited again later; it holds no secrets")
+	f.BoolVar(&opt.all, "all", false, "also show what passes and what does not apply")
+	opt.ssh.flags(f)
+	return cmd
+}
+
+// short is picket without a command.
+func (p *program) short(ctx context.Context) error {
+	s, err := p.settings()
+	if err != nil {
+		return err
+	}
+	controls, profile, err := chosen(auditOptions{}, s)
+	if err != nil {
+		return err
+	}
+	reports, err := p.judge(ctx, []string{"local"}, controls, profile, s, auditOptions{})
+	if err != nil {
+		return err
+	}
+	r := reports[0]
+	text := report.Text{Width: min(ui.Width(p.io.Out), 100), Style: p.style, Short: true, Next: next(r)}
+	if err := text.Write(p.io.Out, r); err != nil {
+		return err
+	}
+	return exit(reports, failOn("", s))
+}
+
+// next is the command to type after an audit.
+func next(r audit.Report) string {
+	if !r.Host.Root && r.Host.Via == "local" && r.Counts.Unknown > 0 {
+		return "sudo picket audit"
+	}
+	for _, res := range r.Results {
+		if res.Finding() {
+			return "picket explain " + res.Control
+		}
+	}
+	if r.Counts.Unknown > 0 {
+		return "picket audit"
+	}
+	return ""
+}
+
+// chosen loads the controls of the profile, less what the flags and settings
+// leave out.
+func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, error) {
+	name := opt.profile
+	if name == "" {
+		name = s.Policy.Profile
+	}
+	controls, profile, err := catalogueOf(name)
+	if err != nil {
+		return nil, "", err
+	}
+	controls, err = control.Filter(controls, opt.only, slices.Concat(opt.skip, s.Policy.Skip))
+	if err != nil {
+		return nil, "", usage(err)
+	}
+	return controls, profile.Name, nil
+}
+
+func (p *program) audit(ctx context.Context, targets []string, opt auditOptions) error {
+	s, err := p.settings()
+	if err != nil {
+		return err
+	}
+	controls, profile, err := chosen(opt, s)
+	if err != nil {
+		return err
+	}
+	outputs, err := parseOutputs(opt.outputs)
+	if err != nil {
+		return err
+	}
+	limit := failOn(opt.failOn, s)
+	if limit != "none" && limit.Rank() < 0 {
+		return usage(fmt.Errorf("--fail-on %q: want low, medium, high, critical or none", opt.failOn))
+	}
+	if len(targets) == 0 {
+		targets = []string{"local"}
+	}
+	if opt.save != "" && len(targets) > 1 {
+		return usage(errors.New("--save takes one target at a time"))
+	}
+	reports, err := p.judge(ctx, targets, controls, profile, s, opt)
+	if err != nil {
+		return err
+	}
+	for _, out := range outputs {
+		if err := p.write(out, reports, opt); err != nil {
+			return err
+		}
+	}
+	return exit(reports, limit)
+}
+
+// judge takes a snapshot of each target and evaluates it.
+func (p *program) judge(ctx context.Context, targets []string, controls []control.Control, profile string, s settings.Settings, opt auditOptions) ([]audit.Report, error) {
+	var reports []audit.Report
+	for _, target := range targets {
+		shot, err := p.snapshot(ctx, target, controls, opt)
+		if err != nil {
+			return nil, err
+		}
+		if opt.save != "" {
+			if err := snapshot.SaveFile(opt.save, shot); err != nil {
+				return nil, err
+			}
+		}
+		reports = append(reports, audit.Evaluate(controls, shot, audit.Options{
+			Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit(),
+		}))
+	}
+	return reports, nil
+}
+
+func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions) (*snap.Snapshot, error) {
+	progress := ui.NewProgress(p.io.Err, "reading "+target, p.now)
+	defer progress.Stop()
+	taker, saved, err := p.open(ctx, target, opt.ssh, progress)
+	if err != nil || saved != nil {
+		return saved, err
+	}
+	defer taker.Close()
+	shot, err := snapshot.Take(ctx, taker, func(s *snap.Snapshot) snap.Manifest {
+		return audit.Ask(controls, s)
+	}, snapshot.Options{Now: p.now, Progress: func(what string) { progress.Say(target + ": " + what) }})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", target, err)
+	}
+	return shot, nil
+}
+
+func failOn(flag string, s settings.Settings) control.Severity {
+	switch {
+	case flag != "":
+		return control.Severity(flag)
+	case s.Policy.FailOn != "":
+		return s.Policy.FailOn
+	}
+	return control.High
+}
+
+// exit gives the code for reports: findings win over what is unknown.
+func exit(reports []audit.Report, limit control.Severity) error {
+	partial := false
+	for _, r := range reports {
+		for _, res := range r.Results {
+			if res.Finding() && limit != "none" && res.Severity.Rank() >= limit.Rank() {
+				return errFindings
+			}
+			partial = partial || res.Verdict == control.Unknown || res.Verdict == control.Error
+		}
+	}
+	if partial {
+		return errPartial
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"picket/catalogue"
+	"picket/internal/core/audit"
+	"picket/internal/core/cases"
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+	"picket/internal/core/kind"
+	"picket/internal/core/yaml"
+	"picket/internal/ui"
+)
+
+// catalogueOf loads the built-in controls and the profile that was asked for.
+func catalogueOf(profile string) ([]control.Control, control.Profile, error) {
+	all, problems := control.Load(catalogue.Controls(), kind.All())
+	profiles, more := control.LoadProfiles(catalogue.Profiles(), all)
+	if err := append(problems, more...).Err(); err != nil {
+		return nil, control.Profile{}, fmt.Errorf("the built-in catalogue is broken: %w", err)
+	}
+	if profile == "" {
+		profile = DefaultProfile
+	}
+	var names []string
+	for _, p := range profiles {
+		if p.Name == profile {
+			return p.Select(all), p, nil
+		}
+		names = append(names, p.Name)
+	}
+	err := usage(fmt.Errorf("unknown profile %q; one of: %s", profile, strings.Join(names, ", ")))
+	if near := yaml.Nearest(profile, names); near != "" {
+		err = withHint(err, "did you mean "+near+"?")
+	}
+	return nil, control.Profile{}, err
+}
+
+// DefaultProfile is used where neither the settings nor the command line names one.
+const DefaultProfile = "recommended"
+
+func (p *program) controlsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "controls",
+		Short: "list the rules, or check rules that you wrote",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var profile string
+	list := &cobra.Command{
+		Use:     "list",
+		Short:   "all controls with severity and title",
+		Example: "  picket controls list --profile baseline",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			controls, _, err := catalogueOf(profile)
+			if err != nil {
+				return err
+			}
+			width := 0
+			for _, c := range controls {
+				width = max(width, len(c.ID))
+			}
+			for _, c := range controls {
+				fmt.Fprintf(p.io.Out, "%-*s  %-8s  %s\n", width, c.ID, c.Severity, c.Title)
+			}
+			fmt.Fprintf(p.io.Err, "%d controls\n", len(controls))
+			return nil
+		},
+	}
+	list.Flags().StringVar(&profile, "profile", "", "only the controls of this profile (default "+DefaultProfile+")")
+	check := &cobra.Command{
+		Use:   "check [FILE…]",
+		Short: "check control files and their cases; without files, the built-in ones",
+		Long: `Checks that each file is a valid control and that every case in the .txtar
+beside it comes out as it says. All problems of all files are told at once.`,
+		Example: "  picket controls check\n  picket controls check mine/door-sensor.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				all, _, err := catalogueOf("")
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(p.io.Out, "%d built-in controls are well formed\n", len(all))
+				return nil
+			}
+			return p.checkControls(args)
+		},
+	}
+	cmd.AddCommand(list, check)
+	return cmd
+}
+
+func (p *program) checkControls(files []string) error {
+	var problems []error
+	for _, file := range files {
+		problems = append(problems, p.checkControl(file)...)
+	}
+	if err := errors.Join(problems...); err != nil {
+		fmt.Fprintln(p.io.Out, ui.Clean(err.Error()))
+		return usage(fmt.Errorf("%d problems in %d files", len(problems), len(files)))
+	}
+	return nil
+}
+
+func (p *program) checkControl(file string) []error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return []error{err}
+	}
+	name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+	c, ps := control.Parse(file, "local/"+name, data, kind.All())
+	if len(ps) > 0 {
+		var out []error
+		for _, p := range ps {
+			out = append(out, p)
+		}
+		return out
+	}
+	casesFile := strings.TrimSuffix(file, ".yaml") + ".txtar"
+	data, err = os.ReadFile(casesFile)
+	if errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(p.io.Out, "%s: well formed; no cases (%s)\n", file, casesFile)
+		return nil
+	}
+	if err != nil {
+		return []error{err}
+	}
+	list, err := cases.Parse(data)
+	if err != nil {
+		return []error{fmt.Errorf("%s: %w", casesFile, err)}
+	}
+	var out []error
+	for _, tc := range list {
+		for _, d := range tc.Check(audit.Outcome(c, fact.Parse(tc.Snapshot))) {
+			out = append(out, fmt.Errorf("%s: case %q: %s", casesFile, tc.Name, d))
+		}
+	}
+	if len(out) == 0 {
+		fmt.Fprintf(p.io.Out, "%s: well formed; %d cases come out as they say\n", file, len(list))
+	}
+	return out
+}

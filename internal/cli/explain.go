@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"picket/internal/core/control"
+	"picket/internal/core/yaml"
+	"picket/internal/ui"
+)
+
+func (p *program) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "explain CONTROL",
+		Short:   "why a control matters, what is read, what to do, who else asks for it",
+		Example: "  picket explain ssh/password-login",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return withHint(usage(fmt.Errorf("want one control, found %d", len(args))), "`picket controls list` shows all")
+			}
+			return nil
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
+			all, _, _ := catalogueOf("")
+			var ids []string
+			for _, c := range all {
+				if strings.HasPrefix(c.ID, start) {
+					ids = append(ids, c.ID)
+				}
+			}
+			return ids, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return p.explain(args[0]) },
+	}
+}
+
+func (p *program) explain(id string) error {
+	all, _, err := catalogueOf("")
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(c control.Control) bool { return c.ID == id })
+	if i < 0 {
+		err := usage(fmt.Errorf("unknown control %q", id))
+		var ids []string
+		for _, c := range all {
+			ids = append(ids, c.ID)
+		}
+		if near := nearControls(id, ids); len(near) > 0 {
+			return withHint(err, "did you mean "+strings.Join(near, " or ")+"?")
+		}
+		return withHint(err, "`picket controls list` shows all")
+	}
+	p.showControl(all[i])
+	return nil
+}
+
+// nearControls are those with a similar id, or with the word in it.
+func nearControls(id string, ids []string) []string {
+	if near := yaml.Nearest(id, ids); near != "" {
+		return []string{near}
+	}
+	var out []string
+	for _, i := range ids {
+		if strings.Contains(i, id) && len(out) < 3 {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (p *program) showControl(c control.Control) {
+	width := min(ui.Width(p.io.Out), 100)
+	w, bold := p.io.Out, func(s string) string { return p.style.Paint(s, ui.Bold) }
+	fmt.Fprintf(w, "%s · %s · %s\n%s\n", bold(c.ID), c.Severity, c.Layer, ui.Wrap(c.Title, width, ""))
+	fmt.Fprintf(w, "\n%s\n  %s\n", bold("Why"), ui.Wrap(c.Why, width, "  "))
+	if d, ok := c.Rule.(control.Describer); ok {
+		fmt.Fprintf(w, "\n%s\n", bold("What is judged"))
+		for _, line := range d.Describe() {
+			fmt.Fprintf(w, "  %s\n", ui.Wrap(line, width, "    "))
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", bold("What to do"))
+	for _, line := range strings.Split(strings.TrimSpace(c.Fix), "\n") {
+		fmt.Fprintf(w, "  %s\n", line)
+	}
+	if c.Note != "" {
+		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Good to know"), ui.Wrap(c.Note, width, "  "))
+	}
+	if len(c.Risk) > 0 {
+		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Risk of the change"), strings.Join(c.Risk, ", "))
+	}
+	if refs := references(c.Refs); len(refs) > 0 {
+		fmt.Fprintf(w, "\n%s\n", bold("Also asked for by"))
+		for _, r := range refs {
+			fmt.Fprintf(w, "  %s\n", r)
+		}
+	}
+}
+
+// references lists the filled fields of Refs, in their order.
+func references(r control.Refs) []string {
+	names := map[string]string{
+		"cis-debian12": "CIS Debian 12", "anssi-bp28": "ANSSI BP-028", "dev-sec": "dev-sec", "lynis": "Lynis",
+		"ssh-audit": "ssh-audit", "document": "guide of", "requirement": "Picket's requirement",
+	}
+	var out []string
+	v := reflect.ValueOf(r)
+	for i := range v.NumField() {
+		if ids := v.Field(i).Interface().([]string); len(ids) > 0 {
+			out = append(out, names[v.Type().Field(i).Tag.Get("yaml")]+" "+strings.Join(ids, ", "))
+		}
+	}
+	return out
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"picket/internal/core/audit"
+	"picket/internal/core/yaml"
+	"picket/internal/report"
+	"picket/internal/ui"
+)
+
+// An output is one --output.
+type output struct {
+	format string
+	file   string // "" is standard output
+}
+
+func parseOutputs(args []string) ([]output, error) {
+	if len(args) == 0 {
+		return []output{{format: "text"}}, nil
+	}
+	var out []output
+	stdout := 0
+	for _, a := range args {
+		format, file, _ := strings.Cut(a, ":")
+		if !slices.Contains(report.Names(), format) {
+			err := usage(fmt.Errorf("--output %s: unknown format %q; one of: %s", a, format, strings.Join(report.Names(), ", ")))
+			if near := yaml.Nearest(format, report.Names()); near != "" {
+				err = withHint(err, "did you mean "+near+"?")
+			}
+			return nil, err
+		}
+		if file == "" {
+			stdout++
+		}
+		out = append(out, output{format, file})
+	}
+	if stdout > 1 {
+		return nil, usage(fmt.Errorf("only one --output can go to standard output; give the others a file, as %s:FILE", out[1].format))
+	}
+	return out, nil
+}
+
+// write renders all reports in one format. Files are written whole or not at
+// all.
+func (p *program) write(out output, reports []audit.Report, opt auditOptions) error {
+	if out.file == "" {
+		return p.render(p.io.Out, out.format, reports, opt, p.style)
+	}
+	var b bytes.Buffer
+	if err := p.render(&b, out.format, reports, opt, ui.Style{}); err != nil {
+		return err
+	}
+	if err := replaceFile(out.file, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("--output %s: %w", out.format, err)
+	}
+	fmt.Fprintf(p.io.Err, "wrote %s\n", out.file)
+	return nil
+}
+
+func (p *program) render(w io.Writer, format string, reports []audit.Report, opt auditOptions, style ui.Style) error {
+	if format == "text" {
+		for i, r := range reports {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			t := report.Text{Width: min(ui.Width(w), 100), Style: style, All: opt.all, Next: next(r)}
+			if err := t.Write(w, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if format == "json" && len(reports) > 1 {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(reports)
+	}
+	for _, f := range report.Formats() {
+		if f.Name == format {
+			if len(reports) > 1 {
+				return usage(fmt.Errorf("--output %s takes one target at a time", format))
+			}
+			return f.Func(w, reports[0])
+		}
+	}
+	panic("format " + format + " was checked before")
+}

@@ -1,0 +1,114 @@
+// Package cli is the command line: one file a verb. It parses arguments, calls
+// the floors below, and maps what they return to text and an exit code.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"picket/internal/ui"
+)
+
+// Version and Commit are set by the linker in released builds.
+var (
+	Version = "0.1.0-dev"
+	Commit  = ""
+)
+
+// A program is one run of picket: what it was given from outside.
+type program struct {
+	io     ui.IO
+	getenv func(string) string
+	now    func() time.Time
+	style  ui.Style // of Out
+
+	configs []string // --config
+}
+
+// Main runs picket with the arguments that follow its name and returns the
+// exit code. It is the whole program: nothing below it exits, or reads
+// arguments, the environment or the clock by itself.
+func Main(ctx context.Context, args []string, io ui.IO, getenv func(string) string) int {
+	p := &program{io: io, getenv: getenv, now: time.Now}
+	p.style = ui.Style{On: ui.Color(io.Out, getenv)}
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(io.In)
+	root.SetOut(io.Out)
+	root.SetErr(io.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitFine
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = withCode(ExitInterrupted, errors.New("interrupted"))
+	}
+	return p.fail(err)
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "picket",
+		Short: "find what is really exposed on a host, and what to do about it",
+		Long: `Picket judges hosts by what is in force, not by what a file says.
+
+Without a command it audits this machine and shows the worst of what it finds.
+Nothing is changed, and nothing leaves the machine.`,
+		Example: `  picket                              a short audit of this machine
+  sudo picket audit                   all of it, with the evidence
+  picket audit ssh://pi@leader        another machine; nothing is installed there
+  picket audit image:/mnt/card        a mounted SD card
+  picket explain ssh/password-login   what a finding means`,
+		Args:                       noArguments,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return p.short(cmd.Context()) },
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		Version:                    versionText(),
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetVersionTemplate("picket {{.Version}}\n")
+	root.PersistentFlags().StringArrayVar(&p.configs, "config", nil, "settings `FILE`; may be repeated, the later wins (default: picket.yaml here, ~/.config/picket, /etc/picket)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return withHint(usage(err), "see `"+cmd.CommandPath()+" --help`")
+	})
+	root.AddCommand(
+		p.auditCommand(),
+		p.explainCommand(),
+		p.controlsCommand(),
+	)
+	return root
+}
+
+// noArguments refuses words that are no command, with the nearest one.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := usage(fmt.Errorf("unknown command %q", args[0]))
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return withHint(err, "did you mean `"+cmd.CommandPath()+" "+near[0]+"`?")
+	}
+	return withHint(err, "see `"+cmd.CommandPath()+" --help`")
+}
+
+func versionText() string {
+	commit := Commit
+	if info, ok := debug.ReadBuildInfo(); ok && commit == "" {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = s.Value
+			}
+		}
+	}
+	if commit == "" {
+		commit = "unknown"
+	}
+	return fmt.Sprintf("%s (commit %.12s, %s, %s/%s)", Version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

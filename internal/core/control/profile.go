@@ -1,0 +1,118 @@
+package control
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"picket/internal/core/yaml"
+)
+
+// A Profile selects controls. A control exists once; profiles only choose.
+type Profile struct {
+	Name    string   // of its file
+	Title   string   `yaml:"title"`
+	Why     string   `yaml:"why"`
+	Include []string `yaml:"include"` // ids or patterns: ssh/*, */root-*
+	Exclude []string `yaml:"exclude"`
+}
+
+// Selects reports whether the profile holds a control.
+func (p Profile) Selects(id string) bool {
+	return matchAny(p.Include, id) && !matchAny(p.Exclude, id)
+}
+
+// Select returns the controls that the profile holds, in order.
+func (p Profile) Select(all []Control) []Control {
+	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return !p.Selects(c.ID) })
+}
+
+// Filter keeps the controls whose id matches one of only (all, if empty) and
+// none of skip. A pattern that matches nothing is an error: it is a slip.
+func Filter(all []Control, only, skip []string) ([]Control, error) {
+	for _, pattern := range slices.Concat(only, skip) {
+		if err := used(pattern, all); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool {
+		return len(only) > 0 && !matchAny(only, c.ID) || matchAny(skip, c.ID)
+	}), nil
+}
+
+func used(pattern string, all []Control) error {
+	if slices.ContainsFunc(all, func(c Control) bool { return matches(pattern, c.ID) }) {
+		return nil
+	}
+	var ids []string
+	for _, c := range all {
+		ids = append(ids, c.ID)
+	}
+	if near := yaml.Nearest(pattern, ids); near != "" {
+		return fmt.Errorf("no control matches %q; did you mean %q?", pattern, near)
+	}
+	return fmt.Errorf("no control matches %q; `picket controls list` shows all", pattern)
+}
+
+func matchAny(patterns []string, id string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, id) })
+}
+
+// matches compares an id with a pattern; a topic alone, and *, stand for all
+// controls below.
+func matches(pattern, id string) bool {
+	if pattern == "*" || strings.HasPrefix(id, strings.TrimSuffix(pattern, "/")+"/") {
+		return true
+	}
+	ok, err := path.Match(pattern, id)
+	return ok && err == nil
+}
+
+// LoadProfiles reads every *.yaml of fsys. A pattern that selects none of the
+// controls is a problem.
+func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
+	var out []Profile
+	var problems yaml.Problems
+	names, err := fs.Glob(fsys, "*.yaml")
+	if err != nil {
+		return nil, yaml.Problems{{File: ".", Text: err.Error()}}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			problems = append(problems, yaml.Problem{File: name, Text: err.Error()})
+			continue
+		}
+		p := Profile{Name: strings.TrimSuffix(name, ".yaml")}
+		node, ps := yaml.Read(name, data)
+		if len(ps) == 0 && node == nil {
+			ps = yaml.Problems{{File: name, Text: "the file is empty"}}
+		}
+		if len(ps) == 0 {
+			ps = node.Decode(&p)
+		}
+		if len(ps) == 0 {
+			for _, key := range []string{"include", "exclude"} {
+				list := node.Get(key)
+				if list == nil {
+					continue
+				}
+				items, _ := list.Items()
+				for _, it := range items {
+					s, _ := it.Scalar()
+					if err := used(s, all); err != nil {
+						ps = append(ps, it.Problem("%v", err))
+					}
+				}
+			}
+		}
+		problems = append(problems, ps...)
+		if len(ps) == 0 {
+			out = append(out, p)
+		}
+	}
+	return out, problems
+}

@@ -1,0 +1,99 @@
+// Package settings is the shape of picket.yaml.
+package settings
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"picket/internal/core/audit"
+	"picket/internal/core/control"
+	"picket/internal/core/yaml"
+)
+
+// Settings of one run, merged from all files.
+type Settings struct {
+	Policy Policy `yaml:"policy"`
+}
+
+// Policy says what is wanted of the hosts.
+type Policy struct {
+	Profile string           `yaml:"profile"` // name of a profile; empty: recommended
+	FailOn  control.Severity `yaml:"fail-on"` // findings from here on are exit code 1; empty: high
+	Skip    []string         `yaml:"skip"`    // controls left out altogether
+	Waivers []Waiver         `yaml:"waivers"`
+}
+
+// Waiver accepts a finding, with a reason and an end.
+type Waiver struct {
+	Control string `yaml:"control"`
+	Reason  string `yaml:"reason"`
+	Owner   string `yaml:"owner"`
+	Until   Day    `yaml:"until"` // the last day on which it holds
+}
+
+// Day is a date as in 2026-03-31.
+type Day struct{ time.Time }
+
+// DecodeYAML implements yaml.Decoder.
+func (d *Day) DecodeYAML(n *yaml.Node) yaml.Problems {
+	s, _ := n.Scalar()
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return yaml.Problems{n.Problem("want a date such as 2026-03-31, found %q", s)}
+	}
+	d.Time = t
+	return nil
+}
+
+// Merge reads one more file into s; what it sets wins over what was there,
+// key by key. Waivers add up.
+func (s *Settings) Merge(file string, data []byte) yaml.Problems {
+	node, ps := yaml.Read(file, data)
+	if len(ps) > 0 || node == nil {
+		return ps
+	}
+	next := *s
+	next.Policy.Waivers = nil
+	if ps := node.Decode(&next); len(ps) > 0 {
+		return ps
+	}
+	if f := next.Policy.FailOn; f != "" && f.Rank() < 0 {
+		return yaml.Problems{node.Get("policy").Get("fail-on").Problem("unknown severity %q; one of: low, medium, high, critical", f)}
+	}
+	ps = next.Policy.problems(node)
+	next.Policy.Waivers = slices.Concat(s.Policy.Waivers, next.Policy.Waivers)
+	if len(ps) == 0 {
+		*s = next
+	}
+	return ps
+}
+
+func (p Policy) problems(root *yaml.Node) yaml.Problems {
+	if len(p.Waivers) == 0 {
+		return nil
+	}
+	var ps yaml.Problems
+	items, _ := root.Get("policy").Get("waivers").Items()
+	for i, w := range p.Waivers {
+		for key, missing := range map[string]bool{
+			"control": w.Control == "", "reason": strings.TrimSpace(w.Reason) == "",
+			"owner": strings.TrimSpace(w.Owner) == "", "until": w.Until.IsZero(),
+		} {
+			if missing {
+				ps = append(ps, items[i].Problem("a waiver needs %q", key))
+			}
+		}
+	}
+	slices.SortFunc(ps, func(a, b yaml.Problem) int { return strings.Compare(a.Error(), b.Error()) })
+	return ps
+}
+
+// Audit returns the waivers in the form of a report.
+func (p Policy) Audit() []audit.Waiver {
+	var out []audit.Waiver
+	for _, w := range p.Waivers {
+		out = append(out, audit.Waiver{Control: w.Control, Reason: w.Reason, Owner: w.Owner, Until: w.Until.AddDate(0, 0, 1)})
+	}
+	return out
+}

@@ -1,0 +1,42 @@
+// Package report writes a report in one of several formats.
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+
+	"picket/internal/core/audit"
+)
+
+// A Format writes one report.
+type Format struct {
+	Name string
+	Doc  string
+	Func func(io.Writer, audit.Report) error
+}
+
+// Formats that do not depend on a terminal; text has options of its own.
+func Formats() []Format {
+	return []Format{
+		{"json", "one document, see docs/report.schema.json", JSON},
+		{"html", "one self-contained page", HTML},
+	}
+}
+
+// Names of all formats, text first.
+func Names() []string {
+	names := []string{"text"}
+	for _, f := range Formats() {
+		names = append(names, f.Name)
+	}
+	return slices.Clip(names)
+}
+
+// JSON writes the document that others build on.
+func JSON(w io.Writer, r audit.Report) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}

@@ -1,0 +1,227 @@
+// Package ui is the terminal: colours, wrapped text, progress and prompts.
+//
+// Its rules: results go to Out, everything else to Err. Colours and progress
+// only where somebody looks: on a terminal, and never when NO_COLOR is set.
+// Messages begin with a small letter, end without a full stop, and say what
+// to type next. Nothing is asked when nobody can answer.
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// IO is where a program reads and writes. Terminals are recognised by the
+// files behind the streams.
+type IO struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+func terminal(v any) (int, bool) {
+	f, ok := v.(*os.File)
+	if !ok {
+		return 0, false
+	}
+	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
+}
+
+// Width of the terminal behind w, or 80.
+func Width(w io.Writer) int {
+	if fd, ok := terminal(w); ok {
+		if cols, _, err := term.GetSize(fd); err == nil && cols >= 40 {
+			return cols
+		}
+	}
+	return 80
+}
+
+// Color reports whether w is a terminal that wants colours.
+func Color(w io.Writer, getenv func(string) string) bool {
+	_, ok := terminal(w)
+	return ok && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+}
+
+// Style paints text, or does not.
+type Style struct{ On bool }
+
+// Colours of the terminal's own palette, so that they fit its background.
+const (
+	Red, Green, Yellow, Blue, Magenta, Dim, Bold = "31", "32", "33", "34", "35", "2", "1"
+)
+
+// Paint wraps s in codes such as Bold or Red.
+func (st Style) Paint(s string, codes ...string) string {
+	if !st.On || s == "" {
+		return s
+	}
+	return "\x1b[" + strings.Join(codes, ";") + "m" + s + "\x1b[0m"
+}
+
+// Wrap breaks text at blanks so that no line is longer than width, and puts
+// indent before every line but the first.
+func Wrap(text string, width int, indent string) string {
+	var b strings.Builder
+	col := utf8.RuneCountInString(indent)
+	for i, w := range strings.Fields(text) {
+		n := utf8.RuneCountInString(w)
+		switch {
+		case i == 0:
+		case col+1+n > width:
+			b.WriteString("\n" + indent)
+			col = utf8.RuneCountInString(indent)
+		default:
+			b.WriteByte(' ')
+			col++
+		}
+		b.WriteString(w)
+		col += n
+	}
+	return b.String()
+}
+
+// Clean makes text from a host safe to show: control characters, which could
+// steer the terminal, are shown as escapes.
+func Clean(s string) string {
+	if strings.IndexFunc(s, unsafeRune) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unsafeRune(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func unsafeRune(r rune) bool {
+	return r != '\n' && r != '\t' && (r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || // C0, DEL, C1
+		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069) // changes of direction
+}
+
+// Progress is one line on a terminal that says what is being done. On
+// anything else it is silent.
+type Progress struct {
+	w     io.Writer
+	mu    sync.Mutex
+	what  string
+	since time.Time
+	stop  chan struct{}
+	done  sync.WaitGroup
+}
+
+// NewProgress starts a line on w.
+func NewProgress(w io.Writer, what string, now func() time.Time) *Progress {
+	p := &Progress{w: w, what: what, since: now()}
+	if _, ok := terminal(w); !ok {
+		return p
+	}
+	p.stop = make(chan struct{})
+	p.done.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-p.stop:
+				fmt.Fprint(p.w, "\r\x1b[K")
+				return
+			case <-tick.C:
+				p.mu.Lock()
+				text := fmt.Sprintf("%c %s %.0fs", []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")[i%10], p.what, now().Sub(p.since).Seconds())
+				p.mu.Unlock()
+				fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+			}
+		}
+	})
+	return p
+}
+
+// Say changes the line.
+func (p *Progress) Say(what string) {
+	p.mu.Lock()
+	p.what = what
+	p.mu.Unlock()
+}
+
+// Stop removes the line.
+func (p *Progress) Stop() {
+	if p.stop != nil {
+		close(p.stop)
+		p.done.Wait()
+		p.stop = nil
+	}
+}
+
+// ErrNoTerminal is returned by a prompt when nobody can answer.
+var ErrNoTerminal = errors.New("nobody can be asked: this is not a terminal")
+
+// Prompt asks on a terminal.
+type Prompt struct {
+	IO       IO
+	Progress *Progress // paused while somebody types
+}
+
+// Password asks for a secret without showing it.
+func (p Prompt) Password(prompt string) ([]byte, error) {
+	fd, ok := terminal(p.IO.In)
+	if !ok {
+		return nil, ErrNoTerminal
+	}
+	if p.Progress != nil {
+		p.Progress.Stop()
+	}
+	fmt.Fprint(p.IO.Err, prompt)
+	b, err := term.ReadPassword(fd)
+	fmt.Fprintln(p.IO.Err)
+	return b, err
+}
+
+// Confirm asks a question whose answer must be typed out as yes or no.
+func (p Prompt) Confirm(prompt string) (bool, error) {
+	if _, ok := terminal(p.IO.In); !ok {
+		return false, ErrNoTerminal
+	}
+	if p.Progress != nil {
+		p.Progress.Stop()
+	}
+	for {
+		fmt.Fprint(p.IO.Err, prompt+" (yes/no) ")
+		line, err := readLine(p.IO.In)
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "yes":
+			return true, nil
+		case "no":
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// readLine reads byte by byte, so that nothing of the next answer is lost.
+func readLine(r io.Reader) (string, error) {
+	var b []byte
+	one := make([]byte, 1)
+	for len(b) < 1024 {
+		if _, err := r.Read(one); err != nil {
+			return string(b), err
+		}
+		if one[0] == '\n' {
+			break
+		}
+		b = append(b, one[0])
+	}
+	return string(b), nil
+}
