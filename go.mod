@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/go-crypt/x v0.4.17
+	github.com/google/go-cmp v0.7.0
 	github.com/rogpeppe/go-internal v1.16.0
 	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/crypto v0.58.0
