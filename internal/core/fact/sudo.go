@@ -1,0 +1,188 @@
+package fact
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"picket/internal/core/snap"
+	"picket/internal/core/sudoers"
+)
+
+// Sudo is what sudoers allows. Rules are in the order in which sudo reads
+// them: the last that fits counts.
+type Sudo struct {
+	State      State // of /etc/sudoers; Absent where sudo is not installed
+	Why        string
+	Rules      []SudoRule
+	Settings   []SudoSetting
+	Problems   []Problem // lines and files that sudo does not understand or take
+	Incomplete string    // what could not be read, so that more may be allowed than is known
+	Files      []string
+	// Grants are what each account may run as root, root itself left out, in
+	// the order of the accounts. A rule that a later one overrides is not
+	// among them.
+	Grants []SudoGrant
+
+	aliases    map[string][]sudoers.Item
+	wanted     []string // files and folders that are included
+}
+
+// SudoRule lets users run one command.
+type SudoRule struct {
+	Who, Hosts  []sudoers.Item
+	sudoers.Cmd // its Users and Groups are whom the command is run as
+	Place       Place
+}
+
+// SudoSetting is one parameter of a Defaults line.
+type SudoSetting struct {
+	sudoers.Setting
+	Place Place
+}
+
+const sudoersFile = "/etc/sudoers"
+
+// Includes nest at most as deep as sudo allows, and stay few.
+const (
+	maxSudoDepth = 32
+	maxSudoFiles = 500
+	maxSudoRules = 20_000
+)
+
+func askSudo(h *Host, _ *snap.Snapshot) snap.Manifest {
+	return snap.Manifest{Files: append([]string{sudoersFile, "/etc/sudoers.d/*"}, h.Sudo.wanted...)}
+}
+
+func parseSudo(h *Host, s *snap.Snapshot) {
+	su := &h.Sudo
+	su.aliases = map[string][]sudoers.Item{}
+	_, su.State, su.Why = s.File(sudoersFile)
+	if su.State == Absent {
+		return
+	}
+	r := sudoReader{su: su, s: s, host: h.OS.Hostname.V}
+	r.file(sudoersFile, 0)
+	su.grant(h)
+}
+
+type sudoReader struct {
+	su   *Sudo
+	s    *snap.Snapshot
+	host string
+}
+
+func (r *sudoReader) problem(at Place, text string) {
+	if len(r.su.Problems) < 100 {
+		r.su.Problems = append(r.su.Problems, Problem{at, text})
+	}
+}
+
+func (r *sudoReader) file(p string, depth int) {
+	e, st, why := r.s.File(p)
+	switch {
+	case st == Absent:
+		return // sudo goes on without an included file
+	case st != Known:
+		r.su.Incomplete = why
+		return
+	case depth > maxSudoDepth || len(r.su.Files) >= maxSudoFiles:
+		r.problem(Place{Path: p}, "too many included files")
+		return
+	}
+	if why := untrusted(e); why != "" {
+		r.problem(Place{Path: p}, "sudo does not take this file: "+why)
+		return
+	}
+	if e.Cut {
+		r.su.Incomplete = p + " is longer than what was read"
+	}
+	r.su.Files = append(r.su.Files, p)
+	text := string(e.Content)
+	for _, entry := range sudoers.Parse(text) {
+		at := func(line int) Place { return At(p, line) }
+		if entry.Err != "" {
+			r.problem(at(entry.Line), entry.Err)
+			continue
+		}
+		for _, a := range entry.Aliases {
+			key := a.Kind + " " + a.Name
+			if _, twice := r.su.aliases[key]; twice {
+				r.problem(at(a.Line), "the alias "+a.Name+" is defined twice")
+				continue
+			}
+			r.su.aliases[key] = a.Items
+		}
+		for _, d := range entry.Settings {
+			r.su.Settings = append(r.su.Settings, SudoSetting{d, at(d.Line)})
+		}
+		for _, spec := range entry.Specs {
+			for _, c := range spec.Cmds {
+				if len(r.su.Rules) < maxSudoRules {
+					r.su.Rules = append(r.su.Rules, SudoRule{spec.Users, spec.Hosts, c, at(c.Line)})
+				}
+			}
+		}
+		if entry.Include != nil {
+			r.include(p, entry, depth)
+		}
+	}
+}
+
+func (r *sudoReader) include(from string, e sudoers.Entry, depth int) {
+	p := strings.ReplaceAll(e.Include.Path, "%h", strings.SplitN(r.host, ".", 2)[0])
+	if !path.IsAbs(p) {
+		p = path.Join(path.Dir(from), p)
+	}
+	p = path.Clean(p)
+	if snap.IsPattern(p) || strings.Contains(p, "\\") {
+		r.su.Incomplete = fmt.Sprintf("%s:%d includes %q, whose name cannot be asked for", from, e.Line, p)
+		return
+	}
+	if !e.Include.Dir {
+		r.su.wanted = append(r.su.wanted, p)
+		r.file(p, depth+1)
+		return
+	}
+	r.su.wanted = append(r.su.wanted, p+"/*")
+	es, st, why := r.s.Glob(p + "/*")
+	if st == Denied || st == Unknown {
+		r.su.Incomplete = why
+	}
+	for _, f := range es {
+		name := path.Base(f.Path)
+		if f.Type != snap.File {
+			continue
+		}
+		// sudo leaves these out, so that editors' copies do nothing.
+		if strings.HasSuffix(name, "~") || strings.Contains(name, ".") {
+			r.problem(Place{Path: f.Path}, "sudo leaves this file out because of its name")
+			continue
+		}
+		r.file(f.Path, depth+1)
+	}
+}
+
+// untrusted says why sudo refuses a file that somebody but root may write.
+func untrusted(e *snap.Entry) string {
+	switch {
+	case e.UID != 0:
+		return fmt.Sprintf("it belongs to user %d, not to root", e.UID)
+	case e.Mode&0o002 != 0:
+		return "anybody may write it"
+	case e.Mode&0o020 != 0 && e.GID != 0:
+		return "its group may write it"
+	}
+	return ""
+}
+
+// Global returns the last setting of a parameter that holds for everybody; ok
+// is false where there is none.
+func (su Sudo) Global(name string) (s SudoSetting, ok bool) {
+	for _, d := range su.Settings {
+		if d.Scope == 0 && d.Name == name {
+			s, ok = d, true
+		}
+	}
+	return s, ok
+}

@@ -1,0 +1,250 @@
+package fact
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/sudoers"
+)
+
+// A SudoGrant is one command that one account may run as root.
+type SudoGrant struct {
+	User     string
+	Via      string // as the rule names the account: "%sudo", an alias, "ALL"
+	Command  string // with its arguments, or ALL
+	Full     bool   // it makes the account root: ALL, a shell, an editor, …
+	Password bool   // the account has to type its password
+	Place    Place
+}
+
+// maxSteps bounds the comparing of rules with accounts: a hostile host may have
+// aliases of aliases of aliases.
+const maxSteps = 3_000_000
+
+// grant fills in Grants.
+func (su *Sudo) grant(h *Host) {
+	left := maxSteps
+	for _, u := range h.Accounts.Users {
+		if u.UID != 0 {
+			su.Grants = append(su.Grants, su.grantsOf(h, u, &left)...)
+		}
+	}
+	if left <= 0 {
+		su.Incomplete = "there are too many rules, aliases and accounts to compare them all"
+	}
+}
+
+func (su *Sudo) grantsOf(h *Host, u User, left *int) []SudoGrant {
+	var out []SudoGrant
+	m := matcher{su, h, u, left}
+	for _, r := range su.Rules {
+		via, ok := m.user(r.Who)
+		if !ok || !m.host(r.Hosts) || !m.root(r) {
+			continue
+		}
+		for _, c := range m.commands(sudoers.Item{Name: r.Name, Not: r.Not}, 0) {
+			// The last rule for a command counts.
+			out = slices.DeleteFunc(out, func(g SudoGrant) bool { return c.Name == "ALL" || g.Command == c.Name })
+			if c.Not {
+				continue
+			}
+			out = append(out, SudoGrant{
+				User: u.Name, Via: via, Command: c.Name, Full: full(c.Name), Password: m.asked(r, c.Name), Place: r.Place,
+			})
+		}
+	}
+	return out
+}
+
+// A matcher compares lists of sudoers with one account of a host.
+type matcher struct {
+	su   *Sudo
+	h    *Host
+	u    User
+	left *int // steps
+}
+
+const maxAlias = 16 // aliases within aliases
+
+// user reports whether a list of users has the account, and by which item.
+// The last item that fits decides.
+func (m matcher) user(list []sudoers.Item) (via string, ok bool) { return m.userAt(list, "User", 0) }
+
+func (m matcher) userAt(list []sudoers.Item, kind string, depth int) (string, bool) {
+	for _, it := range slices.Backward(list) {
+		if m.names(it.Name, kind, depth) {
+			return it.Name, !it.Not
+		}
+	}
+	return "", false
+}
+
+func (m matcher) names(name, kind string, depth int) bool {
+	*m.left--
+	switch {
+	case *m.left <= 0:
+		return false
+	case name == "ALL":
+		return true
+	case strings.HasPrefix(name, "%#"):
+		gid, err := strconv.Atoi(name[2:])
+		return err == nil && m.inGroup(func(g Group) bool { return g.GID == gid }, gid)
+	case strings.HasPrefix(name, "%"):
+		return m.inGroup(func(g Group) bool { return g.Name == name[1:] }, -1)
+	case strings.HasPrefix(name, "#"):
+		return name[1:] == strconv.Itoa(m.u.UID)
+	case strings.HasPrefix(name, "+"):
+		return false // netgroups come from elsewhere
+	}
+	if items, ok := m.su.aliases[kind+" "+name]; ok && depth < maxAlias {
+		_, in := m.userAt(items, kind, depth+1)
+		return in
+	}
+	return name == m.u.Name
+}
+
+func (m matcher) inGroup(is func(Group) bool, gid int) bool {
+	*m.left -= len(m.h.Accounts.Groups) / 8
+	return gid == m.u.GID || slices.ContainsFunc(m.h.Accounts.Groups, func(g Group) bool {
+		return is(g) && m.h.Accounts.InGroup(m.u, g)
+	})
+}
+
+// host reports whether a list of hosts may mean this one. Addresses and
+// netgroups may.
+func (m matcher) host(list []sudoers.Item) bool { return m.hostAt(list, 0) }
+
+func (m matcher) hostAt(list []sudoers.Item, depth int) bool {
+	name := m.h.OS.Hostname.V
+	short, _, _ := strings.Cut(name, ".")
+	for _, it := range slices.Backward(list) {
+		if *m.left--; *m.left <= 0 {
+			return false
+		}
+		items, alias := m.su.aliases["Host "+it.Name]
+		var fits bool
+		switch {
+		case alias && depth < maxAlias:
+			fits = m.hostAt(items, depth+1)
+		case it.Name == "ALL" || name == "":
+			fits = true
+		case strings.ContainsAny(it.Name, "+/*?:") || strings.Trim(it.Name, "0123456789.") == "":
+			fits = !it.Not // an address or a pattern: perhaps
+		default:
+			fits = strings.EqualFold(it.Name, name) || strings.EqualFold(it.Name, short)
+		}
+		if fits {
+			return !it.Not
+		}
+	}
+	return false
+}
+
+// root reports whether a rule lets its command run as root.
+func (m matcher) root(r SudoRule) bool {
+	if !r.Runas {
+		d, ok := m.su.Global("runas_default")
+		return !ok || d.Value == "root" || d.Value == "#0"
+	}
+	root := matcher{m.su, m.h, User{Name: "root"}, m.left}
+	_, ok := root.userAt(r.Users, "Runas", 0)
+	return ok
+}
+
+// commands resolves aliases of commands.
+func (m matcher) commands(it sudoers.Item, depth int) []sudoers.Item {
+	items, ok := m.su.aliases["Cmnd "+it.Name]
+	if !ok || depth >= maxAlias {
+		return []sudoers.Item{it}
+	}
+	var out []sudoers.Item
+	for _, sub := range items {
+		if *m.left--; len(out) >= 1000 || *m.left <= 0 {
+			break
+		}
+		for _, c := range m.commands(sub, depth+1) {
+			c.Not = c.Not != it.Not
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// asked reports whether the account has to type a password: the tags of the
+// rule first, then the last setting of authenticate that fits.
+func (m matcher) asked(r SudoRule, command string) bool {
+	switch r.Ask {
+	case sudoers.Passwd:
+		return true
+	case sudoers.NoPasswd:
+		return false
+	}
+	asked := true
+	for _, d := range m.su.Settings {
+		switch d.Name {
+		case "authenticate":
+			if m.applies(d, command) {
+				asked = d.Op != "!"
+			}
+		case "exempt_group":
+			if d.Scope == 0 && m.names("%"+strings.TrimPrefix(d.Value, "%"), "User", 0) {
+				return false
+			}
+		}
+	}
+	return asked
+}
+
+// applies reports whether a Defaults line is for the account, running command
+// as root.
+func (m matcher) applies(d SudoSetting, command string) bool {
+	switch d.Scope {
+	case 0:
+		return true
+	case '@':
+		return m.host(d.Who)
+	case ':':
+		_, ok := m.user(d.Who)
+		return ok
+	case '>':
+		_, ok := matcher{m.su, m.h, User{Name: "root"}, m.left}.userAt(d.Who, "Runas", 0)
+		return ok
+	}
+	p, _, _ := strings.Cut(command, " ")
+	for _, it := range d.Who {
+		for _, c := range m.commands(it, 0) {
+			if c.Name == "ALL" || c.Name == p || c.Name == command {
+				return !c.Not
+			}
+		}
+	}
+	return false
+}
+
+// rootMakers are programs that hand a root shell, or the writing of any file,
+// to whoever may run them as root with arguments of their own choice.
+var rootMakers = []string{
+	"sh", "bash", "dash", "rbash", "zsh", "ksh", "fish", "busybox", "su", "sudo", "chroot", "nsenter", "unshare", "systemd-run", "env",
+	"vi", "vim", "nvim", "nano", "ed", "emacs", "less", "more", "man", "visudo", "sudoedit", "tee", "cp", "mv", "dd", "install", "ln", "rsync", "tar", "zip",
+	"python", "python3", "perl", "ruby", "lua", "node", "awk", "gawk", "sed", "find", "xargs", "git", "make", "docker", "podman", "lxc",
+	"apt", "apt-get", "dpkg", "pip", "pip3", "chmod", "chown", "mount", "usermod", "useradd", "passwd", "chpasswd", "crontab", "systemctl", "gdb", "strace",
+}
+
+// full reports whether a command makes whoever may run it root. Fixed
+// arguments usually do not, other than none: then the caller chooses them.
+func full(command string) bool {
+	p, args, has := strings.Cut(command, " ")
+	if p == "ALL" || strings.HasPrefix(p, "^") || strings.ContainsAny(p, "*?[") {
+		return true
+	}
+	if strings.HasSuffix(p, "/") {
+		return true // any program of a folder
+	}
+	name := path.Base(p)
+	if slices.Contains(rootMakers, name) {
+		return !has || args == "*" || slices.Contains(rootMakers[:15], name) && args != `""`
+	}
+	return false
+}
