@@ -211,6 +211,15 @@ func (c SSHDConfig) Find(w SSHDWho, keyword string) SSHDFound {
 		f.Others = slices.Concat(f.By[1:], f.Others)
 		f.By = f.By[:1]
 	}
+	if keyword == "rekeylimit" && len(f.By) > 0 && len(f.By[0].Values) == 1 {
+		// Its two parts are won one by one.
+		for _, s := range slices.Concat(matched, global) {
+			if len(s.Values) > 1 {
+				f.Values = []string{rekey([]string{f.By[0].Values[0], s.Values[1]})}
+				return f
+			}
+		}
+	}
 	for _, s := range f.By {
 		f.Values = append(f.Values, c.canonical(keyword, s.Values)...)
 	}
