@@ -211,10 +211,10 @@ func (c SSHDConfig) Find(w SSHDWho, keyword string) SSHDFound {
 		f.Others = slices.Concat(f.By[1:], f.Others)
 		f.By = f.By[:1]
 	}
-	if keyword == "rekeylimit" && len(f.By) > 0 && len(f.By[0].Values) == 1 {
-		// Its two parts are won one by one.
+	if keyword == "rekeylimit" && len(f.By) > 0 {
+		// Its two parts are won one by one, and a second part of none is no value.
 		for _, s := range slices.Concat(matched, global) {
-			if len(s.Values) > 1 {
+			if len(s.Values) > 1 && s.Values[1] != "none" {
 				f.Values = []string{rekey([]string{f.By[0].Values[0], s.Values[1]})}
 				return f
 			}

@@ -59,7 +59,7 @@ var compared = map[string][]string{
 	"PermitTunnel":                    {"yes", "no", "point-to-point", "ethernet"},
 	"DisableForwarding":               {"yes", "no"},
 	"GatewayPorts":                    {"yes", "no", "clientspecified"},
-	"AuthenticationMethods":           {"publickey", "publickey,password keyboard-interactive", "any"},
+	"AuthenticationMethods":           {"publickey", "publickey,password keyboard-interactive"},
 	"IgnoreRhosts":                    {"yes", "no", "shosts-only"},
 	"HostKeyAlgorithms":               {"-ecdsa*", "ssh-ed25519,rsa-sha2-512"},
 	"RequiredRSASize":                 {"2048", "3072"},
@@ -136,7 +136,7 @@ func TestStaticResolverAgainstSSHD(t *testing.T) {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}
 	version := packageVersion(t)
-	configs, accepted, compares := 400, 0, 0
+	configs, accepted, compares := 200, 0, 0
 	for seed := range configs {
 		r := rand.New(rand.NewPCG(uint64(seed), 7))
 		sub := filepath.Join(dir, fmt.Sprint(seed))
