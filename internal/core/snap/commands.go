@@ -37,6 +37,7 @@ var Table = []Permitted{
 	{Argv: []string{"systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full"}},
 	{Argv: []string{"systemctl", "list-timers", "--all", "--no-legend", "--no-pager"}},
 	{Argv: []string{"systemctl", "show", "--no-pager", "--property=*", "..."}},
+	{Argv: []string{"systemctl", "show", "--no-pager", "--timestamp=utc", "--property=*", "..."}},
 	{Argv: []string{"systemctl", "get-default"}},
 	{Argv: []string{"systemd-detect-virt"}},
 	{Argv: []string{"ss", "-Hltunpe"}},

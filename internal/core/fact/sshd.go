@@ -1,0 +1,287 @@
+package fact
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"picket/internal/core/snap"
+)
+
+// SSHD is the SSH server: what its files say, what it answers when it is asked
+// what they come to, and whether the running one has read them.
+type SSHD struct {
+	Config SSHDConfig
+	// Valid is whether sshd accepts its files (`sshd -t`). Its Why is sshd's
+	// message when it does not.
+	Valid Value[bool]
+	// Answers are what sshd would apply to a login, for those who might try.
+	// The state is Known when every one of them was answered.
+	Answers Value[[]SSHDAnswer]
+	LeftOut int // logins not asked for, because there are too many
+	// Stopped is set when sshd could not be asked because it does not run and
+	// has no /run/sshd; its files then decide alone.
+	Stopped bool
+	// Read is when the running sshd last read its files.
+	Read     Value[time.Time]
+	Socket   SSHSocket
+	HostKeys []HostKey
+	Moduli   Value[Moduli]
+	// Supported are the algorithms that this sshd knows, by `ssh -Q` name:
+	// kex, cipher, mac, key.
+	Supported map[string]Value[[]string]
+}
+
+// SSHDAnswer is what sshd would apply to one login.
+type SSHDAnswer struct {
+	Who     SSHDWho
+	Options map[string][]string // keyword in lower case → values, one a line of the answer
+	Place   Place
+}
+
+// SSHSocket is the unit that may listen in sshd's place.
+type SSHSocket struct {
+	InUse Value[bool] // it is active (on an image: enabled)
+	Ports []string    // that it listens on
+	Place Place
+}
+
+const (
+	sshdMain = "/etc/ssh/sshd_config"
+	sshdPid  = "/run/sshd.pid"
+)
+
+var (
+	sshdTest = []string{"sshd", "-t"}
+	sshdDump = []string{"sshd", "-T"}
+	sshShow  = []string{"systemctl", "show", "--no-pager", "--timestamp=utc",
+		"--property=Id,ActiveState,StateChangeTimestamp,Listen", "ssh.service", "ssh.socket"}
+	sshQueries = []string{"kex", "cipher", "mac", "key"}
+)
+
+func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
+	m := snap.Manifest{
+		Files: []string{sshdMain, "/etc/ssh/sshd_config.d/*.conf", "/etc/ssh/ssh_host_*_key.pub", "/etc/ssh/moduli",
+			"/etc/systemd/system/ssh.socket", "/etc/systemd/system/ssh.socket.d/*.conf", "/usr/lib/systemd/system/ssh.socket"},
+		Stats: []string{"/etc/ssh", "/etc/ssh/sshd_config.d", "/etc/ssh/ssh_host_*_key", sshdPid, "/etc/krb5.keytab",
+			"/etc/systemd/system/sockets.target.wants/ssh.socket"},
+		Commands: []snap.Command{{Argv: sshdTest}, {Argv: sshdDump}, {Argv: sshShow}},
+	}
+	for _, q := range sshQueries {
+		m.Commands = append(m.Commands, snap.Command{Argv: []string{"ssh", "-Q", q}})
+	}
+	d := &h.SSHD
+	m.Files = append(m.Files, d.Config.wanted...)
+	if _, st, _ := s.File(sshdMain); st != Unknown && d.Config.needsAsking() {
+		who, _ := d.Config.Logins(h.Accounts)
+		for _, w := range who {
+			m.Commands = append(m.Commands, snap.Command{Argv: w.argv()})
+		}
+	}
+	for _, k := range d.hostKeyPaths() {
+		m.Stats = append(m.Stats, k)
+		m.Files = append(m.Files, k+".pub")
+	}
+	return m
+}
+
+func parseSSHD(h *Host, s *snap.Snapshot) {
+	d := &h.SSHD
+	d.Config = readSSHD(s)
+	if p, ok := h.Packages.All["openssh-server"]; ok {
+		d.Config.Version = opensshVersion(p.Version)
+	}
+	d.parseAnswers(h, s)
+	d.parseRead(s)
+	d.parseSocket(h, s)
+	d.parseHostKeys(s)
+	d.Moduli = parseModuli(s, d.Config)
+	d.Supported = map[string]Value[[]string]{}
+	for _, q := range sshQueries {
+		d.Supported[q] = sshQuery(s, q)
+	}
+}
+
+func sshQuery(s *snap.Snapshot, q string) Value[[]string] {
+	o, st, why := s.Run("ssh", "-Q", q)
+	if st != Known || o.Exit != 0 {
+		return Not[[]string](st, why)
+	}
+	return Is(strings.Fields(string(o.Stdout)), By(o.Argv...))
+}
+
+// parseAnswers reads what sshd says of its files, and of the logins.
+func (d *SSHD) parseAnswers(h *Host, s *snap.Snapshot) {
+	d.Valid = Not[bool](Unknown, "sshd was not asked")
+	o, st, why := s.Run(sshdTest...)
+	if st == Known {
+		d.Valid = sshdAccepts(o, s)
+	} else {
+		d.Valid = Not[bool](st, why)
+	}
+	d.Answers = Not[[]SSHDAnswer](Unknown, "sshd was not asked")
+	all, st, why := s.Run(sshdDump...)
+	if st != Known {
+		d.Answers = Not[[]SSHDAnswer](st, why)
+		return
+	}
+	// Where a Match asks for more than a name and an address, sshd refuses the
+	// plain question though its files are right; then `sshd -t` has the word.
+	plain := sshdAccepts(all, s)
+	if !d.Valid.Known() && d.Valid.State != Denied && (!d.Config.needsAsking() || plain.V) {
+		d.Valid = plain
+	}
+	d.Stopped = all.Exit != 0 && strings.Contains(all.Stderr, "privilege separation directory")
+	for _, ok := range []Value[bool]{d.Valid, plain} {
+		if ok.Known() && ok.V || ok.Known() && d.Config.needsAsking() && d.Valid.V {
+			continue
+		}
+		d.Answers = Not[[]SSHDAnswer](Unknown, ok.Why)
+		if ok.State == Denied {
+			d.Answers.State = Denied
+		}
+		return
+	}
+	who, left := d.Config.Logins(h.Accounts)
+	d.LeftOut = left
+	d.Answers = Is([]SSHDAnswer(nil), By(sshdDump...))
+	for _, w := range who {
+		a := SSHDAnswer{Who: w, Options: dumped(all), Place: By(sshdDump...)}
+		if d.Config.needsAsking() {
+			// Only where no Match can apply is the plain answer everybody's.
+			o, st, why := s.Run(w.argv()...)
+			if st == Known && o.Exit != 0 {
+				st, why = Unknown, "`"+snap.CommandKey(o.Argv...)+"`: "+firstOf(o.Stderr)
+			}
+			if st != Known {
+				d.Answers.State, d.Answers.Why = st, why
+				continue
+			}
+			a.Options, a.Place = dumped(o), By(o.Argv...)
+		}
+		d.Answers.V = append(d.Answers.V, a)
+	}
+}
+
+// sshdAccepts judges the exit of sshd -t or -T. As anybody but root sshd cannot
+// read its host keys and refuses for that reason alone.
+func sshdAccepts(o *snap.Output, s *snap.Snapshot) Value[bool] {
+	at := By(o.Argv...)
+	switch {
+	case o.Exit == 0:
+		return Is(true, at)
+	case strings.Contains(o.Stderr, "privilege separation directory"):
+		return Not[bool](Unknown, "sshd does not run, so it cannot be asked ("+firstOf(o.Stderr)+")")
+	case !s.Root():
+		return Not[bool](Denied, "only root may ask sshd for its settings")
+	}
+	v := Is(false, at)
+	v.Why = firstOf(o.Stderr)
+	return v
+}
+
+// firstOf is the first line of a message, bounded.
+func firstOf(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), "\n")
+	if r := []rune(s); len(r) > 300 {
+		s = string(r[:300]) + "…"
+	}
+	if s == "" {
+		s = "it gave no message"
+	}
+	return strings.TrimSpace(s)
+}
+
+// dumped reads the answer of sshd -T.
+func dumped(o *snap.Output) map[string][]string {
+	m := map[string][]string{}
+	for _, l := range outLines(o) {
+		k, v, _ := strings.Cut(strings.TrimSpace(l.text), " ")
+		if k = strings.ToLower(k); k != "" {
+			m[k] = append(m[k], strings.TrimSpace(v))
+		}
+	}
+	return m
+}
+
+// Option is the value of an option for one login: as sshd answered or, for the
+// few that it does not print, as the files say.
+func (d SSHD) Option(a SSHDAnswer, keyword string) ([]string, SSHDFound) {
+	found := d.Config.Find(a.Who, keyword)
+	if v, ok := a.Options[SSHDKeyword(keyword)]; ok {
+		return v, found
+	}
+	return found.Values, found
+}
+
+// parseRead finds when the running sshd last read its files. It writes its
+// pid file at every start and at every SIGHUP, and only when it has accepted
+// them: tried with 9.2. systemd's own time of the last change also moves when
+// a reload is refused, so that it is only second best.
+func (d *SSHD) parseRead(s *snap.Snapshot) {
+	d.Read = Not[time.Time](Unknown, "nothing tells when sshd read its settings")
+	if s.Source.Kind == "image" {
+		return
+	}
+	show, _, _ := s.Run(sshShow...)
+	unit := properties(show)["ssh.service"]
+	if unit == nil || unit["ActiveState"] != "active" && unit["ActiveState"] != "reloading" {
+		d.Read = Not[time.Time](Absent, "ssh.service is not running")
+		return
+	}
+	if e, st, _ := s.Stat(sshdPid); st == Known {
+		d.Read = Is(e.MTime, Place{Path: sshdPid})
+		return
+	}
+	if t, err := time.Parse("Mon 2006-01-02 15:04:05 MST", unit["StateChangeTimestamp"]); err == nil {
+		d.Read = Is(t, By(sshShow...))
+	}
+}
+
+// properties reads the answer of systemctl show, by unit.
+func properties(o *snap.Output) map[string]map[string]string {
+	out := map[string]map[string]string{}
+	if o == nil {
+		return out
+	}
+	one := map[string]string{}
+	for _, l := range append(outLines(o), line{}) {
+		if l.text == "" {
+			if id := one["Id"]; id != "" {
+				out[id] = one
+			}
+			one = map[string]string{}
+			continue
+		}
+		k, v, _ := strings.Cut(l.text, "=")
+		if one[k] != "" {
+			v = one[k] + " " + v
+		}
+		one[k] = v
+	}
+	return out
+}
+
+// Changed are the files of the configuration that were written after the
+// running sshd last read them, and folders in which files came or went.
+func (d SSHD) Changed(s *snap.Snapshot) []Place {
+	if !d.Read.Known() {
+		return nil
+	}
+	var out []Place
+	seen := map[string]bool{}
+	for _, p := range slices.Concat(d.Config.Files, d.Config.Dirs) {
+		// File systems keep parts of seconds that a snapshot may not.
+		if e, st, _ := s.Stat(p); st == Known && !seen[p] && e.MTime.After(d.Read.V.Add(time.Second)) {
+			seen[p] = true
+			out = append(out, Place{Path: p})
+		}
+	}
+	return out
+}
+
+// Stale reports whether a setting was written after the running sshd last
+// read its files.
+func (d SSHD) Stale(s *snap.Snapshot, at Place) bool {
+	return slices.ContainsFunc(d.Changed(s), func(p Place) bool { return p.Path == at.Path })
+}

@@ -1,0 +1,146 @@
+package fact
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"math/bits"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// HostKey is one key of the SSH server. Only its public half is ever read.
+type HostKey struct {
+	Path  string // of the private key
+	Type  string // ssh-ed25519, ssh-rsa, …
+	Bits  int    // 0 when not known
+	Used  Value[bool]
+	Place Place // of the public key
+}
+
+// Moduli are the groups that sshd may offer for diffie-hellman-group-exchange.
+type Moduli struct {
+	Count, Smallest int // size in bits
+	Small           int // how many have fewer than 3071 bits
+	Place           Place
+}
+
+// hostKeyPaths are the private keys that sshd uses, as far as is known.
+func (d SSHD) hostKeyPaths() []string {
+	var out []string
+	for _, a := range d.Answers.V {
+		out = append(out, a.Options["hostkey"]...)
+		break
+	}
+	if len(out) == 0 {
+		out = d.Config.Find(SSHDWho{}, "hostkey").Values
+	}
+	return slices.DeleteFunc(slices.Clone(out), func(p string) bool { return !path.IsAbs(p) || path.Clean(p) != p })
+}
+
+func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
+	used := d.hostKeyPaths()
+	es, _, _ := s.Glob("/etc/ssh/ssh_host_*_key.pub")
+	paths := slices.Clone(used)
+	for _, e := range es {
+		if p := strings.TrimSuffix(e.Path, ".pub"); !slices.Contains(paths, p) {
+			paths = append(paths, p)
+		}
+	}
+	for _, p := range paths {
+		e, st, _ := s.File(p + ".pub")
+		if st != Known {
+			continue
+		}
+		k := HostKey{Path: p, Place: At(e.Path, 1), Used: Not[bool](d.Config.State, d.Config.Why)}
+		if d.Answers.Known() || d.Config.State == Known {
+			k.Used = Is(slices.Contains(used, p), k.Place)
+		}
+		for _, l := range lines(e) {
+			if f := l.fields(); len(f) >= 2 {
+				k.Type, k.Bits = publicKey(f[0], f[1])
+				break
+			}
+		}
+		d.HostKeys = append(d.HostKeys, k)
+	}
+}
+
+// publicKey reads type and size of a key in the format of RFC 4253, 6.6.
+func publicKey(name, blob string) (typ string, size int) {
+	raw, err := base64.StdEncoding.DecodeString(blob)
+	if err != nil || len(raw) > 16<<10 {
+		return name, 0
+	}
+	var parts [][]byte
+	for len(raw) >= 4 && len(parts) < 8 {
+		n := binary.BigEndian.Uint32(raw)
+		if raw = raw[4:]; uint64(n) > uint64(len(raw)) {
+			break
+		}
+		parts, raw = append(parts, raw[:n]), raw[n:]
+	}
+	if len(parts) == 0 || string(parts[0]) != name {
+		return name, 0
+	}
+	number := func(b []byte) int {
+		for len(b) > 0 && b[0] == 0 {
+			b = b[1:]
+		}
+		if len(b) == 0 {
+			return 0
+		}
+		return (len(b)-1)*8 + bits.Len8(b[0])
+	}
+	switch {
+	case name == "ssh-rsa" && len(parts) >= 3:
+		return name, number(parts[2])
+	case name == "ssh-dss" && len(parts) >= 2:
+		return name, number(parts[1])
+	case strings.HasPrefix(name, "ecdsa-sha2-nistp"):
+		n, _ := strconv.Atoi(strings.TrimPrefix(name, "ecdsa-sha2-nistp"))
+		return name, n
+	case name == "ssh-ed25519":
+		return name, 256
+	}
+	return name, 0
+}
+
+// parseModuli reads the sizes of the groups; the file writes one bit less.
+func parseModuli(s *snap.Snapshot, c SSHDConfig) Value[Moduli] {
+	file := c.Find(SSHDWho{}, "modulifile").Values
+	if len(file) != 1 || file[0] != "/etc/ssh/moduli" {
+		return Not[Moduli](Unknown, "ModuliFile names another file, which was not read")
+	}
+	e, st, why := s.File(file[0])
+	if st != Known {
+		return Not[Moduli](st, why)
+	}
+	if e.Cut {
+		return Not[Moduli](Unknown, e.Path+" is too long to be read")
+	}
+	m := Moduli{Place: Place{Path: e.Path}}
+	for _, l := range lines(e) {
+		f := l.fields()
+		if len(f) != 7 || strings.HasPrefix(f[0], "#") {
+			continue
+		}
+		n, err := strconv.Atoi(f[4])
+		if err != nil {
+			continue
+		}
+		if m.Count++; m.Smallest == 0 || n < m.Smallest {
+			m.Smallest, m.Place.Line = n, l.at.Line
+		}
+		if n < 3071 {
+			m.Small++
+		}
+	}
+	if m.Count == 0 {
+		return Not[Moduli](Absent, e.Path+" has no groups")
+	}
+	return Is(m, m.Place)
+}
