@@ -17,6 +17,12 @@ type Host struct {
 	Packages Packages
 	Accounts Accounts
 	Units    Units
+	Sysctl   Sysctl
+	Modules  Modules
+	Mounts   Mounts
+	Walk     Walk
+	Boot     Boot
+	AppArmor AppArmor
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -34,6 +40,14 @@ var topics = []topic{
 	{"packages", askPackages, parsePackages},
 	{"accounts", askAccounts, parseAccounts},
 	{"units", askUnits, parseUnits},
+	{"sysctl", askSysctl, parseSysctl},
+	{"router", askRouter, func(*Host, *snap.Snapshot) {}},
+	{"modules", askModules, parseModules},
+	{"mounts", askMounts, parseMounts},
+	{"walk", askWalk, parseWalk},
+	{"boot", askBoot, parseBoot},
+	{"apparmor", askAppArmor, parseAppArmor},
+	{"secret-files", askSecretFiles, func(*Host, *snap.Snapshot) {}},
 }
 
 // Parse reads all topics from a snapshot.
