@@ -19,7 +19,11 @@ func (c Check) Evaluate(h *fact.Host) control.Outcome { return c.Func(h) }
 // All checks, by topic.
 func All() []Check {
 	var all []Check
-	for _, topic := range [][]Check{} {
+	for _, topic := range [][]Check{
+		files,
+		boot,
+		mounts,
+	} {
 		all = append(all, topic...)
 	}
 	return all

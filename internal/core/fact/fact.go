@@ -19,6 +19,12 @@ type Host struct {
 	Units    Units
 	Sudo     Sudo
 	SSHD     SSHD
+	Sysctl   Sysctl
+	Modules  Modules
+	Mounts   Mounts
+	Walk     Walk
+	Boot     Boot
+	AppArmor AppArmor
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -38,6 +44,14 @@ var topics = []topic{
 	{"units", askUnits, parseUnits},
 	{"sudo", askSudo, parseSudo},
 	{"sshd", askSSHD, parseSSHD},
+	{"sysctl", askSysctl, parseSysctl},
+	{"router", askRouter, func(*Host, *snap.Snapshot) {}},
+	{"modules", askModules, parseModules},
+	{"mounts", askMounts, parseMounts},
+	{"walk", askWalk, parseWalk},
+	{"boot", askBoot, parseBoot},
+	{"apparmor", askAppArmor, parseAppArmor},
+	{"secret-files", askSecretFiles, func(*Host, *snap.Snapshot) {}},
 }
 
 // Parse reads all topics from a snapshot.

@@ -23,6 +23,13 @@ var redactions = []redaction{
 	{"/etc/shadow*", redactShadow},
 	{"/etc/group*", redactGroup},
 	{"/etc/gshadow*", redactGroup},
+	{procCmdline, redactWords},
+	{"/boot/firmware/cmdline.txt", redactWords},
+	{"/boot/cmdline.txt", redactWords},
+	{grubDefaults, redactWords},
+	{grubDropIns, redactWords},
+	{fstab, redactWords},
+	{grubCfg, redactGrub},
 }
 
 // Redact replaces the secrets of everything in s that has not been redacted

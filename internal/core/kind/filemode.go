@@ -18,7 +18,7 @@ type fileMode struct {
 	Paths  []string `yaml:"paths"`  // absolute, may be patterns
 	Except []string `yaml:"except"` // patterns left out
 	Mode   uint32   `yaml:"mode"`   // the widest permission allowed
-	Owner  []string `yaml:"owner"`  // user names; default root
+	Owner  []string `yaml:"owner"`  // user names; default root; any: whoever
 	Group  []string `yaml:"group"`  // group names; empty: any
 	Type   string   `yaml:"type"`   // file or dir; empty: any
 }
@@ -97,7 +97,7 @@ func (r *fileMode) wrong(h *fact.Host, e *snap.Entry) (control.Evidence, bool) {
 		found = append(found, fmt.Sprintf("mode %04o", e.Mode))
 		wanted = append(wanted, fmt.Sprintf("%04o or less", r.Mode))
 	}
-	if !slices.Contains(r.Owner, owner) {
+	if !slices.Contains(r.Owner, owner) && !slices.Contains(r.Owner, "any") {
 		found = append(found, "owner "+owner)
 		wanted = append(wanted, "owner "+strings.Join(r.Owner, " or "))
 	}

@@ -14,6 +14,12 @@ import (
 func All() []control.Kind {
 	return []control.Kind{
 		{Name: "file-mode", Doc: "mode, owner and group of files", Decode: decodeFileMode},
+		{Name: "sysctl", Doc: "settings of the kernel, running and after a boot", Decode: decodeSysctl},
+		{Name: "kernel-module", Doc: "modules that must not be loaded", Decode: decodeKernelModule},
+		{Name: "mount-option", Doc: "options of a mounted file system", Decode: decodeMountOption},
+		{Name: "boot-param", Doc: "words of the kernel's command line", Decode: decodeBootParam},
+		{Name: "file-absent", Doc: "files that must not be there", Decode: decodeFileAbsent},
+		{Name: "file-line", Doc: "lines that a file must or must not hold", Decode: decodeFileLine},
 		{Name: "go", Doc: "a function of package check", Decode: decodeGo},
 	}
 }
