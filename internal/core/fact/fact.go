@@ -17,6 +17,9 @@ type Host struct {
 	Packages Packages
 	Accounts Accounts
 	Units    Units
+	Services Services
+	Cron     Cron
+	Updates  Updates
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -34,6 +37,10 @@ var topics = []topic{
 	{"packages", askPackages, parsePackages},
 	{"accounts", askAccounts, parseAccounts},
 	{"units", askUnits, parseUnits},
+	{"services", askServices, parseServices},
+	{"cron", askCron, parseCron},
+	{"updates", askUpdates, parseUpdates},
+	{"root-runs", askRootRuns, parseRootRuns},
 }
 
 // Parse reads all topics from a snapshot.

@@ -14,6 +14,9 @@ import (
 func All() []control.Kind {
 	return []control.Kind{
 		{Name: "file-mode", Doc: "mode, owner and group of files", Decode: decodeFileMode},
+		{Name: "file-setting", Doc: "the value of one setting in a file and its drop-ins", Decode: decodeFileSetting},
+		{Name: "package", Doc: "packages installed or absent", Decode: decodePackage},
+		{Name: "unit", Doc: "systemd units running, off, masked or absent", Decode: decodeUnit},
 		{Name: "go", Doc: "a function of package check", Decode: decodeGo},
 	}
 }
