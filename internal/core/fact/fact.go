@@ -20,6 +20,9 @@ type Host struct {
 	Services Services
 	Cron     Cron
 	Updates  Updates
+	Time     Time
+	Logging  Logging
+	Ban      Ban
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -40,6 +43,9 @@ var topics = []topic{
 	{"services", askServices, parseServices},
 	{"cron", askCron, parseCron},
 	{"updates", askUpdates, parseUpdates},
+	{"time", askTime, parseTime},
+	{"logging", askLogging, parseLogging},
+	{"ban", askBan, parseBan},
 	{"root-runs", askRootRuns, parseRootRuns},
 }
 
