@@ -24,6 +24,7 @@ func All() []Check {
 		boot,
 		mounts,
 	} {
+	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban} {
 		all = append(all, topic...)
 	}
 	return all

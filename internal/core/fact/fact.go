@@ -25,6 +25,12 @@ type Host struct {
 	Walk     Walk
 	Boot     Boot
 	AppArmor AppArmor
+	Services Services
+	Cron     Cron
+	Updates  Updates
+	Time     Time
+	Logging  Logging
+	Ban      Ban
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -52,6 +58,13 @@ var topics = []topic{
 	{"boot", askBoot, parseBoot},
 	{"apparmor", askAppArmor, parseAppArmor},
 	{"secret-files", askSecretFiles, func(*Host, *snap.Snapshot) {}},
+	{"services", askServices, parseServices},
+	{"cron", askCron, parseCron},
+	{"updates", askUpdates, parseUpdates},
+	{"time", askTime, parseTime},
+	{"logging", askLogging, parseLogging},
+	{"ban", askBan, parseBan},
+	{"root-runs", askRootRuns, parseRootRuns},
 }
 
 // Parse reads all topics from a snapshot.

@@ -1,6 +1,8 @@
 package fact
 
 import (
+	"slices"
+
 	"picket/internal/core/snap"
 )
 
@@ -31,6 +33,30 @@ var redactions = []redaction{
 	{fstab, redactWords},
 	{grubCfg, redactGrub},
 }
+	{"/etc/systemd/system/*", hideInFile},
+	{"/etc/systemd/system/*/*", hideInFile},
+	{"/run/systemd/system/*", hideInFile},
+	{"/usr/local/lib/systemd/system/*", hideInFile},
+	{"/usr/lib/systemd/system/*", hideInFile},
+	{"/usr/lib/systemd/system/*/*", hideInFile},
+	{"/lib/systemd/system/*", hideInFile},
+	{"/lib/systemd/system/*/*", hideInFile},
+	{"/etc/crontab", hideInFile},
+	{"/etc/cron.d/*", hideInFile},
+	{"/var/spool/cron/crontabs/*", hideInFile},
+	{"/etc/apt/apt.conf", hideInFile},
+	{"/etc/apt/apt.conf.d/*", hideInFile},
+	{"/etc/apt/sources.list", hideInFile},
+	{"/etc/apt/sources.list.d/*", hideInFile},
+	{"/var/lib/apt/lists/*Release", releaseHead},
+	{"/etc/rsyslog.conf", hideInFile},
+	{"/etc/rsyslog.d/*", hideInFile},
+	{"/etc/fail2ban/*", hideInFile},
+	{"/etc/fail2ban/*/*", hideInFile},
+}
+
+// talkative commands repeat what files say, secrets included.
+var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.
@@ -44,6 +70,13 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 				e.Content = r.replace(s, e, sec)
 				e.Redact = true
 				break
+			}
+		}
+	}
+	for _, o := range s.Commands {
+		for _, t := range talkative {
+			if len(o.Argv) >= len(t) && slices.Equal(o.Argv[:len(t)], t) {
+				hideInOutput(o)
 			}
 		}
 	}

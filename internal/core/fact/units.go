@@ -27,7 +27,7 @@ func (u Unit) Masked() bool { return strings.HasPrefix(u.FileState.V, "masked") 
 
 // Enabled reports whether the next boot starts the unit by itself.
 func (u Unit) Enabled() bool {
-	return u.FileState.V == "enabled" || u.FileState.V == "enabled-runtime" || u.FileState.V == "alias"
+	return u.FileState.V == "enabled" || u.FileState.V == "alias"
 }
 
 // Running reports whether the unit is active now.
@@ -36,7 +36,23 @@ func (u Unit) Running() bool { return u.Active.V == "active" || u.Active.V == "r
 // Get returns a unit. One that the host does not have has Exists false; when
 // the units could not be read, its values carry the reason.
 func (us Units) Get(name string) Unit {
-	if u, ok := us.All[name]; ok {
+	u, ok := us.All[name]
+	template, isInstance := templateOf(name)
+	if ok && (u.FileState.Known() || !isInstance) {
+		return u
+	}
+	// An instance has the state of its template, unless it has its own.
+	if t, found := us.All[template]; isInstance && found {
+		if !ok {
+			u = Unit{Name: name, Active: t.Active}
+			if t.Active.Known() {
+				u.Active.V = "inactive"
+			}
+		}
+		u.FileState = t.FileState
+		return u
+	}
+	if ok {
 		return u
 	}
 	st, why := Absent, "there is no "+name
@@ -46,21 +62,50 @@ func (us Units) Get(name string) Unit {
 	return Unit{Name: name, FileState: Not[string](st, why), Active: Not[string](st, why)}
 }
 
+// templateOf is the name of the template that an instance is made of:
+// getty@.service of getty@tty1.service.
+func templateOf(name string) (string, bool) {
+	stem, rest, ok := strings.Cut(name, "@")
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot <= 0 {
+		return "", false
+	}
+	return stem + "@" + rest[dot:], true
+}
+
 var (
 	listUnitFiles = []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full"}
 	listUnits     = []string{"systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full"}
 )
 
-func askUnits(*Host, *snap.Snapshot) snap.Manifest {
-	return snap.Manifest{Commands: []snap.Command{{Argv: listUnitFiles}, {Argv: listUnits}}}
+func askUnits(_ *Host, s *snap.Snapshot) snap.Manifest {
+	m := snap.Manifest{
+		Files: ownUnitFiles(),
+		Stats: []string{"/lib"},
+		Commands: []snap.Command{
+			{Argv: listUnitFiles, Instead: shippedUnitFiles("/usr/lib/systemd/system")},
+			{Argv: listUnits},
+		},
+	}
+	// Where /lib is a folder of its own, units live there too.
+	if e, st, _ := s.Stat("/lib"); st == Known && e.Target == "" {
+		if _, st, _ := s.Run(listUnitFiles...); st != Known {
+			m.Files = append(m.Files, shippedUnitFiles("/lib/systemd/system")...)
+		}
+	}
+	return m
 }
 
 func parseUnits(h *Host, s *snap.Snapshot) {
 	us := &h.Units
 	us.All = map[string]Unit{}
 	files, st, why := s.Run(listUnitFiles...)
+	if st == Known && files.Exit != 0 {
+		st, why = Unknown, "`systemctl list-unit-files` failed: "+firstOf(files.Stderr)
+	}
 	us.State, us.Why = st, why
 	if st != Known {
+		us.fromFiles(s)
 		return
 	}
 	for _, l := range outLines(files) {
@@ -71,18 +116,30 @@ func parseUnits(h *Host, s *snap.Snapshot) {
 			}
 		}
 	}
+	us.activity(s)
+}
+
+// activity adds what is loaded and running now.
+func (us *Units) activity(s *snap.Snapshot) {
 	loaded, st, why := s.Run(listUnits...)
-	for name, u := range us.All {
-		if st != Known {
+	switch {
+	case st == Known && loaded.Exit != 0:
+		st, why = Unknown, "`systemctl list-units` failed: "+firstOf(loaded.Stderr)
+	case s.Source.Kind == "image":
+		st, why = Unknown, "nothing runs on an image"
+	}
+	if st != Known {
+		for name, u := range us.All {
 			u.Active = Not[string](st, why)
 			us.All[name] = u
 		}
-	}
-	if st != Known {
 		return
 	}
 	for _, l := range outLines(loaded) {
 		f := l.fields()
+		if len(f) > 0 && f[0] == "●" {
+			f = f[1:]
+		}
 		if len(f) < 4 {
 			continue
 		}
@@ -94,4 +151,10 @@ func parseUnits(h *Host, s *snap.Snapshot) {
 		u.Active, u.Sub = Is(f[2], l.at), f[3]
 		us.All[f[0]] = u
 	}
+}
+
+// firstOf is the first line of a program's message.
+func firstOf(msg string) string {
+	msg, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(msg, "\uFFFD")), "\n")
+	return msg
 }

@@ -20,6 +20,9 @@ func All() []control.Kind {
 		{Name: "boot-param", Doc: "words of the kernel's command line", Decode: decodeBootParam},
 		{Name: "file-absent", Doc: "files that must not be there", Decode: decodeFileAbsent},
 		{Name: "file-line", Doc: "lines that a file must or must not hold", Decode: decodeFileLine},
+		{Name: "file-setting", Doc: "the value of one setting in a file and its drop-ins", Decode: decodeFileSetting},
+		{Name: "package", Doc: "packages installed or absent", Decode: decodePackage},
+		{Name: "unit", Doc: "systemd units running, off, masked or absent", Decode: decodeUnit},
 		{Name: "go", Doc: "a function of package check", Decode: decodeGo},
 	}
 }

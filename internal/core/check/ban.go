@@ -1,0 +1,307 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var ban = []Check{
+	{"ban.ssh", banSSH},
+	{"ban.ignore-own", banIgnoresOwn},
+	{"ban.action", banAction},
+}
+
+// banSSH wants a daemon that bans addresses which fail to log in over SSH, and
+// wants it alive: T2.
+func banSSH(h *fact.Host) control.Outcome {
+	if h.Packages.State != fact.Known {
+		return control.CannotTell(h.Packages.Why)
+	}
+	if len(h.Ban.Installed) == 0 {
+		o := control.Failed("no ban daemon is installed: passwords can be guessed without end",
+			control.Saw("packages", h.Packages.Place, "none of fail2ban, crowdsec, sshguard", "one of them"))
+		o.Configured, o.Persistent = control.No, control.No
+		return o
+	}
+	if h.Units.State != fact.Known {
+		return control.CannotTell("the systemd units could not be read: " + h.Units.Why)
+	}
+	var best control.Outcome
+	for i, name := range h.Ban.Installed {
+		o := otherBan(h, name)
+		if name == "fail2ban" {
+			o = fail2ban(h)
+		}
+		if i == 0 || o.Verdict == control.Pass && best.Verdict != control.Pass {
+			best = o
+		}
+	}
+	return best
+}
+
+func otherBan(h *fact.Host, name string) control.Outcome {
+	u := h.Units.Get(name + ".service")
+	o, done := daemonState(h, name, u)
+	if done {
+		return o
+	}
+	return o.Judge().Because("%s is there and %s", name, stateWord(u))
+}
+
+func stateWord(u fact.Unit) string {
+	if u.Running() {
+		return "runs"
+	}
+	return "starts at boot"
+}
+
+// daemonState judges the unit alone; done when it is dead.
+func daemonState(h *fact.Host, name string, u fact.Unit) (o control.Outcome, done bool) {
+	o = control.Outcome{Configured: control.Yes, Persistent: control.TriOf(u.Enabled())}
+	ev := control.Saw(u.Name, u.FileState.Place, u.FileState.V, "enabled")
+	now := control.Saw(u.Name+" now", u.Active.Place, u.Active.V, "active")
+	switch {
+	case u.FileState.Missing():
+		return control.CannotTell(u.FileState.Why), true
+	case u.Masked():
+		return ineffective(name+" is installed, but masked: it cannot start", ev), true
+	case !u.Exists:
+		return ineffective(name+" is installed, but has no service", control.Saw(u.Name, fact.Place{}, "not there", "enabled")), true
+	case u.Active.Missing() && h.Snap.Source.Kind != "image":
+		return control.CannotTell(u.Active.Why), true
+	case u.Active.Known() && !u.Running():
+		return ineffective(fmt.Sprintf("%s is installed, but not running (%s)", name, u.Active.V), ev, now), true
+	case u.Active.Known():
+		o.Effective = control.Yes
+		o = o.With(now)
+	case !u.Enabled():
+		return ineffective(name+" is installed, but not started at boot", ev), true
+	}
+	return o.With(ev), false
+}
+
+func fail2ban(h *fact.Host) control.Outcome {
+	b := h.Ban
+	u := h.Units.Get("fail2ban.service")
+	o, dead := daemonState(h, "fail2ban", u)
+	image := h.Snap.Source.Kind == "image"
+	if dead {
+		if why, at := fail2banCause(h); why != "" && o.Verdict == control.Ineffective && !u.Masked() {
+			o.Reason += ": " + why
+			o = o.With(control.Saw("fail2ban's settings", at, why, ""))
+		}
+		return o
+	}
+	if !image {
+		switch {
+		case b.Answers.Missing():
+			return control.CannotTell("fail2ban runs, but could not be asked: " + b.Answers.Why + "; run as root")
+		case !b.Answers.V:
+			return ineffective("fail2ban.service is active, but the server does not answer", control.Saw("fail2ban", b.Answers.Place, "no answer", "pong"))
+		case b.Running.Missing():
+			return control.CannotTell("fail2ban runs, but its jails could not be listed")
+		}
+		j, ok := runningSSHJail(h)
+		if !ok {
+			why := "no jail of it watches SSH"
+			if slices.ContainsFunc(b.Jails, func(j fact.Jail) bool { return j.Name == "ssh" && j.Enabled.V }) {
+				why += `; the jail [ssh] is not [sshd]`
+			}
+			found := strings.Join(b.Running.V, ", ")
+			if found == "" {
+				found = "none"
+			}
+			return ineffective("fail2ban runs, but "+why, control.Saw("jails", b.Running.Place, found, "sshd"))
+		}
+		if why, at := deadLog(h, j); why != "" {
+			return ineffective("fail2ban runs, but "+why, control.Saw("log of jail ["+j.Name+"]", at, fact.SSHLog, "a log that is written to"))
+		}
+		o = o.Judge()
+		if o.Verdict != control.Pass {
+			return o.Because("fail2ban runs now, but is not started at boot")
+		}
+		return o.Because("fail2ban runs and its jail [%s] watches SSH", j.Name).With(control.Saw("jails", b.Running.Place, strings.Join(b.Running.V, ", "), ""))
+	}
+	if b.State != fact.Known {
+		return control.CannotTell("fail2ban's settings could not be read: " + b.Why)
+	}
+	if why, at := fail2banCause(h); why != "" {
+		return ineffective("fail2ban is installed, but cannot work: "+why, control.Saw("fail2ban's settings", at, why, ""))
+	}
+	for _, j := range b.Jails {
+		if j.Enabled.V && j.WatchesSSH() {
+			return o.Judge().Because("fail2ban starts at boot, with the jail [%s] for SSH", j.Name)
+		}
+	}
+	return control.CannotTell("fail2ban's jails could not be judged")
+}
+
+// runningSSHJail finds the jail for SSH among those that run.
+func runningSSHJail(h *fact.Host) (fact.Jail, bool) {
+	for _, name := range h.Ban.Running.V {
+		i := slices.IndexFunc(h.Ban.Jails, func(j fact.Jail) bool { return j.Name == name })
+		if i >= 0 && h.Ban.Jails[i].WatchesSSH() {
+			return h.Ban.Jails[i], true
+		}
+		if i < 0 && name == "sshd" {
+			return fact.Jail{Name: name}, true
+		}
+	}
+	return fact.Jail{}, false
+}
+
+// deadLog tells that a jail reads a log file which no program writes any more.
+func deadLog(h *fact.Host, j fact.Jail) (string, fact.Place) {
+	if !j.LogPath.Known() || j.Journal() || !slices.Contains(j.Logs(), fact.SSHLog) || len(j.Logs()) > 1 {
+		return "", fact.Place{}
+	}
+	for _, name := range syslogs {
+		if u := h.Units.Get(name); u.Running() || u.Active.Missing() && u.Exists {
+			return "", fact.Place{}
+		}
+	}
+	return "its jail [" + j.Name + "] reads " + fact.SSHLog + ", which nothing writes: no syslog daemon runs here", j.LogPath.Place
+}
+
+// fail2banCause says why it does not start, from its settings.
+func fail2banCause(h *fact.Host) (string, fact.Place) {
+	if h.Ban.State != fact.Known {
+		return "", fact.Place{}
+	}
+	ssh, any := false, false
+	for _, j := range h.Ban.Jails {
+		if !j.Enabled.V {
+			continue
+		}
+		any = true
+		ssh = ssh || j.WatchesSSH()
+		if why, at := h.CannotStart(j); why != "" {
+			return why, at
+		}
+		if h.Snap.Source.Kind != "image" || !j.WatchesSSH() {
+			continue
+		}
+		if why, at := deadLogOnImage(h, j); why != "" {
+			return why, at
+		}
+	}
+	switch {
+	case !any:
+		return "no jail is enabled", fact.Place{Path: "/etc/fail2ban/jail.local"}
+	case !ssh:
+		return "no enabled jail watches SSH", fact.Place{Path: "/etc/fail2ban/jail.local"}
+	}
+	return "", fact.Place{}
+}
+
+func deadLogOnImage(h *fact.Host, j fact.Jail) (string, fact.Place) {
+	if j.Journal() || !slices.Contains(j.Logs(), fact.SSHLog) {
+		return "", fact.Place{}
+	}
+	for _, name := range syslogs {
+		if h.Units.Get(name).Enabled() {
+			return "", fact.Place{}
+		}
+	}
+	return "its jail [" + j.Name + "] reads " + fact.SSHLog + ", which nothing writes: no syslog daemon is enabled", j.LogPath.Place
+}
+
+// banIgnoresOwn wants an endless ban to spare the people who run the host: T12.
+func banIgnoresOwn(h *fact.Host) control.Outcome {
+	if h.Ban.State != fact.Known {
+		return control.CannotTell("fail2ban's settings could not be read: " + h.Ban.Why)
+	}
+	var bad []control.Evidence
+	enabled := 0
+	for _, j := range h.Ban.Jails {
+		if !j.Enabled.V {
+			continue
+		}
+		enabled++
+		if !strings.HasPrefix(strings.TrimSpace(j.BanTime.V), "-") || ignoresSomebody(j.IgnoreIP.V) {
+			continue
+		}
+		found := "bantime is " + j.BanTime.V + ", ignoreip is " + orNot(j.IgnoreIP)
+		bad = append(bad, control.Saw("jail ["+j.Name+"]", j.BanTime.Place, found, "ignoreip with the addresses that administer this host"))
+	}
+	switch {
+	case len(bad) > 0:
+		o := control.Failed(bad[0].Fact+" bans for ever and spares nobody: a few typing errors lock the operator out", bad...)
+		o.Persistent = control.No
+		return o
+	case enabled == 0:
+		return control.DoesNotApply("no jail of fail2ban is enabled")
+	}
+	o := control.Passed(fmt.Sprintf("none of %d jails bans for ever without sparing your own addresses", enabled))
+	o.Persistent = control.Yes
+	return o
+}
+
+// ignoresSomebody reports whether a list has an entry other than this host itself.
+func ignoresSomebody(list string) bool {
+	for _, f := range strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\t' }) {
+		p, err := netip.ParsePrefix(f)
+		if err != nil {
+			a, err := netip.ParseAddr(f)
+			if err != nil {
+				return true // a name
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		if !p.Addr().IsLoopback() {
+			return true
+		}
+	}
+	return false
+}
+
+// banAction wants the firewall program that bans are made with to be there.
+func banAction(h *fact.Host) control.Outcome {
+	if h.Ban.State != fact.Known {
+		return control.CannotTell("fail2ban's settings could not be read: " + h.Ban.Why)
+	}
+	var o control.Outcome
+	enabled := 0
+	for _, j := range h.Ban.Jails {
+		if !j.Enabled.V {
+			continue
+		}
+		enabled++
+		action, _, _ := strings.Cut(j.BanAction.V, "[")
+		need := ""
+		switch {
+		case strings.HasPrefix(action, "iptables"):
+			need = "iptables"
+		case strings.HasPrefix(action, "nftables"):
+			need = "nftables"
+		case action == "ufw", action == "firewallcmd-rich-rules":
+			need = map[string]string{"ufw": "ufw", "firewallcmd-rich-rules": "firewalld"}[action]
+		}
+		if need == "" {
+			continue
+		}
+		has := h.Packages.Has(need)
+		if !has.Known() {
+			return control.Missing(has)
+		}
+		if !has.V {
+			return ineffective(fmt.Sprintf("jail [%s] bans with %s, but %s is not installed: nobody is shut out", j.Name, action, need),
+				control.Saw("banaction of ["+j.Name+"]", j.BanAction.Place, action, "one whose program is installed"))
+		}
+		o = o.With(control.Saw("banaction of ["+j.Name+"]", j.BanAction.Place, action, ""))
+	}
+	if enabled == 0 {
+		return control.DoesNotApply("no jail of fail2ban is enabled")
+	}
+	if len(o.Evidence) == 0 {
+		return control.CannotTell("Picket does not know the ban actions used here")
+	}
+	p := control.Passed("the program that bans are made with is installed", o.Evidence...)
+	p.Persistent = control.Yes
+	return p
+}

@@ -1,0 +1,146 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var logging = []Check{
+	{"logging.journal-kept", journalKept},
+	{"logging.no-receiver", noReceiver},
+	{"logging.one-logger", oneLogger},
+	{"logging.forwarding", journalForwards},
+}
+
+// journalKept wants logs to survive a reboot: the journal on disk, or a
+// syslog daemon that writes files.
+func journalKept(h *fact.Host) control.Outcome {
+	l := h.Logging
+	if l.State != fact.Known {
+		return control.CannotTell("journald's settings could not be read: " + l.Why)
+	}
+	if l.Folder.Missing() {
+		return control.Missing(l.Folder)
+	}
+	storage, at := l.Storage.V, l.Storage.Place
+	explicit := control.TriOf(l.Storage.Known())
+	if !l.Storage.Known() {
+		storage, at = "auto", fact.Place{Path: "/etc/systemd/journald.conf"}
+	}
+	keeps := storage == "persistent" || storage == "auto" && l.Folder.V
+	ev := []control.Evidence{
+		control.Saw("[Journal] Storage", at, storage, "persistent, or auto with /var/log/journal"),
+		control.Saw("/var/log/journal", l.Folder.Place, map[bool]string{true: "exists", false: "does not exist"}[l.Folder.V], ""),
+	}
+	o := control.Outcome{Configured: control.TriOf(keeps), Persistent: control.TriOf(keeps), Explicit: explicit, Evidence: ev}
+	if !keeps {
+		if u := h.Units.Get("rsyslog.service"); u.Running() || u.Enabled() && h.Snap.Source.Kind == "image" {
+			return control.Passed("the journal is in memory only, but rsyslog writes the logs to /var/log", ev...)
+		}
+		o.Effective = control.No
+		if storage == "auto" {
+			return o.Judge().Because("logs are lost at every reboot: there is no /var/log/journal")
+		}
+		return o.Judge().Because("logs are lost at every reboot: Storage is %s", storage)
+	}
+	if l.OnDisk.Known() {
+		o.Effective = control.TriOf(l.OnDisk.V)
+		if !l.OnDisk.V {
+			o = o.With(control.Saw("the journal", l.OnDisk.Place, "in memory", "in /var/log/journal"))
+			return o.Judge().Because("the journal is to be kept on disk, but journald still writes to memory (/run/log/journal)")
+		}
+	} else if h.Snap.Source.Kind != "image" {
+		return control.CannotTell("whether the journal is on disk is not known: " + l.OnDisk.Why + "; run as root")
+	}
+	return o.Judge().Because("the journal is kept in /var/log/journal")
+}
+
+func noReceiver(h *fact.Host) control.Outcome {
+	var bad []control.Evidence
+	unknown := ""
+	if h.Units.State != fact.Known {
+		unknown = "the systemd units could not be read: " + h.Units.Why
+	}
+	for _, name := range []string{"systemd-journal-remote.socket", "systemd-journal-remote.service", "systemd-journal-gatewayd.socket"} {
+		u := h.Units.Get(name)
+		if u.Enabled() || u.Running() {
+			bad = append(bad, control.Saw(name, u.FileState.Place, u.FileState.V, "disabled"))
+		}
+	}
+	if u := h.Units.Get("rsyslog.service"); u.Exists && (u.Enabled() || u.Running()) {
+		if h.Logging.Rsyslog != fact.Known {
+			unknown = "rsyslog's settings could not be read; run as root"
+		}
+		for _, r := range h.Logging.Receivers {
+			bad = append(bad, control.Saw("rsyslog input "+r.Module, r.Place, "receives", "no input from the network"))
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		return control.Failed(fmt.Sprintf("%s (%s) takes log messages from the network", bad[0].Fact, bad[0].Place), bad...)
+	case unknown != "":
+		return control.CannotTell(unknown)
+	}
+	o := control.Passed("nothing here takes log messages from the network")
+	o.Persistent = control.Yes
+	return o
+}
+
+// syslogs are the daemons that write what programs log to files.
+var syslogs = []string{"rsyslog.service", "syslog-ng.service", "inetutils-syslogd.service", "busybox-syslogd.service"}
+
+func oneLogger(h *fact.Host) control.Outcome {
+	if h.Units.State != fact.Known {
+		return control.CannotTell("the systemd units could not be read: " + h.Units.Why)
+	}
+	var on []string
+	var ev []control.Evidence
+	for _, name := range syslogs {
+		if u := h.Units.Get(name); u.Running() || u.Enabled() {
+			on = append(on, name)
+			ev = append(ev, control.Saw(name, u.FileState.Place, u.FileState.V, "one of them at most"))
+		}
+	}
+	if len(on) > 1 {
+		return control.Failed(strings.Join(on, " and ")+" both write the logs", ev...)
+	}
+	o := control.Passed("journald is the only logger")
+	if len(on) == 1 {
+		o = control.Passed("journald, and "+on[0]+" behind it", ev...)
+	}
+	o.Persistent = control.Yes
+	return o
+}
+
+// journalForwards wants ForwardToSyslog to agree with the logger that is there.
+func journalForwards(h *fact.Host) control.Outcome {
+	l := h.Logging
+	if l.State != fact.Known {
+		return control.CannotTell("journald's settings could not be read: " + l.Why)
+	}
+	if h.Units.State != fact.Known {
+		return control.CannotTell("the systemd units could not be read: " + h.Units.Why)
+	}
+	u := h.Units.Get("rsyslog.service")
+	if !u.Exists || !u.Enabled() && !u.Running() {
+		return control.DoesNotApply("rsyslog is not used here: the journal is the log")
+	}
+	v := fact.Last(l.Journald, "Journal", "ForwardToSyslog")
+	// rsyslog of Debian listens on the journal's socket: it needs forwarding,
+	// which Debian's journald does by default.
+	o := control.Outcome{Explicit: control.TriOf(v.Known())}
+	found := v.V
+	if !v.Known() {
+		found = "yes (default)"
+	}
+	ok := !v.Known() || strings.EqualFold(v.V, "yes") || strings.EqualFold(v.V, "true") || v.V == "1" || strings.EqualFold(v.V, "on")
+	o.Configured, o.Persistent = control.TriOf(ok), control.TriOf(ok)
+	ev := control.Saw("[Journal] ForwardToSyslog", orPlace(v.Place, "/etc/systemd/journald.conf"), found, "yes")
+	if !ok {
+		return ineffective("rsyslog is enabled, but journald forwards nothing to it: its files stay empty", ev)
+	}
+	return o.Judge().Because("journald hands its messages to rsyslog").With(ev)
+}

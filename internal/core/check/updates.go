@@ -1,0 +1,422 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var updates = []Check{
+	{"updates.automatic", updatesAutomatic},
+	{"updates.last-run", updatesLastRun},
+	{"updates.pending", updatesPending},
+	{"updates.signatures", updatesSignatures},
+	{"updates.security-suite", updatesSecuritySuite},
+	{"updates.one-release", updatesOneRelease},
+	{"updates.supported", updatesSupported},
+	{"updates.kernel", updatesKernel},
+	{"updates.raspberry-pi-origin", updatesRaspberryPi},
+}
+
+const periodic = "APT::Periodic::"
+
+// maxAge is how old the lists of packages may be to believe that nothing is
+// pending, and how long ago the last run may be.
+const maxAge = 7 * 24 * time.Hour
+
+// updatesAutomatic wants unattended-upgrades installed, switched on, allowed
+// to take security updates, and its timers to run: T5.
+func updatesAutomatic(h *fact.Host) control.Outcome {
+	has := h.Packages.Has("unattended-upgrades")
+	if !has.Known() {
+		return control.Missing(has)
+	}
+	if !has.V {
+		o := control.Failed("unattended-upgrades is not installed: nobody installs security updates by themselves",
+			control.Saw("package unattended-upgrades", has.Place, "not installed", "installed"))
+		o.Configured, o.Persistent = control.No, control.No
+		return o
+	}
+	apt := h.Updates.Apt
+	if apt.State != fact.Known {
+		return control.CannotTell("apt's settings could not be read: " + apt.Why)
+	}
+	for _, key := range []string{periodic + "Update-Package-Lists", periodic + "Unattended-Upgrade"} {
+		if v := apt.Get(key); !apt.On(key) {
+			o := control.Failed(key+" is off, so unattended-upgrades is never started", control.Saw(key, orPlace(v.Place, "/etc/apt/apt.conf.d"), orNot(v), "1"))
+			o.Configured, o.Persistent = control.No, control.No
+			return o
+		}
+	}
+	if v := apt.Get(periodic + "Enable"); v.Known() && v.V == "0" {
+		return ineffective(periodic+"Enable is 0, which switches everything off", control.Saw(periodic+"Enable", v.Place, "0", "1"))
+	}
+	if o, bad := securityMatched(h); bad {
+		return o
+	}
+	return updateTimers(h)
+}
+
+// updateTimers wants the two timers of apt, and what they start.
+func updateTimers(h *fact.Host) control.Outcome {
+	if h.Units.State != fact.Known {
+		return control.CannotTell("unattended-upgrades is set up, but the timers that start it could not be read: " + h.Units.Why)
+	}
+	o := control.Outcome{Configured: control.Yes, Effective: control.Yes, Persistent: control.Yes, Explicit: control.Yes}
+	for _, name := range []string{"apt-daily", "apt-daily-upgrade"} {
+		t, s := h.Units.Get(name+".timer"), h.Units.Get(name+".service")
+		for _, u := range []fact.Unit{t, s} {
+			if u.Masked() || !u.Exists {
+				state := "masked"
+				if !u.Exists {
+					state = "not there"
+				}
+				return ineffective(fmt.Sprintf("unattended-upgrades is installed and switched on, but %s is %s: it never runs", u.Name, state),
+					control.Saw(u.Name, u.FileState.Place, state, "enabled"))
+			}
+		}
+		switch {
+		case t.FileState.Missing():
+			return control.CannotTell(t.FileState.Why)
+		case !t.Enabled():
+			o.Persistent = control.No
+			o.Effective = o.Effective.And(control.TriOf(t.Running()))
+			o = o.Because("unattended-upgrades is installed and switched on, but %s is %s: it does not run after a reboot", t.Name, t.FileState.V).
+				With(control.Saw(t.Name, t.FileState.Place, t.FileState.V, "enabled"))
+			if t.Active.Known() && !t.Running() {
+				o.Reason = fmt.Sprintf("unattended-upgrades is installed and switched on, but %s is %s: it never runs", t.Name, t.FileState.V)
+			}
+		case t.Active.Missing():
+			if h.Snap.Source.Kind != "image" {
+				return control.CannotTell(t.Active.Why)
+			}
+			o.Effective = control.Untold
+		case !t.Running():
+			o.Effective = control.No
+			o = o.Because("unattended-upgrades is installed and switched on, but %s is %s: it does not run", t.Name, t.Active.V).
+				With(control.Saw(t.Name, t.Active.Place, t.Active.V, "active"))
+		}
+	}
+	if o.Reason == "" {
+		o = o.Because("unattended-upgrades is installed and switched on, and its timers run")
+		if o.Effective == control.Untold {
+			o = o.Because("unattended-upgrades is installed and switched on, and its timers start at boot")
+		}
+	}
+	return o.Judge()
+}
+
+// securityMatched wants every archive of security updates to be one that
+// unattended-upgrades takes from.
+func securityMatched(h *fact.Host) (control.Outcome, bool) {
+	origins := h.Updates.Origins
+	patterns := h.UpgradePatterns()
+	if len(patterns) == 0 {
+		return ineffective("unattended-upgrades is switched on, but has no archive to take updates from (Origins-Pattern is empty)",
+			control.Saw("Unattended-Upgrade::Origins-Pattern", fact.Place{Path: "/etc/apt/apt.conf.d/50unattended-upgrades"}, "empty", "the security archive")), true
+	}
+	if !origins.Known() {
+		return control.Outcome{}, false // its own control says that there is none
+	}
+	for _, o := range origins.V {
+		if o.Security() && !matched(patterns, o) {
+			return ineffective("unattended-upgrades is switched on, but no pattern matches the security archive "+o.String(),
+				control.Saw("Unattended-Upgrade::Origins-Pattern", patterns[0].Place, patterns[0].Text, "one that matches "+o.String())), true
+		}
+	}
+	return control.Outcome{}, false
+}
+
+func matched(patterns []fact.OriginPattern, o fact.Origin) bool {
+	for _, p := range patterns {
+		if p.Matches(o) {
+			return true
+		}
+	}
+	return false
+}
+
+// updatesRaspberryPi wants the archive of Raspberry Pi's own packages (kernel,
+// firmware) among those that are taken.
+func updatesRaspberryPi(h *fact.Host) control.Outcome {
+	origins := h.Updates.Origins
+	if !origins.Known() {
+		return control.Missing(origins)
+	}
+	for _, o := range origins.V {
+		if o.Origin != "Raspberry Pi Foundation" {
+			continue
+		}
+		patterns := h.UpgradePatterns()
+		if matched(patterns, o) {
+			return control.Passed("packages of " + o.Origin + " are upgraded too")
+		}
+		found := "no pattern"
+		if len(patterns) > 0 {
+			found = fmt.Sprintf("%d patterns, none matches", len(patterns))
+		}
+		return control.Failed("no pattern of unattended-upgrades matches "+o.String()+": kernel and firmware stay old",
+			control.Saw("Unattended-Upgrade::Origins-Pattern", fact.Place{Path: "/etc/apt/apt.conf.d"}, found, "origin=Raspberry Pi Foundation"))
+	}
+	return control.DoesNotApply("no archive of the Raspberry Pi Foundation is used")
+}
+
+func updatesLastRun(h *fact.Host) control.Outcome {
+	at := h.Updates.UpgradeAt
+	now := h.Snap.Taken
+	switch {
+	case at.Known():
+		age := now.Sub(at.V)
+		ev := control.Saw("last run", at.Place, at.V.UTC().Format(time.DateOnly), "in the last 7 days")
+		if age > maxAge {
+			return ineffective("unattended-upgrades last ran "+days(age)+" ago", ev)
+		}
+		return control.Passed("unattended-upgrades last ran "+days(age)+" ago", ev)
+	case at.Missing():
+		return control.Missing(at)
+	}
+	// It has never run. On a host that has just been set up that is normal.
+	if e, st, _ := h.Snap.Stat("/var/lib/dpkg/info/unattended-upgrades.list"); st == fact.Known && now.Sub(e.MTime) < 48*time.Hour {
+		return control.CannotTell("unattended-upgrades was installed less than two days ago and has not run yet; look again tomorrow")
+	}
+	return ineffective("unattended-upgrades has never run", control.Saw("last run", fact.Place{Path: "/var/lib/apt/periodic"}, "never", "in the last 7 days"))
+}
+
+func updatesPending(h *fact.Host) control.Outcome {
+	p := h.Updates.Pending
+	if !p.Known() {
+		return control.Missing(p)
+	}
+	var names []string
+	o := control.Outcome{}
+	for _, u := range p.V {
+		if u.Security {
+			names = append(names, u.Package)
+			if len(o.Evidence) < 20 {
+				o = o.With(control.Saw(u.Package, p.Place, u.From, u.To))
+			}
+		}
+	}
+	if len(names) > 0 {
+		shown := strings.Join(names[:min(4, len(names))], ", ")
+		f := control.Failed(fmt.Sprintf("%d security update%s not installed: %s", len(names), plural(len(names), " is", "s are"), shown), o.Evidence...)
+		if len(names) > 4 {
+			f.Reason += ", …"
+		}
+		return f
+	}
+	lists := h.Updates.ListsAt
+	age := h.Snap.Taken.Sub(lists.V)
+	switch {
+	case !lists.Known():
+		return control.CannotTell("apt has never fetched its lists; run `apt-get update`")
+	case age > maxAge:
+		return control.CannotTell("no update is known to be pending, but the lists are "+days(age)+" old; run `apt-get update`",
+			control.Saw("lists of packages", lists.Place, lists.V.UTC().Format(time.DateOnly), "in the last 7 days"))
+	}
+	return control.Passed(fmt.Sprintf("no security update is pending, by lists of %s ago", days(age)))
+}
+
+func updatesSignatures(h *fact.Host) control.Outcome {
+	var bad []control.Evidence
+	for _, s := range h.Updates.Sources.V {
+		for _, key := range []string{"trusted", "allow-insecure", "allow-weak", "allow-downgrade-to-insecure"} {
+			if v := strings.ToLower(s.Options[key]); !s.Disabled && (v == "yes" || v == "true" || v == "1" || v == "on") {
+				bad = append(bad, control.Saw("source "+strings.Join(s.Suites, " "), s.Place, key+"="+v, "signatures are checked"))
+			}
+		}
+	}
+	apt := h.Updates.Apt
+	for _, key := range []string{
+		"APT::Get::AllowUnauthenticated", "Acquire::AllowInsecureRepositories",
+		"Acquire::AllowWeakRepositories", "Acquire::AllowDowngradeToInsecureRepositories",
+	} {
+		if v := apt.Get(key); apt.On(key) {
+			bad = append(bad, control.Saw(key, v.Place, v.V, "false"))
+		}
+	}
+	switch src := h.Updates.Sources; {
+	case len(bad) > 0:
+		return control.Failed(fmt.Sprintf("%s: %s is %s", bad[0].Place, bad[0].Fact, bad[0].Found), bad...)
+	case src.State != fact.Known:
+		return control.CannotTell("not all sources could be read: " + src.Why + "; run as root")
+	case apt.State != fact.Known:
+		return control.CannotTell("apt's settings could not be read: " + apt.Why)
+	case len(src.V) == 0:
+		return control.DoesNotApply("apt has no sources")
+	}
+	o := control.Passed("apt checks signatures of all sources")
+	o.Persistent = control.Yes
+	return o
+}
+
+func updatesSecuritySuite(h *fact.Host) control.Outcome {
+	if h.OS.ID.V != "debian" {
+		return control.DoesNotApply("this is not Debian")
+	}
+	src, code := h.Updates.Sources, h.OS.Codename.V
+	if src.State != fact.Known {
+		return control.CannotTell("the sources could not be read: " + src.Why)
+	}
+	var at fact.Place
+	configured := false
+	for _, s := range src.V {
+		for _, suite := range s.Suites {
+			if !s.Disabled && (suite == code+"-security" || suite == code+"/updates" || suite == "stable-security" || suite == "oldstable-security") {
+				configured, at = true, s.Place
+			}
+		}
+	}
+	wanted := code + "-security"
+	if !configured {
+		o := control.Failed("no source is "+wanted+": security updates never arrive", control.Saw("sources", orPlace(src.Place, "/etc/apt"), "no "+wanted, wanted))
+		o.Configured, o.Persistent = control.No, control.No
+		return o
+	}
+	o := control.Outcome{Configured: control.Yes, Persistent: control.Yes, Explicit: control.Yes}
+	if !h.Updates.Origins.Known() {
+		if h.Updates.Origins.State == fact.Absent {
+			return ineffective("the source "+wanted+" is set, but its lists were never fetched; run `apt-get update`", control.Saw("source", at, wanted, ""))
+		}
+		return control.Missing(h.Updates.Origins)
+	}
+	for _, origin := range h.Updates.Origins.V {
+		if origin.Security() && (origin.Codename == wanted || origin.Codename == code) {
+			o.Effective = control.Yes
+			return o.Judge().Because("%s is among the sources, and its lists are there", wanted).With(control.Saw("source", at, wanted, wanted))
+		}
+	}
+	return ineffective("the source "+wanted+" is set, but apt has no lists of it; run `apt-get update`", control.Saw("source", at, wanted, "fetched"))
+}
+
+func updatesOneRelease(h *fact.Host) control.Outcome {
+	origins, code := h.Updates.Origins, h.OS.Codename.V
+	if !origins.Known() {
+		return control.Missing(origins)
+	}
+	if code == "" {
+		return control.CannotTell("the release of the system is not known")
+	}
+	seen := 0
+	var bad []control.Evidence
+	for _, o := range origins.V {
+		if o.Origin != "Debian" && o.Origin != "Raspbian" && o.Origin != "Raspberry Pi Foundation" && o.Origin != "Debian Backports" {
+			continue
+		}
+		seen++
+		name, _, _ := strings.Cut(o.Codename, "-")
+		if name != code && o.Codename != "" {
+			bad = append(bad, control.Saw("source", o.Place, o.String(), "release "+code))
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		return control.Failed(fmt.Sprintf("the system is %s, but %s is a source", code, bad[0].Found), bad...)
+	case seen == 0:
+		return control.DoesNotApply("no source of Debian or Raspberry Pi OS is used")
+	}
+	return control.Passed("all sources of the system are of " + code)
+}
+
+// support ends of Debian's releases: by the security team, then long term.
+// Source: Debian's own tables of releases and of LTS.
+var support = map[string][2]string{
+	"9": {"2020-07-18", "2022-06-30"}, "10": {"2022-09-10", "2024-06-30"}, "11": {"2024-08-14", "2026-08-31"},
+	"12": {"2026-06-10", "2028-06-30"}, "13": {"2028-08-09", "2030-06-30"},
+}
+
+func updatesSupported(h *fact.Host) control.Outcome {
+	id, version := h.OS.ID, h.OS.Version
+	if !id.Known() {
+		return control.Missing(id)
+	}
+	if id.V != "debian" && id.V != "raspbian" {
+		return control.CannotTell("Picket does not know until when " + h.OS.Name.V + " is supported")
+	}
+	ends, ok := support[version.V]
+	if !ok {
+		return control.CannotTell("Picket does not know until when version " + version.V + " is supported")
+	}
+	name := "Debian " + version.V
+	regular, _ := time.Parse(time.DateOnly, ends[0])
+	long, _ := time.Parse(time.DateOnly, ends[1])
+	now := h.Snap.Taken
+	ev := control.Saw("release", version.Place, name, "supported")
+	switch {
+	case !now.Before(long.AddDate(0, 0, 1)):
+		o := control.Failed(name+" has had no security updates since "+ends[1], ev)
+		o.Persistent = control.No
+		return o
+	case !now.Before(regular.AddDate(0, 0, 1)):
+		return control.Passed(fmt.Sprintf("%s is in long term support until %s; plan the upgrade", name, ends[1]), ev)
+	}
+	return control.Passed(fmt.Sprintf("%s has security updates until %s, long term until %s", name, ends[0], ends[1]), ev)
+}
+
+func updatesKernel(h *fact.Host) control.Outcome {
+	if e, st, _ := h.Snap.Stat("/run/reboot-required"); st == fact.Known && h.Snap.Source.Kind != "image" {
+		return ineffective("an update waits for a reboot", control.Saw("reboot", fact.Place{Path: e.Path}, "required", "done"))
+	}
+	if !h.OS.Kernel.Known() {
+		return control.Missing(h.OS.Kernel)
+	}
+	if h.Time.Container() {
+		return control.DoesNotApply("this is a container (" + h.Time.Virtual.V + "): the kernel is its host's")
+	}
+	if len(h.Updates.Kernels) == 0 {
+		return control.DoesNotApply("no kernel is installed here; another system boots this one")
+	}
+	newer, ok := h.NewerKernel()
+	running := h.OS.Kernel
+	if !ok {
+		return control.CannotTell(fmt.Sprintf("the running kernel %s is not among those installed (%s)", running.V, strings.Join(h.Updates.Kernels, ", ")))
+	}
+	if newer != "" {
+		o := ineffective(fmt.Sprintf("kernel %s is installed, %s runs: reboot", newer, running.V), control.Saw("running kernel", running.Place, running.V, newer))
+		o.Persistent = control.Yes
+		return o
+	}
+	return control.Passed("the running kernel "+running.V+" is the newest installed", control.Saw("running kernel", running.Place, running.V, ""))
+}
+
+// ineffective is set up by the files, and does nothing now or after a reboot.
+func ineffective(reason string, ev ...control.Evidence) control.Outcome {
+	o := control.IsIneffective(reason, ev...)
+	o.Persistent = control.No
+	return o
+}
+
+func orPlace(p fact.Place, path string) fact.Place {
+	if p == (fact.Place{}) {
+		return fact.Place{Path: path}
+	}
+	return p
+}
+
+func orNot(v fact.Value[string]) string {
+	if v.Known() {
+		return v.V
+	}
+	return "not set"
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func days(d time.Duration) string {
+	switch n := int(d.Hours() / 24); {
+	case n < 1:
+		return "less than a day"
+	case n == 1:
+		return "1 day"
+	default:
+		return fmt.Sprintf("%d days", n)
+	}
+}

@@ -1,0 +1,196 @@
+package fact
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// Ban is the daemon that shuts out addresses with repeated failures.
+type Ban struct {
+	Installed []string // of fail2ban, crowdsec, sshguard
+	Jails     []Jail   // of fail2ban, in the order of its files
+	State     State    // of Jails
+	Why       string
+	Answers   Value[bool]     // fail2ban-client ping
+	Running   Value[[]string] // jails that the running server has
+}
+
+// Jail is one of fail2ban, as its merged settings say.
+type Jail struct {
+	Name      string
+	Enabled   Value[bool]
+	Filter    string // without its options: sshd
+	Backend   Value[string]
+	LogPath   Value[string] // patterns, parted by line ends
+	BanTime   Value[string]
+	IgnoreIP  Value[string]
+	BanAction Value[string]
+}
+
+// BanDaemons are the programs that ban, with their unit.
+var BanDaemons = []struct{ Package, Unit string }{
+	{"fail2ban", "fail2ban.service"}, {"crowdsec", "crowdsec.service"}, {"sshguard", "sshguard.service"},
+}
+
+var (
+	f2bPing   = []string{"fail2ban-client", "ping"}
+	f2bStatus = []string{"fail2ban-client", "status"}
+)
+
+// SSHLog is where Debian's syslog daemons write logins.
+const SSHLog = "/var/log/auth.log"
+
+func askBan(h *Host, _ *snap.Snapshot) snap.Manifest {
+	m := snap.Manifest{
+		Files:    []string{"/etc/fail2ban/*", "/etc/fail2ban/jail.d/*"},
+		Stats:    []string{"/etc/fail2ban/filter.d/*", SSHLog},
+		Commands: []snap.Command{{Argv: f2bPing}, {Argv: f2bStatus}},
+	}
+	for _, j := range h.Ban.Jails {
+		if j.Enabled.V {
+			m.Stats = append(m.Stats, j.Logs()...)
+		}
+	}
+	return m
+}
+
+// Logs are the absolute patterns of a jail's log files.
+func (j Jail) Logs() []string {
+	var out []string
+	for _, l := range strings.Split(j.LogPath.V, "\n") {
+		if f := strings.Fields(l); len(f) > 0 && path.IsAbs(f[0]) && !strings.Contains(f[0], "%(") && len(out) < 50 {
+			out = append(out, path.Clean(f[0]))
+		}
+	}
+	return out
+}
+
+// WatchesSSH reports whether the jail reads sshd's failures.
+func (j Jail) WatchesSSH() bool { return j.Filter == "sshd" || j.Filter == "" && j.Name == "sshd" }
+
+// Journal reports whether the jail reads the journal and no files.
+func (j Jail) Journal() bool { return strings.HasPrefix(strings.ToLower(j.Backend.V), "systemd") }
+
+func parseBan(h *Host, s *snap.Snapshot) {
+	b := &h.Ban
+	for _, d := range BanDaemons {
+		if h.Packages.Has(d.Package).V {
+			b.Installed = append(b.Installed, d.Package)
+		}
+	}
+	b.readJails(s)
+	b.Answers = Not[bool](Unknown, "the server was not asked")
+	if out, st, why := s.Run(f2bPing...); st == Known {
+		b.Answers = Is(out.Exit == 0 && strings.Contains(string(out.Stdout), "pong"), By(f2bPing...))
+		if strings.Contains(out.Stderr+string(out.Stdout), "Permission denied") {
+			b.Answers = Not[bool](Denied, "only root may ask fail2ban")
+		}
+	} else {
+		b.Answers = Not[bool](st, why)
+	}
+	b.Running = Not[[]string](b.Answers.State, b.Answers.Why)
+	if out, st, _ := s.Run(f2bStatus...); st == Known && out.Exit == 0 && b.Answers.V {
+		b.Running = Is([]string(nil), By(f2bStatus...))
+		for _, l := range outLines(out) {
+			if _, list, ok := strings.Cut(l.text, "Jail list:"); ok {
+				b.Running.V = strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+			}
+		}
+	}
+}
+
+// readJails merges fail2ban's files in its order: jail.conf, jail.d/*.conf,
+// jail.local, jail.d/*.local.
+func (b *Ban) readJails(s *snap.Snapshot) {
+	const dir = "/etc/fail2ban/"
+	main, st, why := s.File(dir + "jail.conf")
+	_, localState, _ := s.File(dir + "jail.local")
+	b.State, b.Why = st, why
+	if st != Known && (main != nil || localState != Known) {
+		return
+	}
+	b.State = Known
+	parts, pst, pwhy := s.Glob(dir + "jail.d/*")
+	if pst == Denied || pst == Unknown {
+		b.State, b.Why = pst, pwhy
+		return
+	}
+	files := []string{dir + "jail.conf"}
+	part := func(ext string) {
+		for _, e := range parts {
+			if path.Ext(e.Path) == ext {
+				if e.Denied != "" {
+					b.State, b.Why = Denied, e.Denied
+				}
+				files = append(files, e.Path)
+			}
+		}
+	}
+	part(".conf")
+	files = append(files, dir+"jail.local")
+	part(".local")
+	if e, st, _ := s.Stat(dir + "jail.local"); st == Known && e.Denied != "" {
+		b.State, b.Why = Denied, e.Denied
+	}
+	conf := newPyIni()
+	for _, f := range files {
+		conf.read(s, f, new([]string))
+	}
+	for _, name := range conf.order {
+		if name == "INCLUDES" {
+			continue
+		}
+		enabled := conf.get(name, "enabled")
+		j := Jail{
+			Name: name, Enabled: Is(pyTrue(enabled.V), enabled.Place),
+			Backend: conf.get(name, "backend"), LogPath: conf.get(name, "logpath"), BanTime: conf.get(name, "bantime"),
+			IgnoreIP: conf.get(name, "ignoreip"), BanAction: conf.get(name, "banaction"),
+		}
+		f := conf.get(name, "filter").V
+		j.Filter, _, _ = strings.Cut(f, "[")
+		j.Filter = strings.TrimSpace(j.Filter)
+		b.Jails = append(b.Jails, j)
+	}
+}
+
+func pyTrue(v string) bool {
+	return slices.Contains([]string{"1", "yes", "true", "on"}, strings.ToLower(v))
+}
+
+// CannotStart says why fail2ban's server refuses to start with its settings,
+// or why a jail of it does not work; "" when nothing stands against it.
+func (h *Host) CannotStart(j Jail) (why string, at Place) {
+	s := h.Snap
+	if j.Filter != "" {
+		known := false
+		for _, ext := range []string{".conf", ".local"} {
+			if _, st, _ := s.Stat("/etc/fail2ban/filter.d/" + j.Filter + ext); st != Absent {
+				known = true
+			}
+		}
+		if !known {
+			return "jail [" + j.Name + "] uses the filter " + j.Filter + ", which does not exist", j.Enabled.Place
+		}
+	}
+	if j.Journal() {
+		if has := h.Packages.Has("python3-systemd"); has.Known() && !has.V {
+			return "jail [" + j.Name + "] reads the journal, but python3-systemd is not installed", j.Backend.Place
+		}
+		return "", Place{}
+	}
+	for _, p := range j.Logs() {
+		if es, st, _ := s.Glob(p); len(es) > 0 || st != Absent {
+			return "", Place{}
+		}
+	}
+	if logs := j.Logs(); len(logs) > 0 {
+		return "jail [" + j.Name + "] reads " + strings.Join(logs, ", ") + ", which does not exist (this host logs to the journal)", j.LogPath.Place
+	}
+	if j.LogPath.Known() && !strings.Contains(j.LogPath.V, "%(") {
+		return "jail [" + j.Name + "] has no log to read", j.LogPath.Place
+	}
+	return "", Place{}
+}

@@ -1,0 +1,95 @@
+package fact
+
+import (
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// Logging is where the host's logs go.
+type Logging struct {
+	Journald  []Setting
+	State     State // of Journald
+	Why       string
+	Storage   Value[string] // as configured: auto, persistent, volatile, none
+	Folder    Value[bool]   // /var/log/journal exists
+	OnDisk    Value[bool]   // journald writes there now
+	Receivers []Receiver    // what takes log messages from the network
+	Rsyslog   State         // of Receivers
+}
+
+// A Receiver is a setting of rsyslog that opens a port.
+type Receiver struct {
+	Module string // imudp, imtcp, imrelp
+	Place  Place
+}
+
+func askLogging(*Host, *snap.Snapshot) snap.Manifest {
+	return snap.Manifest{
+		Files: append(SystemdFiles("journald.conf"), "/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"),
+		Stats: []string{
+			"/var/log/journal", "/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal",
+			"/var/log/*", "/var/log",
+		},
+	}
+}
+
+func parseLogging(h *Host, s *snap.Snapshot) {
+	l := &h.Logging
+	l.Journald, l.State, l.Why = SystemdConf(s, "journald.conf")
+	l.Storage = Not[string](l.State, l.Why)
+	if l.State == Known {
+		l.Storage = Last(l.Journald, "Journal", "Storage")
+		l.Storage.V = strings.ToLower(l.Storage.V)
+	}
+	e, st, why := s.Stat("/var/log/journal")
+	l.Folder = Value[bool]{V: st == Known && e.Type == snap.Dir, State: st, Why: why, Place: Place{Path: "/var/log/journal"}}
+	if st == Absent {
+		l.Folder.State = Known
+	}
+	l.OnDisk = Not[bool](Unknown, "nothing runs on an image")
+	if s.Source.Kind != "image" {
+		disk, st, why := s.Glob("/var/log/journal/*/system.journal")
+		memory, _, _ := s.Glob("/run/log/journal/*/system.journal")
+		switch {
+		case len(disk) > 0 && len(memory) == 0:
+			l.OnDisk = Is(true, Place{Path: disk[0].Path})
+		case len(memory) > 0:
+			l.OnDisk = Is(false, Place{Path: memory[0].Path})
+		case st == Denied || st == Unknown:
+			l.OnDisk = Not[bool](st, why)
+		default:
+			l.OnDisk = Not[bool](Unknown, "there is no journal, on disk or in memory")
+		}
+	}
+	l.receivers(s)
+}
+
+// receivers finds the inputs that rsyslog opens, in its old and new form.
+func (l *Logging) receivers(s *snap.Snapshot) {
+	l.Rsyslog = Known
+	for _, p := range []string{"/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"} {
+		es, st, _ := s.Glob(p)
+		if st == Denied || st == Unknown {
+			l.Rsyslog = st
+		}
+		for _, e := range es {
+			if e.Denied != "" {
+				l.Rsyslog = Denied
+			}
+			if !e.Read {
+				continue
+			}
+			for _, ln := range lines(e) {
+				t := strings.ToLower(uncomment(ln.text, "#"))
+				for _, m := range []string{"imudp", "imtcp", "imrelp", "imptcp"} {
+					opens := strings.HasPrefix(t, "input(") && strings.Contains(t, `"`+m+`"`) ||
+						m == "imudp" && strings.HasPrefix(t, "$udpserverrun") || m == "imtcp" && strings.HasPrefix(t, "$inputtcpserverrun")
+					if opens && len(l.Receivers) < 100 {
+						l.Receivers = append(l.Receivers, Receiver{m, ln.at})
+					}
+				}
+			}
+		}
+	}
+}

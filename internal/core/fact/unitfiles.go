@@ -1,0 +1,119 @@
+package fact
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// UnitDirs are the folders of unit files, the one that wins first.
+var UnitDirs = []string{
+	"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
+	"/usr/lib/systemd/system", "/lib/systemd/system",
+}
+
+// ownUnitFiles are those that an administrator writes or links.
+func ownUnitFiles() []string {
+	return []string{
+		"/etc/systemd/system/*", "/etc/systemd/system/*.d/*.conf",
+		"/etc/systemd/system/*.wants/*", "/etc/systemd/system/*.requires/*",
+		"/usr/local/lib/systemd/system/*",
+	}
+}
+
+// shippedUnitFiles are those of packages, below one folder.
+func shippedUnitFiles(dir string) []string {
+	return []string{dir + "/*", dir + "/*.d/*.conf"}
+}
+
+var unitSuffixes = []string{".service", ".socket", ".timer", ".target", ".mount", ".automount", ".path"}
+
+// fromFiles derives what the next boot does from the unit folders, as
+// systemctl does without a running systemd.
+func (us *Units) fromFiles(s *snap.Snapshot) {
+	seen, denied := false, ""
+	for _, dir := range UnitDirs {
+		es, st, why := s.Glob(dir + "/*")
+		if st == Denied {
+			denied = why
+		}
+		for _, e := range es {
+			name := path.Base(e.Path)
+			if !slices.Contains(unitSuffixes, path.Ext(name)) || e.Type == snap.Dir {
+				continue
+			}
+			seen = seen || strings.Contains(dir, "lib/")
+			if _, ok := us.All[name]; !ok {
+				us.All[name] = Unit{Name: name, Exists: true, FileState: fileState(dir, e)}
+			}
+		}
+	}
+	if !seen {
+		if denied != "" {
+			us.State, us.Why = Denied, denied
+		}
+		us.All = map[string]Unit{}
+		return
+	}
+	us.State, us.Why = Known, ""
+	us.enable(s)
+	us.activity(s)
+}
+
+// fileState is the state of one unit file, links in .wants left aside.
+func fileState(dir string, e *snap.Entry) Value[string] {
+	at := Place{Path: e.Path}
+	switch {
+	case e.Target == "/dev/null", e.Type == snap.File && e.Size == 0 && e.Target == "":
+		return Is("masked", at)
+	case e.Target != "" && path.Base(e.Target) != path.Base(e.Path) && dir == "/etc/systemd/system":
+		return Is("alias", at)
+	case e.Denied != "":
+		return Not[string](Denied, e.Denied)
+	case !e.Read:
+		return Not[string](Unknown, e.Path+" was not read")
+	}
+	for _, l := range lines(e) {
+		if strings.TrimSpace(l.text) == "[Install]" {
+			return Is("disabled", at)
+		}
+	}
+	return Is("static", at)
+}
+
+// enable marks what the links of targets start.
+func (us *Units) enable(s *snap.Snapshot) {
+	for _, kind := range []string{"wants", "requires"} {
+		es, _, _ := s.Glob("/etc/systemd/system/*." + kind + "/*")
+		for _, e := range es {
+			names := []string{path.Base(e.Path)}
+			if t, ok := templateOf(names[0]); ok {
+				if _, own := us.All[names[0]]; !own && us.All[t].Exists {
+					us.All[names[0]] = Unit{Name: names[0], Exists: true, FileState: us.All[t].FileState}
+				}
+				names = append(names, t)
+			}
+			for _, n := range names {
+				if u, ok := us.All[n]; ok && !u.Masked() {
+					u.FileState = Is("enabled", Place{Path: e.Path})
+					us.All[n] = u
+				}
+			}
+		}
+	}
+	// A link of another name in /etc is made by enabling, too:
+	// dbus-org.freedesktop.timesync1.service.
+	es, _, _ := s.Glob("/etc/systemd/system/*")
+	for _, e := range es {
+		n := path.Base(e.Target)
+		if e.Target == "" || n == path.Base(e.Path) {
+			continue
+		}
+		if u, ok := us.All[n]; ok && u.FileState.V == "disabled" {
+			u.FileState = Is("enabled", Place{Path: e.Path})
+			us.All[n] = u
+		}
+	}
+}
