@@ -17,6 +17,7 @@ type Host struct {
 	Packages Packages
 	Accounts Accounts
 	Units    Units
+	Firewall Firewall
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -34,6 +35,7 @@ var topics = []topic{
 	{"packages", askPackages, parsePackages},
 	{"accounts", askAccounts, parseAccounts},
 	{"units", askUnits, parseUnits},
+	{"firewall", askFirewall, parseFirewall},
 }
 
 // Parse reads all topics from a snapshot.

@@ -44,6 +44,8 @@ var Table = []Permitted{
 	{Argv: []string{"nft", "list", "ruleset"}},
 	{Argv: []string{"iptables-save"}},
 	{Argv: []string{"ip6tables-save"}},
+	{Argv: []string{"iptables-legacy-save"}},
+	{Argv: []string{"ip6tables-legacy-save"}},
 	{Argv: []string{"ip", "-j", "addr"}},
 	{Argv: []string{"ip", "-j", "route"}},
 	{Argv: []string{"ufw", "status", "verbose"}},
