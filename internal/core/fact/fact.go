@@ -18,6 +18,8 @@ type Host struct {
 	Accounts Accounts
 	Units    Units
 	Firewall Firewall
+	Sockets  Sockets
+	Network  Network
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -36,6 +38,8 @@ var topics = []topic{
 	{"accounts", askAccounts, parseAccounts},
 	{"units", askUnits, parseUnits},
 	{"firewall", askFirewall, parseFirewall},
+	{"sockets", askSockets, parseSockets},
+	{"network", askNetwork, parseNetwork},
 }
 
 // Parse reads all topics from a snapshot.

@@ -48,6 +48,7 @@ var Table = []Permitted{
 	{Argv: []string{"ip6tables-legacy-save"}},
 	{Argv: []string{"ip", "-j", "addr"}},
 	{Argv: []string{"ip", "-j", "route"}},
+	{Argv: []string{"ip", "-j", "-6", "route"}},
 	{Argv: []string{"ufw", "status", "verbose"}},
 	{Argv: []string{"timedatectl", "show"}},
 	{Argv: []string{"chronyc", "-n", "tracking"}},
