@@ -31,6 +31,9 @@ type Host struct {
 	Time     Time
 	Logging  Logging
 	Ban      Ban
+	Firewall Firewall
+	Sockets  Sockets
+	Network  Network
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -65,6 +68,9 @@ var topics = []topic{
 	{"logging", askLogging, parseLogging},
 	{"ban", askBan, parseBan},
 	{"root-runs", askRootRuns, parseRootRuns},
+	{"firewall", askFirewall, parseFirewall},
+	{"sockets", askSockets, parseSockets},
+	{"network", askNetwork, parseNetwork},
 }
 
 // Parse reads all topics from a snapshot.

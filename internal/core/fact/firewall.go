@@ -1,0 +1,292 @@
+package fact
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// Firewall is the packet filter of the host: what the kernel runs with, and
+// what the next boot will load.
+type Firewall struct {
+	Running  Ruleset // the kernel's, whoever wrote it
+	NextBoot Ruleset // as far as the managers' files tell
+	Managers []FirewallManager
+}
+
+// A Ruleset is a set of chains from one or several readers. State is Known
+// also for a kernel without any rule.
+type Ruleset struct {
+	State  State
+	Why    string
+	Place  Place
+	Chains []FirewallChain
+}
+
+// A FirewallChain is a list of rules; a base chain has a hook.
+type FirewallChain struct {
+	Family   string // ip, ip6, inet, arp, bridge, netdev
+	Table    string
+	Name     string
+	Type     string // filter, nat, route; of a base chain
+	Hook     string // input, forward, output, prerouting, postrouting, ingress; "" for others
+	Priority int
+	Policy   string // accept or drop; of a base chain
+	Legacy   bool   // from iptables-legacy, which nft does not show
+	Rules    []FirewallRule
+	Place    Place
+}
+
+// A FirewallRule is one rule, in words common to nft and iptables.
+type FirewallRule struct {
+	Matches []FirewallMatch // all must hold
+	Verdict string          // accept, drop, reject, jump, goto, return, dnat, redirect, other; "" for none
+	Target  string          // the chain of jump and goto; what else follows the verdict
+	Text    string          // for a person
+	Place   Place
+}
+
+// A FirewallMatch is one condition of a rule.
+//
+//	Key        Values
+//	iif, oif   interface names, a last * or + stands for more letters
+//	proto      tcp, udp, icmp, ipv6-icmp, …
+//	saddr …    addresses and prefixes; daddr likewise
+//	sport …    ports and ranges (22, 8000-8100); dport likewise
+//	state      new, established, related, invalid, untracked
+//	dst-type   local, broadcast, multicast, …
+//	family     ip, ip6
+//	limit      the rate, as written: some packets match
+//	opaque     what Picket does not read
+type FirewallMatch struct {
+	Key    string
+	Not    bool
+	Values []string
+}
+
+// A FirewallManager is a program that loads rules at boot.
+type FirewallManager struct {
+	Name    string // ufw, nftables, netfilter-persistent, firewalld
+	Unit    string
+	Enabled Value[bool] // its unit is started by the next boot
+	Running Value[bool]
+	// On is whether it will load rules once started: ENABLED=yes of ufw,
+	// rules in /etc/nftables.conf.
+	On Value[bool]
+	// Deny4 and Deny6 are whether what it loads refuses what it does not name.
+	Deny4, Deny6 Value[bool]
+	Rules        Ruleset // what it loads, as far as its files tell
+}
+
+// AtBoot is whether the next boot filters by this manager.
+func (m FirewallManager) AtBoot() Value[bool] {
+	for _, v := range []Value[bool]{m.Enabled, m.On} {
+		if !v.Known() || !v.V {
+			return v
+		}
+	}
+	return m.On
+}
+
+// Manager returns a manager that is installed.
+func (f Firewall) Manager(name string) (FirewallManager, bool) {
+	i := slices.IndexFunc(f.Managers, func(m FirewallManager) bool { return m.Name == name })
+	if i < 0 {
+		return FirewallManager{}, false
+	}
+	return f.Managers[i], true
+}
+
+var (
+	nftList         = []string{"nft", "-j", "list", "ruleset"}
+	iptablesSaves   = []string{"iptables-save", "ip6tables-save"}
+	iptablesLegacys = []string{"iptables-legacy-save", "ip6tables-legacy-save"}
+)
+
+func askFirewall(h *Host, _ *snap.Snapshot) snap.Manifest {
+	m := snap.Manifest{
+		Files: []string{
+			"/etc/ufw/ufw.conf", "/etc/default/ufw", "/etc/ufw/user.rules", "/etc/ufw/user6.rules",
+			"/etc/nftables.conf", "/etc/iptables/rules.v4", "/etc/iptables/rules.v6",
+			"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names", "/proc/modules",
+		},
+		Commands: []snap.Command{{Argv: nftList}},
+	}
+	for _, c := range slices.Concat(iptablesSaves, iptablesLegacys) {
+		m.Commands = append(m.Commands, snap.Command{Argv: []string{c}})
+	}
+	for _, p := range firewallPrograms {
+		m.Stats = append(m.Stats, p.wants)
+	}
+	for _, mgr := range h.Firewall.Managers {
+		if mgr.Name == "nftables" {
+			m.Files = append(m.Files, mgr.Rules.includes()...)
+		}
+	}
+	return m
+}
+
+func parseFirewall(h *Host, s *snap.Snapshot) {
+	f := &h.Firewall
+	f.Running = runningRules(s)
+	f.Managers = firewallManagers(h, s)
+	f.NextBoot = nextBoot(f.Managers)
+}
+
+// runningRules asks the kernel by every tool the host has: nft shows all but
+// the rules of iptables-legacy, iptables-save shows what nft cannot say of
+// iptables' own extensions.
+func runningRules(s *snap.Snapshot) Ruleset {
+	r := Ruleset{Place: By(nftList...)}
+	o, st, why := s.Run(nftList...)
+	nft := st == Known && o.Exit == 0 && !o.Cut
+	switch {
+	case nft:
+		chains, err := parseNFT(o.Stdout, By(o.Argv...))
+		if err != nil {
+			return Ruleset{State: Unknown, Why: "`nft -j list ruleset`: " + err.Error(), Place: r.Place}
+		}
+		r.Chains = chains
+	case st == Known && o.Cut:
+		return Ruleset{State: Unknown, Why: "the answer of `nft -j list ruleset` is too long", Place: r.Place}
+	case st == Known && !s.Root():
+		return Ruleset{State: Denied, Why: "only root may read the kernel's packet filter", Place: r.Place}
+	case st == Known:
+		return Ruleset{State: Unknown, Why: "`nft -j list ruleset` failed: " + firstOf(o.Stderr), Place: r.Place}
+	case st != Absent:
+		return Ruleset{State: st, Why: why, Place: r.Place}
+	}
+	saved, denied, failed := false, false, ""
+	for i, name := range slices.Concat(iptablesSaves, iptablesLegacys) {
+		o, st, why := s.Run(name)
+		switch {
+		case st == Absent:
+			continue
+		case st != Known:
+			failed = why
+			continue
+		case o.Exit != 0:
+			// The legacy tools also fail where their module was never loaded: then
+			// they have no rules.
+			if i < len(iptablesSaves) {
+				failed = "`" + name + "` failed: " + firstOf(o.Stderr)
+				denied = denied || !s.Root()
+			}
+			continue
+		}
+		saved = true
+		byNFT := strings.Contains(string(o.Stdout[:min(len(o.Stdout), 400)]), "(nf_tables)")
+		family := "ip"
+		if strings.HasPrefix(name, "ip6") {
+			family = "ip6"
+		}
+		for _, c := range parseIptables(outLines(o), family) {
+			c.Legacy = i >= len(iptablesSaves) || !byNFT
+			r.replace(c)
+		}
+	}
+	switch {
+	case nft || saved && failed == "":
+		r.State = Known
+		if !nft {
+			r.Place = By(iptablesSaves[0])
+		}
+	case denied:
+		r.State, r.Why = Denied, "only root may read the kernel's packet filter"
+	case failed != "":
+		r.State, r.Why = Unknown, failed
+	default:
+		return rulesWithoutTools(s)
+	}
+	return r
+}
+
+// rulesWithoutTools judges a kernel that no tool on the host can speak to.
+func rulesWithoutTools(s *snap.Snapshot) Ruleset {
+	for _, p := range []string{"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"} {
+		if e, st, _ := s.File(p); st == Known && len(lines(e)) > 0 {
+			return Ruleset{State: Unknown, Why: "the kernel has iptables rules (" + p + "), and there is neither nft nor iptables to show them"}
+		}
+	}
+	e, st, why := s.File("/proc/modules")
+	if st != Known {
+		return Ruleset{State: Unknown, Why: "there is neither nft nor iptables, and the kernel's modules are not known: " + why}
+	}
+	for _, l := range lines(e) {
+		name, _, _ := strings.Cut(l.text, " ")
+		if name == "nf_tables" || name == "ip_tables" || name == "ip6_tables" {
+			return Ruleset{State: Unknown, Why: "the kernel has " + name + " loaded, and there is neither nft nor iptables to show its rules", Place: l.at}
+		}
+	}
+	return Ruleset{State: Known, Place: Place{Path: "/proc/modules"}}
+}
+
+// replace puts c in the place of the chain of the same name: iptables-save
+// says more of it than nft.
+func (r *Ruleset) replace(c FirewallChain) {
+	for i, old := range r.Chains {
+		if old.Family == c.Family && old.Table == c.Table && old.Name == c.Name && old.Legacy == c.Legacy {
+			r.Chains[i] = c
+			return
+		}
+	}
+	r.Chains = append(r.Chains, c)
+}
+
+// Chain returns a chain by name.
+func (r Ruleset) Chain(family, table, name string, legacy bool) (FirewallChain, bool) {
+	for _, c := range r.Chains {
+		if c.Family == family && c.Table == table && c.Name == name && c.Legacy == legacy {
+			return c, true
+		}
+	}
+	return FirewallChain{}, false
+}
+
+// Rules counts them.
+func (r Ruleset) Rules() int {
+	n := 0
+	for _, c := range r.Chains {
+		n += len(c.Rules)
+	}
+	return n
+}
+
+// Match returns the first condition with this key.
+func (r FirewallRule) Match(key string) (FirewallMatch, bool) {
+	for _, m := range r.Matches {
+		if m.Key == key {
+			return m, true
+		}
+	}
+	return FirewallMatch{}, false
+}
+
+// HasPort reports whether the condition's values hold a port.
+func (m FirewallMatch) HasPort(port int) bool {
+	return slices.ContainsFunc(m.Values, func(v string) bool {
+		from, to, isRange := strings.Cut(v, "-")
+		a, err := strconv.Atoi(from)
+		if err != nil {
+			return false
+		}
+		b := a
+		if isRange {
+			if b, err = strconv.Atoi(to); err != nil {
+				return false
+			}
+		}
+		return port >= a && port <= b
+	})
+}
+
+// firstOf is the first line of a text, short.
+func firstOf(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), "\n")
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,211 @@
+package fact
+
+import (
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// Programs that load rules at boot.
+var firewallPrograms = []struct{ name, pkg, unit, wants string }{
+	{"ufw", "ufw", "ufw.service", "/etc/systemd/system/multi-user.target.wants/ufw.service"},
+	{"nftables", "nftables", "nftables.service", "/etc/systemd/system/sysinit.target.wants/nftables.service"},
+	{"netfilter-persistent", "netfilter-persistent", "netfilter-persistent.service", "/etc/systemd/system/multi-user.target.wants/netfilter-persistent.service"},
+	{"firewalld", "firewalld", "firewalld.service", "/etc/systemd/system/multi-user.target.wants/firewalld.service"},
+}
+
+// firewallManagers reads those that are installed.
+func firewallManagers(h *Host, s *snap.Snapshot) []FirewallManager {
+	var out []FirewallManager
+	for _, p := range firewallPrograms {
+		unit := h.Units.Get(p.unit)
+		if has := h.Packages.Has(p.pkg); (!has.Known() || !has.V) && !unit.Exists {
+			continue
+		}
+		m := FirewallManager{Name: p.name, Unit: p.unit, Enabled: unitEnabled(s, unit, p.wants)}
+		m.Running = Value[bool]{V: unit.Running(), State: unit.Active.State, Place: unit.Active.Place, Why: unit.Active.Why}
+		switch p.name {
+		case "ufw":
+			readUFW(s, &m)
+		case "nftables":
+			m.Rules = parseNFTConf(s, "/etc/nftables.conf")
+		case "netfilter-persistent":
+			m.Rules = readSaved(s, "/etc/iptables/rules.v4", "ip", "/etc/iptables/rules.v6", "ip6")
+		case "firewalld":
+			m.Rules = Ruleset{State: Unknown, Why: "the zones of firewalld are not read from files", Place: Place{Path: "/etc/firewalld"}}
+			m.On = Is(true, Place{Path: "/etc/firewalld"})
+		}
+		if m.On.State == Unknown && m.On.Why == "" {
+			m.On = m.Rules.value(func(Ruleset) bool { return m.Rules.bases() > 0 })
+		}
+		m.Deny4 = m.Rules.value(func(r Ruleset) bool { return r.Denies("ip").V })
+		m.Deny6 = m.Rules.value(func(r Ruleset) bool { return r.Denies("ip6").V })
+		out = append(out, m)
+	}
+	return out
+}
+
+// unitEnabled is what the next boot does with a unit: what systemd says, or,
+// on an image, whether its link is there.
+func unitEnabled(s *snap.Snapshot, u Unit, wants string) Value[bool] {
+	if u.FileState.Known() {
+		return Is(u.Enabled(), u.FileState.Place)
+	}
+	if u.FileState.State == Absent {
+		return Is(false, u.FileState.Place)
+	}
+	_, st, why := s.Stat(wants)
+	switch st {
+	case Known:
+		return Is(true, Place{Path: wants})
+	case Absent:
+		return Is(false, Place{Path: wants})
+	}
+	return Not[bool](st, why)
+}
+
+// value asks a ruleset whose state may not be known.
+func (r Ruleset) value(f func(Ruleset) bool) Value[bool] {
+	if r.State == Absent {
+		return Is(false, r.Place)
+	}
+	if r.State != Known {
+		return Not[bool](r.State, r.Why)
+	}
+	return Is(f(r), r.Place)
+}
+
+// bases counts the chains through which incoming packets pass.
+func (r Ruleset) bases() int {
+	n := 0
+	for _, c := range r.Chains {
+		if c.Hook == "input" {
+			n++
+		}
+	}
+	return n
+}
+
+// Denies is whether a connection of a family that no rule names is refused.
+// It is unknown where that hangs on a rule that Picket does not read.
+func (r Ruleset) Denies(family string) Value[bool] {
+	if r.State == Absent {
+		return Is(false, r.Place)
+	}
+	if r.State != Known {
+		return Not[bool](r.State, r.Why)
+	}
+	v := Is(true, r.Place)
+	for _, proto := range []string{"tcp", "udp"} {
+		a := r.Ask(FirewallPacket{Family: family, Proto: proto})
+		switch {
+		case a.Accept && a.Drop:
+			return Not[bool](Unknown, "it hangs on a rule that Picket cannot judge: "+firstOf(a.Doubt.Text))
+		case a.Accept:
+			v.V = false
+		}
+	}
+	return v
+}
+
+// readUFW reads what ufw's init script will load: a frame of its own with the
+// default policy, and the user's rules within.
+func readUFW(s *snap.Snapshot, m *FirewallManager) {
+	const conf, defaults = "/etc/ufw/ufw.conf", "/etc/default/ufw"
+	e, st, why := s.File(conf)
+	if st != Known {
+		m.On = Not[bool](st, why)
+		m.Rules = Ruleset{State: st, Why: why}
+		return
+	}
+	on := assignment(e, "ENABLED")
+	m.On = Is(strings.EqualFold(on.V, "yes"), on.Place)
+	if on.State != Known {
+		m.On.Place = Place{Path: conf}
+	}
+	d, st, why := s.File(defaults)
+	if st != Known {
+		m.Rules = Ruleset{State: st, Why: why}
+		return
+	}
+	policy := assignment(d, "DEFAULT_INPUT_POLICY")
+	word := strings.ToLower(policy.V)
+	if word == "reject" {
+		word = "drop"
+	}
+	if word != "drop" && word != "accept" {
+		m.Rules = Ruleset{State: Unknown, Why: policy.Place.String() + ": DEFAULT_INPUT_POLICY is neither ACCEPT, DROP nor REJECT"}
+		return
+	}
+	six := assignment(d, "IPV6")
+	files := []string{"/etc/ufw/user.rules", "ip"}
+	filter6 := strings.EqualFold(six.V, "yes")
+	if filter6 {
+		files = append(files, "/etc/ufw/user6.rules", "ip6")
+	}
+	m.Rules = readSaved(s, files...)
+	if m.Rules.State == Absent {
+		m.Rules.State = Known
+	}
+	m.Rules.Place = policy.Place
+	lo := FirewallRule{Matches: []FirewallMatch{{Key: "iif", Values: []string{"lo"}}}, Verdict: "accept", Text: "-i lo -j ACCEPT", Place: policy.Place}
+	frame := func(family, user, policy string, at Place) {
+		c := FirewallChain{Family: family, Table: "filter", Name: "INPUT", Type: "filter", Hook: "input", Policy: policy, Place: at}
+		c.Rules = append(c.Rules, lo)
+		if user != "" {
+			c.Rules = append(c.Rules, FirewallRule{Verdict: "jump", Target: user, Text: "-j " + user, Place: at})
+			if _, ok := m.Rules.Chain(family, "filter", user, false); !ok {
+				m.Rules.Chains = append(m.Rules.Chains, FirewallChain{Family: family, Table: "filter", Name: user})
+			}
+		}
+		m.Rules.Chains = append(m.Rules.Chains, c)
+	}
+	frame("ip", "ufw-user-input", word, policy.Place)
+	if filter6 {
+		frame("ip6", "ufw6-user-input", word, policy.Place)
+	} else {
+		// Without IPV6=yes ufw lets IPv6 in from the host itself only.
+		frame("ip6", "", "drop", six.Place)
+	}
+}
+
+// readSaved reads pairs of file and family in the form of iptables-save.
+func readSaved(s *snap.Snapshot, files ...string) Ruleset {
+	r := Ruleset{State: Absent, Place: Place{Path: files[0]}}
+	for i := 0; i+1 < len(files); i += 2 {
+		e, st, why := s.File(files[i])
+		switch {
+		case st == Known:
+			if r.State == Absent {
+				r.State = Known
+			}
+			r.Chains = append(r.Chains, parseIptables(lines(e), files[i+1])...)
+		case st != Absent:
+			r.State, r.Why = st, why
+		case r.Why == "":
+			r.Why = why
+		}
+	}
+	return r
+}
+
+// nextBoot joins what the managers load that are on.
+func nextBoot(ms []FirewallManager) Ruleset {
+	out := Ruleset{State: Known}
+	for _, m := range ms {
+		on := m.AtBoot()
+		if on.Known() && !on.V || on.State == Absent {
+			continue
+		}
+		out.Place = m.Rules.Place
+		switch {
+		case !on.Known():
+			out.State, out.Why = on.State, on.Why
+		case m.Rules.State != Known:
+			out.State, out.Why = m.Rules.State, m.Rules.Why
+		default:
+			out.Chains = append(out.Chains, m.Rules.Chains...)
+		}
+	}
+	return out
+}

@@ -1,0 +1,293 @@
+package fact
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"picket/internal/core/snap"
+)
+
+// recorded makes a snapshot of commands and files that were recorded on a
+// real Debian 12: "$ nft -j list ruleset" or a path, and the name of a file in
+// testdata, or its content after an equals sign.
+func recorded(t *testing.T, dir string, parts ...string) *snap.Snapshot {
+	t.Helper()
+	s := snap.New(snap.Source{Kind: "local"}, time.Unix(0, 0))
+	s.MarkComplete()
+	for i := 0; i < len(parts); i += 2 {
+		data := []byte(parts[i+1])
+		if len(data) == 0 || data[0] != '=' {
+			var err error
+			if data, err = os.ReadFile(filepath.Join("testdata", dir, parts[i+1])); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			data = data[1:]
+		}
+		if name := parts[i]; name[0] == '$' {
+			argv := shellWords(name[2:])
+			s.Commands[snap.CommandKey(argv...)] = &snap.Output{Argv: argv, Stdout: data}
+		} else {
+			s.Entries[name] = &snap.Entry{Path: name, Type: snap.File, Mode: 0o644, Read: true, Content: data}
+		}
+	}
+	return s
+}
+
+type askedPort struct {
+	family string
+	port   int
+	want   string // yes, no: from anywhere; some: from some addresses; doubt
+}
+
+func ask(r Ruleset, family string, port int) string {
+	p := FirewallPacket{Family: family, Proto: "tcp", Port: port}
+	a := r.Ask(p)
+	switch {
+	case a.Accept && a.Drop:
+		return "doubt"
+	case a.Accept:
+		return "yes"
+	}
+	p.Anybody = true
+	if r.Ask(p).Accept {
+		return "some"
+	}
+	return "no"
+}
+
+func TestFirewallRunning(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		parts        []string
+		deny4, deny6 string
+		ports        []askedPort
+		limited      int
+	}{
+		{
+			name:  "ufw",
+			parts: []string{"$ nft -j list ruleset", "ufw.json", "$ iptables-save", "ufw.v4", "$ ip6tables-save", "ufw.v6"},
+			deny4: "true", deny6: "true", limited: 2222,
+			ports: []askedPort{{"ip", 22, "yes"}, {"ip6", 22, "yes"}, {"ip", 2222, "doubt"}, {"ip", 1883, "some"}, {"ip6", 1883, "no"}, {"ip", 80, "no"}},
+		},
+		{
+			name:  "ufw where iptables cannot be asked",
+			parts: []string{"$ nft -j list ruleset", "ufw.json"},
+			// What nft tells of iptables' extensions is not enough to be sure.
+			deny4: "unknown", deny6: "unknown",
+		},
+		{
+			name:  "nftables by hand",
+			parts: []string{"$ nft -j list ruleset", "nftables.json"},
+			deny4: "true", deny6: "true", limited: 22,
+			ports: []askedPort{{"ip", 22, "doubt"}, {"ip6", 22, "doubt"}, {"ip", 80, "some"}, {"ip6", 80, "no"}, {"ip", 25, "no"}},
+		},
+		{
+			name:  "the nftables.conf that Debian ships",
+			parts: []string{"$ nft -j list ruleset", "stock.json"},
+			deny4: "false", deny6: "false",
+			ports: []askedPort{{"ip", 22, "yes"}},
+		},
+		{
+			name:  "nothing but Docker's rules",
+			parts: []string{"$ nft -j list ruleset", "docker.json", "$ iptables-save", "docker.v4"},
+			deny4: "false", deny6: "false",
+		},
+		{
+			name:  "iptables-legacy beside an empty nft",
+			parts: []string{"$ nft -j list ruleset", `={"nftables": []}`, "$ iptables-legacy-save", "=*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"},
+			deny4: "true", deny6: "false",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := Parse(recorded(t, "firewall", tt.parts...))
+			r := h.Firewall.Running
+			if r.State != Known {
+				t.Fatalf("state %v: %s", r.State, r.Why)
+			}
+			for family, want := range map[string]string{"ip": tt.deny4, "ip6": tt.deny6} {
+				got := "unknown"
+				if v := r.Denies(family); v.Known() {
+					got = map[bool]string{true: "true", false: "false"}[v.V]
+				}
+				if got != want {
+					t.Errorf("default deny of %s: %s, want %s (%s)", family, got, want, r.Denies(family).Why)
+				}
+			}
+			for _, p := range tt.ports {
+				if got := ask(r, p.family, p.port); got != p.want {
+					t.Errorf("%s port %d is open: %s, want %s", p.family, p.port, got, p.want)
+				}
+			}
+			if tt.limited != 0 {
+				if rule, ok := r.Limited("ip", tt.limited); !ok {
+					t.Errorf("port %d is limited, but no rule was found: %v", tt.limited, rule)
+				}
+				if rule, ok := r.Limited("ip", 80); ok {
+					t.Errorf("port 80 is not limited, but: %s", rule.Text)
+				}
+			}
+		})
+	}
+}
+
+// A script of nft is understood as the kernel understands it.
+func TestFirewallConfAgrees(t *testing.T) {
+	h := Parse(recorded(t, "firewall",
+		"$ nft -j list ruleset", "nftables.json", "/etc/nftables.conf", "nftables.conf",
+		"$ systemctl list-unit-files --no-legend --no-pager --plain --full", "=nftables.service enabled enabled\n",
+		"$ systemctl list-units --all --no-legend --no-pager --plain --full", "=nftables.service loaded active exited nftables\n"))
+	m, ok := h.Firewall.Manager("nftables")
+	if !ok || m.Rules.State != Known {
+		t.Fatalf("nftables: %v %s", ok, m.Rules.Why)
+	}
+	for _, family := range []string{"ip", "ip6"} {
+		for _, port := range []int{0, 22, 80, 443, 53, 60500} {
+			if kernel, file := ask(h.Firewall.Running, family, port), ask(h.Firewall.NextBoot, family, port); kernel != file {
+				t.Errorf("%s port %d: kernel %s, file %s", family, port, kernel, file)
+			}
+		}
+		lo := FirewallPacket{Family: family, Proto: "tcp", Port: 5432, Loopback: true}
+		if a := h.Firewall.NextBoot.Ask(lo); !a.Accept || a.Drop {
+			t.Errorf("%s: loopback is not accepted: %+v", family, a)
+		}
+	}
+}
+
+// An include is asked for in the next round, and a ruleset that lacks it is unknown.
+func TestFirewallInclude(t *testing.T) {
+	s := recorded(t, "firewall", "/etc/nftables.conf", "=flush ruleset\ninclude \"/etc/nftables.d/*.nft\"\n",
+		"$ systemctl list-unit-files --no-legend --no-pager --plain --full", "=nftables.service enabled enabled\n")
+	h := Parse(s)
+	found := false
+	for _, f := range askFirewall(h, s).Files {
+		found = found || f == "/etc/nftables.d/*.nft"
+	}
+	if !found {
+		t.Error("the included files are not asked for")
+	}
+	s.Entries["/etc/nftables.d/a.nft"] = &snap.Entry{Path: "/etc/nftables.d/a.nft", Type: snap.File, Read: true,
+		Content: []byte("table ip filter {\n chain in {\n type filter hook input priority 0; policy drop;\n}\n}\n")}
+	if v := Parse(s).Firewall.NextBoot.Denies("ip"); !v.Known() || !v.V {
+		t.Errorf("the included chain drops, but: %+v", v)
+	}
+}
+
+func TestFirewallUFWFiles(t *testing.T) {
+	units := []string{
+		"$ systemctl list-unit-files --no-legend --no-pager --plain --full", "=ufw.service enabled enabled\n",
+		"/etc/ufw/user.rules", "user.rules", "/etc/ufw/user6.rules", "user6.rules",
+	}
+	for _, tt := range []struct {
+		name, conf, defaults string
+		deny4, deny6         bool
+		ssh4                 string
+	}{
+		{"as enabled", "=ENABLED=yes\n", "=IPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\n", true, true, "yes"},
+		{"off", "=ENABLED=no\n", "=IPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\n", false, false, "yes"},
+		{"accepts", "=ENABLED=yes\n", "=IPV6=yes\nDEFAULT_INPUT_POLICY=\"ACCEPT\"\n", false, false, "yes"},
+		{"rejects, without IPv6", "=ENABLED=yes\n", "=IPV6=no\nDEFAULT_INPUT_POLICY=\"REJECT\"\n", true, true, "yes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := Parse(recorded(t, "firewall", append(units, "/etc/ufw/ufw.conf", tt.conf, "/etc/default/ufw", tt.defaults)...))
+			next := h.Firewall.NextBoot
+			if v := next.Denies("ip"); !v.Known() || v.V != tt.deny4 {
+				t.Errorf("IPv4: %+v", v)
+			}
+			if v := next.Denies("ip6"); !v.Known() || v.V != tt.deny6 {
+				t.Errorf("IPv6: %+v", v)
+			}
+			if got := ask(next, "ip", 22); got != tt.ssh4 {
+				t.Errorf("ssh: %s", got)
+			}
+		})
+	}
+}
+
+// A kernel that cannot be asked is never one without rules.
+func TestFirewallUnreadable(t *testing.T) {
+	gone := func(s *snap.Snapshot, names ...string) {
+		for _, n := range names {
+			argv := shellWords(n)
+			s.Commands[snap.CommandKey(argv...)] = &snap.Output{Argv: argv, Missing: true}
+		}
+	}
+	tools := []string{"nft -j list ruleset", "iptables-save", "ip6tables-save", "iptables-legacy-save", "ip6tables-legacy-save"}
+
+	s := recorded(t, "firewall", "/proc/modules", "=nf_tables 1 0 - Live 0x0\n")
+	gone(s, tools...)
+	if r := Parse(s).Firewall.Running; r.State != Unknown {
+		t.Errorf("nf_tables is loaded and nobody can show it: %v", r.State)
+	}
+	s = recorded(t, "firewall", "/proc/modules", "=ext4 1 0 - Live 0x0\n")
+	gone(s, tools...)
+	if r := Parse(s).Firewall.Running; r.State != Known || len(r.Chains) != 0 {
+		t.Errorf("no tool and no module: %v %s", r.State, r.Why)
+	}
+	s = recorded(t, "firewall")
+	gone(s, tools...)
+	if r := Parse(s).Firewall.Running; r.State != Unknown {
+		t.Errorf("a kernel without modules may have it built in: %v", r.State)
+	}
+	s.Source.UID = 1000
+	s.Commands[snap.CommandKey(nftList...)] = &snap.Output{Argv: nftList, Exit: 1, Stderr: "Operation not permitted (you must be root)\n"}
+	if r := Parse(s).Firewall.Running; r.State != Denied {
+		t.Errorf("without root: %v", r.State)
+	}
+}
+
+func FuzzNFT(f *testing.F) {
+	for _, name := range []string{"ufw.json", "nftables.json", "docker.json"} {
+		data, err := os.ReadFile(filepath.Join("testdata", "firewall", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"nftables":[{"chain":{"family":"ip","table":"t","name":"c","hook":"input","type":"filter"}},{"rule":{"family":"ip","table":"t","chain":"c","expr":[{"jump":{"target":"c"}}]}}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		chains, err := parseNFT(data, Place{})
+		if err == nil {
+			askAll(Ruleset{State: Known, Chains: chains})
+		}
+	})
+}
+
+func FuzzIptables(f *testing.F) {
+	for _, name := range []string{"ufw.v4", "ufw.v6", "docker.v4", "user.rules"} {
+		data, err := os.ReadFile(filepath.Join("testdata", "firewall", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(data))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		askAll(Ruleset{State: Known, Chains: parseIptables(linesAt(text, Place{}), "ip")})
+	})
+}
+
+func FuzzNFTConf(f *testing.F) {
+	data, err := os.ReadFile(filepath.Join("testdata", "firewall", "nftables.conf"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(data))
+	f.Add("include \"/etc/nftables.conf\"\ntable ip t { chain c { jump c; limit rate over 3/second; tcp dport vmap { 22: jump c } } }")
+	f.Fuzz(func(t *testing.T, text string) {
+		s := snap.New(snap.Source{}, time.Unix(0, 0))
+		s.MarkComplete()
+		s.Entries["/etc/nftables.conf"] = &snap.Entry{Path: "/etc/nftables.conf", Type: snap.File, Read: true, Content: []byte(text)}
+		askAll(parseNFTConf(s, "/etc/nftables.conf"))
+	})
+}
+
+func askAll(r Ruleset) {
+	for _, family := range []string{"ip", "ip6"} {
+		for _, port := range []int{0, 22} {
+			ask(r, family, port)
+		}
+		r.Limited(family, 22)
+	}
+}

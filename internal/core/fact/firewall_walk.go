@@ -1,0 +1,344 @@
+package fact
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A FirewallPacket opens a new connection to an address of the host itself.
+type FirewallPacket struct {
+	Family   string // ip or ip6
+	Loopback bool   // from the host itself; otherwise by a network card
+	Proto    string // tcp or udp
+	Port     int    // 0: one that no rule names
+	// Anybody is whether the sender may be chosen: the answer is then that of
+	// the luckiest address. Otherwise it is a stranger, whom no rule names.
+	Anybody bool
+}
+
+// A FirewallAnswer is what the rules do with a packet. Both are set when that
+// hangs on something Picket does not read.
+type FirewallAnswer struct {
+	Accept, Drop bool
+	Rule         FirewallRule // one that accepts, if it was a rule and not a policy
+	Doubt        FirewallRule // the first rule that could not be judged, where both are set
+	Chains       int          // base chains that the packet passed
+}
+
+// Ask follows a packet through the chains. It is an approximation: what it
+// cannot read it takes both ways, and never the good one alone.
+func (r Ruleset) Ask(p FirewallPacket) FirewallAnswer {
+	a := FirewallAnswer{Accept: true}
+	w := &firewallWalk{rules: r, packet: p, budget: maxRules}
+	for _, c := range r.Chains {
+		if c.Type != "filter" || c.Hook != "input" && c.Hook != "prerouting" || !familyHolds(c.Family, p.Family) {
+			continue
+		}
+		a.Chains++
+		w.prerouting = c.Hook == "prerouting"
+		out := w.chain(c, 0)
+		if out.falls {
+			if c.Policy == "drop" || c.Policy == "reject" {
+				out.drops = true
+			} else {
+				out.accepts = true
+			}
+		}
+		a.Accept = a.Accept && out.accepts
+		a.Drop = a.Drop || out.drops
+	}
+	if a.Rule = w.accepted; !a.Accept {
+		a.Rule = FirewallRule{}
+	}
+	a.Doubt = w.doubt
+	return a
+}
+
+func familyHolds(chain, packet string) bool { return chain == "inet" || chain == packet }
+
+type firewallWalk struct {
+	rules      Ruleset
+	packet     FirewallPacket
+	prerouting bool
+	budget     int // rules that may still be looked at
+	accepted   FirewallRule
+	doubt      FirewallRule
+}
+
+// outcome of a chain: what may have happened to the packet.
+type firewallOutcome struct{ accepts, drops, falls bool }
+
+const maxJumps = 16 // as deep as the kernel lets chains nest
+
+func (w *firewallWalk) chain(c FirewallChain, depth int) firewallOutcome {
+	var out firewallOutcome
+	for _, rule := range c.Rules {
+		if w.budget--; w.budget < 0 || depth > maxJumps {
+			return firewallOutcome{true, true, true}
+		}
+		match := w.matches(rule)
+		if match == no || rule.Verdict == "" {
+			continue
+		}
+		sub := firewallOutcome{}
+		switch rule.Verdict {
+		case "accept":
+			sub.accepts = true
+			if w.accepted.Verdict == "" && !w.prerouting {
+				w.accepted = rule
+			}
+		case "drop", "reject":
+			sub.drops = true
+		case "return":
+			sub.falls = true
+		case "jump", "goto":
+			target, ok := w.rules.Chain(c.Family, c.Table, rule.Target, c.Legacy)
+			if !ok {
+				sub = firewallOutcome{true, true, true}
+				break
+			}
+			sub = w.chain(target, depth+1)
+			if rule.Verdict == "jump" && sub.falls {
+				// The packet comes back and goes on with the next rule.
+				sub.falls = false
+				match = maybe
+				if !sub.accepts && !sub.drops {
+					continue
+				}
+			}
+		default:
+			sub = firewallOutcome{true, true, true}
+		}
+		if match == maybe && w.doubt.Verdict == "" && rule.Verdict != "jump" {
+			w.doubt = rule
+		}
+		out.accepts = out.accepts || sub.accepts
+		out.drops = out.drops || sub.drops
+		out.falls = out.falls || sub.falls
+		if match == yes {
+			return out
+		}
+	}
+	out.falls = true
+	return out
+}
+
+// A verdict on a condition.
+type matching uint8
+
+const (
+	no matching = iota
+	maybe
+	yes
+)
+
+func (w *firewallWalk) matches(r FirewallRule) matching {
+	all := yes
+	for _, m := range r.Matches {
+		got := w.match(m)
+		if m.Not {
+			got = yes - got
+		}
+		all = min(all, got)
+		if all == no {
+			break
+		}
+	}
+	return all
+}
+
+// match judges a condition without its negation.
+func (w *firewallWalk) match(m FirewallMatch) matching {
+	p := w.packet
+	any := func(f func(v string) matching) matching {
+		best := no
+		for _, v := range m.Values {
+			best = max(best, f(v))
+		}
+		return best
+	}
+	is := func(words ...string) matching {
+		return any(func(v string) matching { return sure(slices.Contains(words, strings.ToLower(v))) })
+	}
+	switch m.Key {
+	case "iif":
+		return any(func(v string) matching {
+			if v == "lo" || p.Loopback {
+				return sure((v == "lo") == p.Loopback)
+			}
+			return sure(networkCard(v))
+		})
+	case "oif", "icmp-type", "rt-type": // the packet is none of these
+		return no
+	case "proto":
+		return is(p.Proto, map[string]string{"tcp": "6", "udp": "17"}[p.Proto], "all", "0")
+	case "family":
+		return is(p.Family, map[string]string{"ip": "ipv4", "ip6": "ipv6"}[p.Family])
+	case "saddr":
+		return any(w.from)
+	case "daddr":
+		return any(w.to)
+	case "dport":
+		if p.Port != 0 {
+			return sure(m.HasPort(p.Port))
+		}
+		return any(func(v string) matching { return sure(portsIn(v) > 60_000) })
+	case "sport":
+		if p.Anybody {
+			return maybe
+		}
+		return any(func(v string) matching { return sure(portsIn(v) > 20_000) })
+	case "state":
+		return is("new")
+	case "dst-type":
+		return is("local")
+	case "pkttype":
+		return is("host", "unicast")
+	case "tcp-flags":
+		return sure(p.Proto == "tcp" && len(m.Values) == 2 && flagsOfNew(m.Values[0], m.Values[1]))
+	}
+	return maybe
+}
+
+func sure(b bool) matching {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// from judges a source address.
+func (w *firewallWalk) from(v string) matching {
+	prefix, ok := parsePrefix(v)
+	switch {
+	case !ok:
+		return maybe
+	case prefix.Addr().Is4() != (w.packet.Family == "ip"):
+		return no
+	case prefix.Bits() == 0:
+		return yes
+	case w.packet.Loopback:
+		return sure(prefix.Contains(netip.MustParseAddr("127.0.0.1")) || prefix.Contains(netip.IPv6Loopback()))
+	case w.packet.Anybody && !prefix.Addr().IsLoopback():
+		return maybe
+	}
+	return no
+}
+
+// to judges a destination: one of the host's own addresses, which we may not know.
+func (w *firewallWalk) to(v string) matching {
+	prefix, ok := parsePrefix(v)
+	switch {
+	case !ok:
+		return maybe
+	case prefix.Addr().Is4() != (w.packet.Family == "ip"):
+		return no
+	case prefix.Bits() == 0:
+		return yes
+	case prefix.Addr().IsLoopback():
+		return sure(w.packet.Loopback)
+	case prefix.Addr().IsMulticast(), v == "255.255.255.255", w.prerouting:
+		// What Docker writes there is about the addresses of containers.
+		return no
+	}
+	return maybe
+}
+
+func parsePrefix(v string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(v); err == nil {
+		return p, true
+	}
+	if a, err := netip.ParseAddr(v); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	from, to, _ := strings.Cut(v, "-")
+	a, err := netip.ParseAddr(from)
+	b, err2 := netip.ParseAddr(to)
+	if err == nil && err2 == nil && a.BitLen() == b.BitLen() {
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	return netip.Prefix{}, false
+}
+
+// networkCard reports whether an interface is one that strangers reach, not a
+// tunnel or a bridge to containers.
+func networkCard(name string) bool {
+	for _, inner := range []string{"docker", "br-", "veth", "virbr", "lxc", "lxd", "cni", "podman", "tailscale", "wg", "zt", "tun", "tap", "vnet"} {
+		if strings.HasPrefix(name, inner) {
+			return false
+		}
+	}
+	return true
+}
+
+// portsIn counts the ports of a value such as 22 or 8000-8100.
+func portsIn(v string) int {
+	from, to, isRange := strings.Cut(v, "-")
+	if !isRange {
+		return 1
+	}
+	a, err := strconv.Atoi(from)
+	b, err2 := strconv.Atoi(to)
+	if err != nil || err2 != nil || b < a {
+		return 0
+	}
+	return b - a + 1
+}
+
+// flagsOfNew tells whether a first packet, which has SYN alone, matches.
+func flagsOfNew(mask, want string) bool {
+	seen := strings.Split(strings.ToUpper(mask), ",")
+	if strings.EqualFold(mask, "ALL") {
+		seen = []string{"SYN"}
+	}
+	set := ""
+	if slices.Contains(seen, "SYN") {
+		set = "SYN"
+	}
+	return strings.EqualFold(want, set) || set == "" && strings.EqualFold(want, "NONE")
+}
+
+// Limited tells whether new connections to a TCP port are counted anywhere on
+// the way of a packet that comes in, and by which rule.
+func (r Ruleset) Limited(family string, port int) (FirewallRule, bool) {
+	seen := map[string]bool{}
+	var look func(c FirewallChain, inPort bool, depth int) (FirewallRule, bool)
+	look = func(c FirewallChain, inPort bool, depth int) (FirewallRule, bool) {
+		key := c.Family + " " + c.Table + " " + c.Name + strconv.FormatBool(inPort)
+		if seen[key] || depth > maxJumps {
+			return FirewallRule{}, false
+		}
+		seen[key] = true
+		for _, rule := range c.Rules {
+			if p, ok := rule.Match("proto"); ok && !slices.Contains(p.Values, "tcp") {
+				continue
+			}
+			dport, ok := rule.Match("dport")
+			if ok && dport.HasPort(port) == dport.Not {
+				continue
+			}
+			_, limited := rule.Match("limit")
+			if limited && (inPort || ok) && rule.Verdict != "" {
+				return rule, true
+			}
+			if rule.Verdict == "jump" || rule.Verdict == "goto" {
+				if target, found := r.Chain(c.Family, c.Table, rule.Target, c.Legacy); found {
+					if rule, found := look(target, inPort || ok, depth+1); found {
+						return rule, true
+					}
+				}
+			}
+		}
+		return FirewallRule{}, false
+	}
+	for _, c := range r.Chains {
+		if c.Type == "filter" && c.Hook == "input" && familyHolds(c.Family, family) {
+			if rule, ok := look(c, false, 0); ok {
+				return rule, true
+			}
+		}
+	}
+	return FirewallRule{}, false
+}

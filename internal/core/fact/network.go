@@ -1,0 +1,138 @@
+package fact
+
+import (
+	"encoding/json"
+	"net/netip"
+
+	"picket/internal/core/snap"
+)
+
+// Network is where the host stands: its addresses and routes.
+type Network struct {
+	State     State // of the addresses
+	Why       string
+	Addresses []Address
+	Routes    []Route
+	IPv6      Value[bool] // the kernel speaks it on some interface but the loopback
+}
+
+// An Address of one of the host's interfaces.
+type Address struct {
+	Iface string
+	Addr  netip.Prefix // with the length of its network
+}
+
+// A Route to a network.
+type Route struct {
+	To      netip.Prefix // 0.0.0.0/0 for the default route
+	Via     netip.Addr   // the router; not valid when the network is at hand
+	Iface   string
+	Gateway bool
+}
+
+var (
+	ipAddr   = []string{"ip", "-j", "addr"}
+	ipRoute  = []string{"ip", "-j", "route"}
+	ipRoute6 = []string{"ip", "-j", "-6", "route"}
+)
+
+const (
+	noIPv6   = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
+	ifInet6  = "/proc/net/if_inet6"
+	maxAddrs = 4096
+)
+
+func askNetwork(*Host, *snap.Snapshot) snap.Manifest {
+	return snap.Manifest{
+		Files:    []string{noIPv6, ifInet6},
+		Commands: []snap.Command{{Argv: ipAddr}, {Argv: ipRoute}, {Argv: ipRoute6}},
+	}
+}
+
+func parseNetwork(h *Host, s *snap.Snapshot) {
+	n := &h.Network
+	o, st, why := s.Run(ipAddr...)
+	n.State, n.Why = st, why
+	if st == Known {
+		if n.Addresses = parseAddresses(o.Stdout); n.Addresses == nil {
+			n.State, n.Why = Unknown, "`ip -j addr` gave no addresses"
+		}
+	}
+	for _, c := range []struct {
+		argv []string
+		all  netip.Prefix
+	}{{ipRoute, netip.MustParsePrefix("0.0.0.0/0")}, {ipRoute6, netip.MustParsePrefix("::/0")}} {
+		if o, st, _ := s.Run(c.argv...); st == Known {
+			n.Routes = append(n.Routes, parseRoutes(o.Stdout, c.all)...)
+		}
+	}
+	n.IPv6 = ipv6(s)
+}
+
+// ipv6 is false where the kernel has no IPv6 address but its own loopback's,
+// or may not have any.
+func ipv6(s *snap.Snapshot) Value[bool] {
+	e, st, why := s.File(ifInet6)
+	if s.Source.Kind == "image" {
+		return Not[bool](Unknown, "whether IPv6 is used is not known of an image")
+	}
+	switch st {
+	case Absent:
+		return Is(false, Place{Path: ifInet6})
+	case Known:
+		for _, l := range lines(e) {
+			// fe800000… 02 40 20 80 eth0
+			if f := l.fields(); len(f) == 6 && f[5] != "lo" {
+				return Is(true, l.at)
+			}
+		}
+		return Is(false, Place{Path: ifInet6})
+	}
+	return Not[bool](st, why)
+}
+
+func parseAddresses(data []byte) []Address {
+	var ifs []struct {
+		Name  string `json:"ifname"`
+		Addrs []struct {
+			Local string `json:"local"`
+			Len   int    `json:"prefixlen"`
+		} `json:"addr_info"`
+	}
+	if json.Unmarshal(data, &ifs) != nil {
+		return nil
+	}
+	out := []Address{}
+	for _, i := range ifs {
+		for _, a := range i.Addrs {
+			addr, err := netip.ParseAddr(a.Local)
+			if err != nil || a.Len < 0 || a.Len > addr.BitLen() || len(out) >= maxAddrs {
+				continue
+			}
+			out = append(out, Address{i.Name, netip.PrefixFrom(addr, a.Len)})
+		}
+	}
+	return out
+}
+
+func parseRoutes(data []byte, all netip.Prefix) []Route {
+	var rs []struct {
+		Dst, Gateway, Dev string
+	}
+	if json.Unmarshal(data, &rs) != nil {
+		return nil
+	}
+	var out []Route
+	for _, r := range rs {
+		to, ok := parsePrefix(r.Dst)
+		if r.Dst == "default" {
+			to, ok = all, true
+		}
+		if !ok || len(out) >= maxAddrs {
+			continue
+		}
+		via, err := netip.ParseAddr(r.Gateway)
+		out = append(out, Route{To: to, Via: via, Iface: r.Dev, Gateway: err == nil})
+	}
+	return out
+}
