@@ -5,7 +5,13 @@ mkdir root work merged
 mkdir -p "$APT_CACHE/lists/partial" "$APT_CACHE/archives/partial"
 mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=root,workdir=work" merged
 mount -t proc proc merged/proc
-mount -t devtmpfs devtmpfs merged/dev 2>/dev/null || mount --rbind /dev merged/dev
+mount --bind merged/proc/sys merged/proc/sys
+mount -o remount,bind,ro merged/proc/sys
+mount --rbind /dev merged/dev
+
+# Services are not started while they are installed.
+printf '#!/bin/sh\nexit 101\n' >merged/usr/sbin/policy-rc.d
+chmod 755 merged/usr/sbin/policy-rc.d
 
 # What apt needs of the machine is mounted over the root for the time of the build, not copied into it.
 if [ -n "$PACKAGES" ]; then
@@ -16,24 +22,23 @@ if [ -n "$PACKAGES" ]; then
 	mount --bind "$APT_CACHE/lists" merged/var/lib/apt/lists
 	mount --bind "$APT_CACHE/archives" merged/var/cache/apt/archives
 	mount -t tmpfs tmpfs merged/tmp
-	printf '#!/bin/sh\nexit 101\n' >merged/usr/sbin/policy-rc.d
-	chmod 755 merged/usr/sbin/policy-rc.d
 
 	# One build at a time uses apt's folders.
 	exec 9>"$APT_CACHE/lock"
 	flock 9
 	chroot merged apt-get update --quiet --error-on=any
-	chroot merged apt-get install --quiet --yes --no-remove -o Dpkg::Use-Pty=0 $PACKAGES
+	chroot merged apt-get install --quiet --yes -o Dpkg::Use-Pty=0 --download-only $PACKAGES
+	# Nothing that a package runs while it is installed may reach the machine's firewall or network.
+	unshare --net chroot merged apt-get install --quiet --yes -o Dpkg::Use-Pty=0 --no-download $PACKAGES
 	flock -u 9
 
 	umount merged/etc/apt/sources.list.d merged/etc/apt/sources.list merged/etc/resolv.conf \
 		merged/var/lib/apt/lists merged/var/cache/apt/archives merged/tmp
 fi
-printf '#!/bin/sh\nexit 101\n' >merged/usr/sbin/policy-rc.d
-chmod 755 merged/usr/sbin/policy-rc.d
-chroot merged sh -s <setup.sh
+unshare --net chroot merged sh -s <setup.sh
 rm -f merged/usr/sbin/policy-rc.d merged/var/cache/apt/*.bin
 
+umount --lazy merged/dev
 umount --recursive merged
 rmdir merged
 rm -rf work machine.sources setup.sh

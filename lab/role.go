@@ -2,7 +2,6 @@ package lab
 
 import (
 	"crypto/sha256"
-	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"runtime"
@@ -19,29 +18,6 @@ type Role struct {
 	packages []string // installed with apt; one that cannot be had fails the build
 	setup    string   // a POSIX sh program that root runs in the role's root folder
 }
-
-// What a test can log in with, besides the lab's key.
-const (
-	// OperatorPassword is the strong password of the user operator.
-	OperatorPassword = "brackish-lantern-40-Thursday"
-	// PioreactorPassword is the factory password of the user pioreactor.
-	PioreactorPassword = "raspberry"
-)
-
-//go:embed roles/debian.sh
-var debianSetup string
-
-// bare is what mmdebstrap makes. It takes a minute, so what changes more often lies above it.
-var bare = Role{
-	Name: "bare",
-	packages: []string{
-		"systemd-timesyncd", "dbus", "openssh-server", "openssh-client", "sudo", "libpam-systemd",
-		"ca-certificates", "xauth", "ncurses-term", "bash-completion", "man-db",
-	},
-}
-
-// Debian is a Debian 12 as its installer leaves it with only an SSH server chosen.
-var Debian = Role{Name: "debian", Users: []string{"operator"}, over: &bare, setup: debianSetup}
 
 // layers lists the role and what lies below it, top first.
 func (r Role) layers() []Role {
