@@ -1,0 +1,48 @@
+package lab
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// A Role is a kind of host: packages and a setup script, laid over another role.
+type Role struct {
+	Name string
+	// Users are the accounts that the lab's key may log in to over SSH, the first one by default.
+	Users []string
+
+	over     *Role    // the role below; nil for the bottom one, which mmdebstrap makes
+	packages []string // installed with apt; one that cannot be had fails the build
+	setup    string   // a POSIX sh program that root runs in the role's root folder
+}
+
+// layers lists the role and what lies below it, top first.
+func (r Role) layers() []Role {
+	list := []Role{r}
+	for r.over != nil {
+		r = *r.over
+		list = append(list, r)
+	}
+	return list
+}
+
+// recipe names the role's layer by everything that goes into it.
+func (r Role) recipe() string {
+	sum := sha256.New()
+	for _, layer := range r.layers() {
+		fmt.Fprintf(sum, "%q %q %q\n", layer.Name, layer.packages, layer.setup)
+	}
+	fmt.Fprintf(sum, "%s %s %q %q\n", suite, runtime.GOARCH, variant, baseScript)
+	if r.over != nil {
+		fmt.Fprintf(sum, "%q\n", layerScript)
+	}
+	return r.Name + "-" + hex.EncodeToString(sum.Sum(nil))[:12]
+}
+
+func (r Role) String() string { return r.Name }
+
+// include is the role's packages as mmdebstrap wants them.
+func (r Role) include() string { return strings.Join(r.packages, ",") }

@@ -1,0 +1,69 @@
+package lab
+
+import _ "embed"
+
+var (
+	//go:embed roles/debian.sh
+	debianSetup string
+	//go:embed roles/guides.sh
+	guidesSetup string
+	//go:embed roles/good.sh
+	goodSetup string
+	//go:embed roles/pioreactor.sh
+	pioreactorSetup string
+)
+
+// What a test can log in with, besides the lab's key.
+const (
+	// OperatorPassword is the strong password of the user operator.
+	OperatorPassword = "brackish-lantern-40-Thursday"
+	// PioreactorPassword is the factory password of the user pioreactor.
+	PioreactorPassword = "raspberry"
+	// AlicePassword is the weak password of the user alice on Guides.
+	AlicePassword = "berries"
+)
+
+// bare is what mmdebstrap makes. It takes a minute, so what changes more often lies above it.
+var bare = Role{
+	Name: "bare",
+	packages: []string{
+		"systemd-timesyncd", "dbus", "openssh-server", "openssh-client", "sudo", "libpam-systemd",
+		"ca-certificates", "xauth", "ncurses-term", "bash-completion", "man-db",
+	},
+}
+
+// Debian is a Debian 12 as its installer leaves it with only an SSH server chosen.
+var Debian = Role{Name: "debian", Users: []string{"operator"}, over: &bare, setup: debianSetup}
+
+// Guides is a host whose owner followed two guides to the letter: configured, but in several places not
+// protected. Traps T1, T2, T3, T6, T12, T16 and T20 of requirements.md are in it.
+var Guides = Role{
+	Name: "guides", Users: []string{"operator", "alice", "deploy"}, over: &Debian, setup: guidesSetup,
+	packages: []string{"ufw", "fail2ban", "chrony", "unattended-upgrades"},
+}
+
+// Good is a host that is set up properly: SSH with keys only, a firewall that denies by default, bans that
+// read the journal, updates by themselves, a clock with a source.
+var Good = Role{
+	Name: "good", Users: []string{"operator"}, over: &Debian, setup: goodSetup,
+	packages: []string{"nftables", "fail2ban", "python3-systemd", "unattended-upgrades", "chrony"},
+}
+
+// Pioreactor is like the leader of a Pioreactor cluster as its image makes it: factory passwords, files
+// that all can read, a broker and a web server.
+var Pioreactor = Role{
+	Name: "pioreactor", Users: []string{"operator", "pioreactor"}, over: &Debian, setup: pioreactorSetup,
+	packages: []string{
+		"mosquitto", "mosquitto-clients", "lighttpd", "chrony", "sqlite3", "rsync", "sshpass", "ufw",
+		"unattended-upgrades",
+	},
+}
+
+// Bench is Good with the tools that Picket is measured against.
+var Bench = Role{
+	Name: "bench", Users: []string{"operator"}, over: &Good,
+	packages: []string{"lynis", "openscap-scanner", "ssg-debian"},
+}
+
+// Roles lists all roles.
+func Roles() []Role { return []Role{Debian, Guides, Good, Pioreactor, Bench} }

@@ -1,0 +1,41 @@
+# A fresh Debian 12: what its installer asks and sets, and nothing more.
+set -eu
+
+echo debian >/etc/hostname
+cat >/etc/hosts <<END
+127.0.0.1	localhost
+127.0.1.1	debian
+
+# The following lines are desirable for IPv6 capable hosts
+::1     localhost ip6-localhost ip6-loopback
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+END
+
+passwd --lock root >/dev/null
+# There is a group operator in Debian already.
+useradd --gid operator --create-home --shell /bin/bash --comment 'Operator,,,' --groups sudo,cdrom,floppy,audio,dip,video,plugdev,users,netdev operator
+printf '%s\n' 'operator:brackish-lantern-40-Thursday' | chpasswd
+
+printf '0.0 0 0.0\n0\nUTC\n' >/etc/adjtime
+echo Etc/UTC >/etc/timezone
+ln -sf /usr/share/zoneinfo/Etc/UTC /etc/localtime
+
+# The two time daemons refuse to run in a container or without the right to set the clock. Let them run
+# and never touch it: the clock is the machine's. In /usr/lib, since nobody configured it.
+mkdir -p /usr/lib/systemd/system/systemd-timesyncd.service.d /usr/lib/systemd/system/chrony.service.d
+cat >/usr/lib/systemd/system/systemd-timesyncd.service.d/lab.conf <<END
+[Unit]
+ConditionCapability=
+ConditionVirtualization=
+[Service]
+AmbientCapabilities=
+CapabilityBoundingSet=
+END
+cat >/usr/lib/systemd/system/chrony.service.d/lab.conf <<END
+[Unit]
+ConditionCapability=
+[Service]
+ExecStart=
+ExecStart=!/usr/sbin/chronyd -x \$DAEMON_OPTS
+END
