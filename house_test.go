@@ -31,7 +31,7 @@ var floors = [][]string{
 	{"internal/core/check"},
 	{"internal/core/control"},
 	{"internal/core/fact"},
-	{"internal/core/snap", "internal/core/passhash", "internal/core/yaml"},
+	{"internal/core/snap", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml"},
 }
 
 // outside holds what is no part of the program: tests and tools may use all.

@@ -23,8 +23,12 @@ func All() []Check {
 		files,
 		boot,
 		mounts,
+		services,
+		updates,
+		timeChecks,
+		logging,
+		ban,
 	} {
-	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban} {
 		all = append(all, topic...)
 	}
 	return all

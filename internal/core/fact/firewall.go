@@ -281,12 +281,3 @@ func (m FirewallMatch) HasPort(port int) bool {
 		return port >= a && port <= b
 	})
 }
-
-// firstOf is the first line of a text, short.
-func firstOf(s string) string {
-	s, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), "\n")
-	if len(s) > 200 {
-		s = strings.ToValidUTF8(s[:200], "") + "…"
-	}
-	return s
-}

@@ -32,7 +32,6 @@ var redactions = []redaction{
 	{grubDropIns, redactWords},
 	{fstab, redactWords},
 	{grubCfg, redactGrub},
-}
 	{"/etc/systemd/system/*", hideInFile},
 	{"/etc/systemd/system/*/*", hideInFile},
 	{"/run/systemd/system/*", hideInFile},

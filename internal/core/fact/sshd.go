@@ -180,18 +180,6 @@ func sshdAccepts(o *snap.Output, s *snap.Snapshot) Value[bool] {
 	return v
 }
 
-// firstOf is the first line of a message, bounded.
-func firstOf(s string) string {
-	s, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), "\n")
-	if r := []rune(s); len(r) > 300 {
-		s = string(r[:300]) + "…"
-	}
-	if s == "" {
-		s = "it gave no message"
-	}
-	return strings.TrimSpace(s)
-}
-
 // dumped reads the answer of sshd -T.
 func dumped(o *snap.Output) map[string][]string {
 	m := map[string][]string{}

@@ -66,3 +66,15 @@ func unquote(s string) string {
 	}
 	return s
 }
+
+// firstOf is the first line of a message, bounded.
+func firstOf(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), "\n")
+	if r := []rune(s); len(r) > 300 {
+		s = string(r[:300]) + "…"
+	}
+	if s == "" {
+		s = "it gave no message"
+	}
+	return strings.TrimSpace(s)
+}

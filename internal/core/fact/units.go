@@ -152,9 +152,3 @@ func (us *Units) activity(s *snap.Snapshot) {
 		us.All[f[0]] = u
 	}
 }
-
-// firstOf is the first line of a program's message.
-func firstOf(msg string) string {
-	msg, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(msg, "\uFFFD")), "\n")
-	return msg
-}
