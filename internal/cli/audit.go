@@ -50,7 +50,7 @@ a shell is enough, BusyBox's too.
 		RunE: func(cmd *cobra.Command, args []string) error { return p.audit(cmd.Context(), args, opt) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opt.profile, "profile", "", "which controls to judge (default "+DefaultProfile+")")
+	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile (default "+DefaultProfile+")")
 	f.StringSliceVar(&opt.only, "only", nil, "judge only these controls: `ID`s, topics or patterns, as ssh or */root-*")
 	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
 	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: "+strings.Join(report.Names(), ", ")+" (default text)")

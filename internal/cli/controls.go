@@ -75,7 +75,7 @@ func (p *program) controlsCommand() *cobra.Command {
 			return nil
 		},
 	}
-	list.Flags().StringVar(&profile, "profile", "", "only the controls of this profile (default "+DefaultProfile+")")
+	list.Flags().StringVar(&profile, "profile", "", "only the controls of the profile `NAME` (default "+DefaultProfile+")")
 	check := &cobra.Command{
 		Use:   "check [FILE…]",
 		Short: "check control files and their cases; without files, the built-in ones",

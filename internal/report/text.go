@@ -63,7 +63,7 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 		color = ui.Yellow
 	}
 	score := t.Style.Paint(fmt.Sprintf("score %d of 100", r.Score), color, ui.Bold)
-	if r.ScoreWithoutWaivers != r.Score {
+	if r.Counts.Waived > 0 {
 		score += fmt.Sprintf(" (%d without waivers)", r.ScoreWithoutWaivers)
 	}
 	fmt.Fprintf(b, "%s · judged %d %% of what applies", score, r.Confidence)
@@ -162,7 +162,7 @@ func sentence(res audit.Result) string { return cmp.Or(res.Reason, res.Title) }
 func seen(e control.Evidence) string {
 	s := e.Place + ": " + e.Fact
 	if e.Found != "" {
-		s += " is " + e.Found
+		s += ": " + e.Found
 	}
 	if e.Wanted != "" {
 		s += ", wanted " + e.Wanted

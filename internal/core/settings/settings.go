@@ -55,13 +55,11 @@ func (s *Settings) Merge(file string, data []byte) yaml.Problems {
 	}
 	next := *s
 	next.Policy.Waivers = nil
-	if ps := node.Decode(&next); len(ps) > 0 {
-		return ps
-	}
+	ps = node.Decode(&next)
 	if f := next.Policy.FailOn; f != "" && f.Rank() < 0 {
-		return yaml.Problems{node.Get("policy").Get("fail-on").Problem("unknown severity %q; one of: low, medium, high, critical", f)}
+		ps = append(ps, node.Get("policy").Get("fail-on").Problem("unknown severity %q; one of: low, medium, high, critical", f))
 	}
-	ps = next.Policy.problems(node)
+	ps = append(ps, next.Policy.problems(node)...)
 	next.Policy.Waivers = slices.Concat(s.Policy.Waivers, next.Policy.Waivers)
 	if len(ps) == 0 {
 		*s = next
@@ -75,6 +73,9 @@ func (p Policy) problems(root *yaml.Node) yaml.Problems {
 	}
 	var ps yaml.Problems
 	items, _ := root.Get("policy").Get("waivers").Items()
+	if len(items) != len(p.Waivers) {
+		return nil // not a list: told before
+	}
 	for i, w := range p.Waivers {
 		for key, missing := range map[string]bool{
 			"control": w.Control == "", "reason": strings.TrimSpace(w.Reason) == "",
