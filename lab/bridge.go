@@ -23,9 +23,10 @@ const (
 )
 
 // bridge is the switch that a process's hosts are plugged into, in a network namespace of its own, which
-// a sleeping process keeps.
+// a sleeping process keeps. It answers NTP, so that a host's clock can have a source.
 type bridge struct {
 	keeper *exec.Cmd
+	clock  net.PacketConn
 }
 
 func (s *site) openBridge() (*bridge, error) {
@@ -33,9 +34,8 @@ func (s *site) openBridge() (*bridge, error) {
 	if err := s.start(keeper, syscall.CLONE_NEWNET|syscall.CLONE_NEWPID); err != nil {
 		return nil, err
 	}
-	go func() { _ = keeper.Wait() }()
-	b := &bridge{keeper}
-	return b, run(b.command("sh", "-ec", `
+	b := &bridge{keeper: keeper}
+	err := run(b.command("sh", "-ec", `
 		ip link set lo up
 		ip link add lab type bridge
 		ip addr add `+bridgeIP+`/24 dev lab
@@ -44,6 +44,30 @@ func (s *site) openBridge() (*bridge, error) {
 		ip route add unreachable default
 		ip -6 route add unreachable default
 		echo 1 >/proc/sys/net/ipv4/ip_forward`))
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	err = b.within(func() error {
+		var err error
+		b.clock, err = net.ListenPacket("udp4", net.JoinHostPort(bridgeIP, "123"))
+		return err
+	})
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	go tellTime(b.clock)
+	return b, nil
+}
+
+// close ends the network; hosts that are still plugged in lose it.
+func (b *bridge) close() {
+	if b.clock != nil {
+		b.clock.Close()
+	}
+	_ = b.keeper.Process.Kill()
+	_ = b.keeper.Wait()
 }
 
 // command is a program on this machine, with the bridge as its network.

@@ -40,11 +40,11 @@ func makeGroups(run, host string) ([]string, error) {
 	return groups, nil
 }
 
-// groupsOf are the groups of all hosts of a run.
-func groupsOf(run string) []string {
+// groupsOf are the groups of one host of a run, or with "*" of all.
+func groupsOf(run, host string) []string {
 	var found []string
 	for _, tree := range hierarchies() {
-		groups, _ := filepath.Glob(filepath.Join(tree, groupPrefix+run+"-*"))
+		groups, _ := filepath.Glob(filepath.Join(tree, groupPrefix+run+"-"+host))
 		found = append(found, groups...)
 	}
 	return found

@@ -84,6 +84,16 @@ func (h *Host) Reboot() {
 	h.must(h.Machine.Reboot(h.t.Context()))
 }
 
+// AwaitReboot runs do, which makes the host reboot by itself, and waits until it is up again.
+func (h *Host) AwaitReboot(do func()) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), stopTimeout+bootTimeout)
+	defer cancel()
+	before := h.current()
+	do()
+	h.must(h.awaitReboot(ctx, before))
+}
+
 // CutNetwork pulls the host's network cable.
 func (h *Host) CutNetwork() {
 	h.t.Helper()
@@ -102,6 +112,14 @@ func (h *Host) Root() string {
 	root, err := h.Machine.Root()
 	h.must(err)
 	return root
+}
+
+// Hashes describes each file below a folder of the host: see Machine.Hashes.
+func (h *Host) Hashes(folder string) map[string]string {
+	h.t.Helper()
+	found, err := h.Machine.Hashes(folder)
+	h.must(err)
+	return found
 }
 
 // Run runs a command as root on the host and answers what it printed on stdout and stderr. The test ends if

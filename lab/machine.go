@@ -33,12 +33,12 @@ type Machine struct {
 	site   *site
 	number int
 	lower  []string // the role's layers, top first
-	dir    string   // upper, work, merged, console.log
-	name   string   // the host's own name
+	dir    string   // upper, work, merged, console.log, known_hosts
 
 	mu      sync.Mutex
 	running *boot
 	mounted bool // merged is mounted for Root
+	closed  bool
 }
 
 // boot is one life of a machine, from power on to power off.
@@ -51,25 +51,28 @@ type boot struct {
 
 // New makes a machine of the role: its disk, its keys, its name. It is off.
 func New(ctx context.Context, role Role) (*Machine, error) {
-	s, err := openSite()
+	s, number, err := enter()
 	if err != nil {
 		return nil, err
 	}
-	lower, err := layerDirs(ctx, s.cache, role)
-	if err != nil {
-		return nil, err
+	m := &Machine{Role: role, site: s, number: number, dir: filepath.Join(s.dir, fmt.Sprintf("host%d", number))}
+	if err := m.make(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("make %s: %w", m, err), m.Close())
 	}
-	number := int(s.hosts.Add(1))
-	m := &Machine{
-		Role: role, site: s, number: number, lower: lower,
-		dir: filepath.Join(s.dir, fmt.Sprintf("host%d", number)),
+	return m, nil
+}
+
+func (m *Machine) make(ctx context.Context) error {
+	var err error
+	if m.lower, err = layerDirs(ctx, m.site.cache, m.Role); err != nil {
+		return err
 	}
 	for _, name := range []string{"upper", "work", "merged"} {
 		if err := os.MkdirAll(filepath.Join(m.dir, name), 0o755); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return m, m.personalise()
+	return m.personalise()
 }
 
 // Addr is the machine's IPv4 address on the bridge.
@@ -98,7 +101,7 @@ func (m *Machine) Boot(ctx context.Context) error {
 
 // powerOn starts the host's processes and answers when it is up.
 func (m *Machine) powerOn(ctx context.Context) (*boot, error) {
-	groups, err := makeGroups(filepath.Base(m.site.dir), fmt.Sprint(m.number))
+	groups, err := makeGroups(m.site.run(), fmt.Sprint(m.number))
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +118,9 @@ func (m *Machine) powerOn(ctx context.Context) (*boot, error) {
 	cmd := exec.Command("sh", "-c", bootScript)
 	cmd.Env = []string{
 		"PATH=" + hostPath, "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
-		"LOWER=" + strings.Join(m.lower, ":"), "UPPER=" + filepath.Join(m.dir, "upper"),
-		"WORK=" + filepath.Join(m.dir, "work"), "MERGED=" + filepath.Join(m.dir, "merged"),
-		"GROUPS_OF_HOST=" + strings.Join(groups, " "), "MACHINE=" + m.hostname(), "HOST=" + m.hostname(),
+		"SYSTEMD_NSPAWN_TMPFS_TMP=0",
+		"DISK=" + m.dir, "LAYERS=" + strings.Join(m.lower, " "), "MACHINE=" + m.hostname(),
+		"GROUPS_OF_HOST=" + strings.Join(groups, " "),
 	}
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.ExtraFiles = []*os.File{readyWrite}
@@ -155,18 +158,24 @@ func (m *Machine) comeUp(ctx context.Context, b *boot, ready io.Reader, stdin io
 	if err := b.findLeader(ctx); err != nil {
 		return err
 	}
-	return b.waitUp(ctx)
+	return b.waitUp(ctx, m.Role.readiness())
 }
 
-// waitUp waits for the end of the boot; a host with failed units is up as well.
-func (b *boot) waitUp(ctx context.Context) error {
-	for {
-		out, _ := b.command(ctx, "systemctl", "is-system-running", "--wait").Output()
-		switch state := strings.TrimSpace(string(out)); state {
-		case "running", "degraded":
+// waitUp waits for the end of the boot, and then until the role's own services answer. A host with failed
+// units is up as well.
+func (b *boot) waitUp(ctx context.Context, ready string) error {
+	for booted := false; ; {
+		if !booted {
+			out, _ := b.command(ctx, "systemctl", "is-system-running", "--wait").Output()
+			switch state := strings.TrimSpace(string(out)); state {
+			case "running", "degraded":
+				booted = true
+			case "maintenance", "stopping":
+				return fmt.Errorf("the host is %s", state)
+			}
+		}
+		if booted && b.command(ctx, "sh", "-ec", ready).Run() == nil {
 			return nil
-		case "maintenance", "stopping":
-			return fmt.Errorf("the host is %s", state)
 		}
 		if err := b.pause(ctx); err != nil {
 			return err
@@ -285,20 +294,23 @@ func (m *Machine) current() *boot {
 	return m.running
 }
 
-// Close cuts the power and removes the disk.
+// Close cuts the power and removes the disk. The last machine takes the lab's network and key with it.
 func (m *Machine) Close() error {
 	m.PowerCut()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
 	problems := []error{m.unmount()}
-	for _, group := range groupsOf(filepath.Base(m.site.dir)) {
-		if strings.HasSuffix(group, fmt.Sprintf("-%d", m.number)) {
-			problems = append(problems, removeGroup(group))
-		}
+	for _, group := range groupsOf(m.site.run(), fmt.Sprint(m.number)) {
+		problems = append(problems, removeGroup(group))
 	}
 	if errors.Join(problems...) == nil {
 		problems = append(problems, os.RemoveAll(m.dir))
 	}
+	problems = append(problems, m.site.leave())
 	return errors.Join(problems...)
 }
 

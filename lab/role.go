@@ -17,6 +17,7 @@ type Role struct {
 	over     *Role    // the role below; nil for the bottom one, which mmdebstrap makes
 	packages []string // installed with apt; one that cannot be had fails the build
 	setup    string   // a POSIX sh program that root runs in the role's root folder
+	ready    string   // a POSIX sh program that succeeds on a booted host when its services answer
 }
 
 // layers lists the role and what lies below it, top first.
@@ -27,6 +28,17 @@ func (r Role) layers() []Role {
 		list = append(list, r)
 	}
 	return list
+}
+
+// readiness is what has to succeed before a host of the role is up.
+func (r Role) readiness() string {
+	var all strings.Builder
+	for _, layer := range r.layers() {
+		if layer.ready != "" {
+			all.WriteString(layer.ready + "\n")
+		}
+	}
+	return all.String() + ":\n"
 }
 
 // recipe names the role's layer by everything that goes into it.

@@ -47,6 +47,8 @@ var Guides = Role{
 var Good = Role{
 	Name: "good", Users: []string{"operator"}, over: &Debian, setup: goodSetup,
 	packages: []string{"nftables", "fail2ban", "python3-systemd", "unattended-upgrades", "chrony"},
+	// The first answer of its clock's source comes after some seconds; this asks at once.
+	ready: "fail2ban-client ping; chronyc -n tracking | grep -q 'Leap status.*Normal'",
 }
 
 // Pioreactor is like the leader of a Pioreactor cluster as its image makes it: factory passwords, files
@@ -57,6 +59,7 @@ var Pioreactor = Role{
 		"mosquitto", "mosquitto-clients", "lighttpd", "chrony", "sqlite3", "rsync", "sshpass", "ufw",
 		"unattended-upgrades",
 	},
+	ready: "for port in 80 1883 9001; do ss -Hltn \"sport = :$port\" | grep -q .; done",
 }
 
 // Bench is Good with the tools that Picket is measured against.

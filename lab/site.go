@@ -12,20 +12,20 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 )
 
-// site is what the hosts of one process share: a folder, the bridge, a key. It is opened by the first
-// host and ends with the process.
+// site is what the hosts of one process share: a folder, the bridge, a key. The first host opens it and
+// the last one closes it.
 type site struct {
 	cache   string
-	dir     string   // run/<pid>…, holds the hosts' disks
+	dir     string   // run/<pid>-…, holds the hosts' disks
 	alive   *os.File // locked as long as the process lives
 	keyFile string   // an ed25519 key without passphrase; every role's users accept it
 	bridge  *bridge
 	starts  chan startRequest
-	hosts   atomic.Int32
+	made    int // hosts so far: the next one's number
+	open    int // hosts that are not closed
 }
 
 type startRequest struct {
@@ -33,7 +33,41 @@ type startRequest struct {
 	done chan error
 }
 
-var openSite = sync.OnceValues(func() (*site, error) {
+// present is the site of the hosts that are open now.
+var present struct {
+	sync.Mutex
+	*site
+}
+
+// enter opens the site, or joins it, for one more host, and answers the host's number.
+func enter() (*site, int, error) {
+	present.Lock()
+	defer present.Unlock()
+	if present.site == nil {
+		s, err := openSite()
+		if err != nil {
+			return nil, 0, err
+		}
+		present.site = s
+	}
+	present.open++
+	present.made++
+	return present.site, present.made, nil
+}
+
+// leave closes the site with its last host.
+func (s *site) leave() error {
+	present.Lock()
+	defer present.Unlock()
+	s.open--
+	if s.open > 0 {
+		return nil
+	}
+	present.site = nil
+	return s.close()
+}
+
+func openSite() (_ *site, err error) {
 	if err := Available(); err != nil {
 		return nil, err
 	}
@@ -50,23 +84,42 @@ var openSite = sync.OnceValues(func() (*site, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &site{cache: cache, dir: dir, keyFile: filepath.Join(dir, "key"), starts: make(chan startRequest)}
+	go s.starter()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s := &site{cache: cache, dir: dir, keyFile: filepath.Join(dir, "key"), starts: make(chan startRequest)}
 	if s.alive, err = lockFile(context.Background(), filepath.Join(dir, "alive")); err != nil {
 		return nil, err
 	}
-	keygen := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", s.keyFile)
-	if out, err := keygen.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("make the lab's key: %w: %s", err, out)
+	if err := run(exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", s.keyFile)); err != nil {
+		return nil, err
 	}
-	go s.starter()
 	if s.bridge, err = s.openBridge(); err != nil {
-		return nil, fmt.Errorf("make the lab's bridge: %w", err)
+		return nil, fmt.Errorf("make the lab's network: %w", err)
 	}
 	return s, nil
-})
+}
+
+// run is the name of this run of the lab.
+func (s *site) run() string { return filepath.Base(s.dir) }
+
+func (s *site) close() error {
+	if s.bridge != nil {
+		s.bridge.close()
+	}
+	close(s.starts)
+	err := clearRun(s.dir)
+	if s.alive != nil {
+		s.alive.Close()
+	}
+	return err
+}
 
 // starter starts all long-lived processes from one thread that lives as long as the process: the
 // kernel sends a child its death signal when the thread that started it ends, not the process.
@@ -114,7 +167,7 @@ func clearRun(dir string) error {
 	for _, path := range slices.Backward(mounts) {
 		problems = append(problems, syscall.Unmount(path, syscall.MNT_DETACH))
 	}
-	for _, group := range groupsOf(filepath.Base(dir)) {
+	for _, group := range groupsOf(filepath.Base(dir), "*") {
 		problems = append(problems, removeGroup(group))
 	}
 	if mounts, err := mountsBelow(dir); err == nil && len(mounts) == 0 {

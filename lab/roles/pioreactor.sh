@@ -106,10 +106,10 @@ install -d -o pioreactor -g www-data /var/www/pioreactorui/static
 printf '<!doctype html><title>Pioreactor</title><p>Pioreactor UI\n' >/var/www/pioreactorui/static/index.html
 cat >/etc/lighttpd/conf-available/50-pioreactorui.conf <<END
 server.modules += ( "mod_accesslog" )
-server.document-root = "/var/www/pioreactorui/static"
 accesslog.filename = "/var/log/lighttpd/access.log"
 accesslog.format = "%{%Y-%m-%d %H:%M:%S}t %r %s"
 END
+sed -i 's|^server.document-root .*|server.document-root = "/var/www/pioreactorui/static"|' /etc/lighttpd/lighttpd.conf
 lighty-enable-mod pioreactorui
 lighttpd -tt -f /etc/lighttpd/lighttpd.conf
 
