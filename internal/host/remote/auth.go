@@ -1,0 +1,254 @@
+package remote
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// maxPasswords is how often a password is asked for, over all methods.
+const maxPasswords = 3
+
+// A Prompter asks a person on a terminal.
+type Prompter interface {
+	Password(prompt string) ([]byte, error)
+	Confirm(prompt string) (bool, error)
+}
+
+var (
+	errTooMany    = errors.New("no password was right")
+	errNoTerminal = errors.New("there is no terminal to ask on")
+)
+
+// login is one attempt to get in, and what is to be said if it fails.
+type login struct {
+	target Target
+	opt    Options
+	pause  func() (resume func())
+	closer io.Closer // the agent
+
+	keys      []string
+	passwords int
+	why       []string
+}
+
+func (l *login) methods() []ssh.AuthMethod {
+	// The functions are only called for a method that the host offers.
+	m := []ssh.AuthMethod{ssh.PublicKeysCallback(l.signers)}
+	if l.opt.Prompter == nil {
+		refuse := func(method string) error {
+			l.why = append(l.why, method+": "+errNoTerminal.Error())
+			return fmt.Errorf("%s: %w", method, errNoTerminal)
+		}
+		return append(m,
+			ssh.PasswordCallback(func() (string, error) { return "", refuse("password") }),
+			ssh.KeyboardInteractive(func(_, _ string, q []string, _ []bool) ([]string, error) {
+				if len(q) == 0 {
+					return nil, nil
+				}
+				return nil, refuse("password")
+			}))
+	}
+	return append(m,
+		ssh.RetryableAuthMethod(ssh.PasswordCallback(func() (string, error) {
+			p, err := l.ask(fmt.Sprintf("password of %s@%s: ", l.target.User, l.target.Host))
+			return string(p), err
+		}), maxPasswords),
+		ssh.RetryableAuthMethod(ssh.KeyboardInteractive(l.questions), maxPasswords))
+}
+
+func (l *login) ask(prompt string) ([]byte, error) {
+	if l.passwords++; l.passwords > maxPasswords {
+		return nil, errTooMany
+	}
+	defer l.pause()()
+	return l.opt.Prompter.Password(prompt)
+}
+
+func (l *login) questions(name, instruction string, questions []string, echos []bool) ([]string, error) {
+	answers := make([]string, len(questions))
+	for i, q := range questions {
+		if len(q) > 200 {
+			q = q[:200]
+		}
+		a, err := l.ask(fmt.Sprintf("%s@%s asks: %s ", l.target.User, l.target.Host, printable(strings.TrimSpace(q))))
+		if err != nil {
+			return nil, err
+		}
+		answers[i] = string(a)
+	}
+	return answers, nil
+}
+
+// printable keeps what a host says from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\uFFFD' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// signers returns the keys to try: those that were named, those of the agent,
+// those of the home folder.
+func (l *login) signers() ([]ssh.Signer, error) {
+	var out []ssh.Signer
+	seen := map[string]bool{}
+	add := func(s ssh.Signer, where string) {
+		id := string(s.PublicKey().Marshal())
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, s)
+			l.keys = append(l.keys, fmt.Sprintf("key %s (%s)", ssh.FingerprintSHA256(s.PublicKey()), where))
+		}
+	}
+	for _, f := range l.opt.Identities {
+		s, err := l.fileSigner(f)
+		if err != nil {
+			return nil, err
+		}
+		add(s, f)
+	}
+	if sock := l.opt.AgentSocket; sock != "" {
+		c, err := net.Dial("unix", sock)
+		if err != nil {
+			l.why = append(l.why, fmt.Sprintf("agent: %v", err))
+		} else {
+			l.closer = c
+			ss, err := agent.NewClient(c).Signers()
+			if err != nil {
+				l.why = append(l.why, fmt.Sprintf("agent: %v", err))
+			}
+			for _, s := range ss {
+				add(s, "agent")
+			}
+		}
+	}
+	if l.opt.Home != "" {
+		for _, n := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
+			f := filepath.Join(l.opt.Home, ".ssh", n)
+			s, err := l.fileSigner(f)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+			case err != nil:
+				l.why = append(l.why, err.Error())
+			default:
+				add(s, f)
+			}
+		}
+	}
+	return out, nil
+}
+
+// fileSigner reads a private key. The passphrase of an encrypted one is asked
+// for only when the host has accepted its public half.
+func (l *login) fileSigner(file string) (ssh.Signer, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	s, err := ssh.ParsePrivateKey(data)
+	if err == nil {
+		return s, nil
+	}
+	var locked *ssh.PassphraseMissingError
+	if !errors.As(err, &locked) {
+		if _, _, _, _, pubErr := ssh.ParseAuthorizedKey(data); pubErr == nil {
+			return nil, fmt.Errorf("key %s is a public key; name the private one beside it", file)
+		}
+		return nil, fmt.Errorf("key %s: %s", file, strings.TrimPrefix(err.Error(), "ssh: "))
+	}
+	pub := locked.PublicKey
+	if pub == nil {
+		if text, err := os.ReadFile(file + ".pub"); err == nil {
+			pub, _, _, _, _ = ssh.ParseAuthorizedKey(text)
+		}
+	}
+	if l.opt.Prompter == nil {
+		return nil, fmt.Errorf("key %s has a passphrase, and %w; load it into an agent: ssh-add %s", file, errNoTerminal, shellWord(file))
+	}
+	k := &lockedKey{login: l, file: file, data: data, pub: pub}
+	if pub == nil { // an old format that hides it
+		if _, err := k.open(); err != nil {
+			return nil, err
+		}
+		return k.signer, nil
+	}
+	return k, nil
+}
+
+// A lockedKey asks for its passphrase when it has to sign.
+type lockedKey struct {
+	login  *login
+	file   string
+	data   []byte
+	pub    ssh.PublicKey
+	signer ssh.Signer
+}
+
+func (k *lockedKey) PublicKey() ssh.PublicKey { return k.pub }
+
+func (k *lockedKey) open() (ssh.Signer, error) {
+	if k.signer != nil {
+		return k.signer, nil
+	}
+	for range maxPasswords {
+		resume := k.login.pause()
+		pass, err := k.login.opt.Prompter.Password(fmt.Sprintf("passphrase of %s: ", k.file))
+		resume()
+		if err != nil {
+			return nil, err
+		}
+		s, err := ssh.ParsePrivateKeyWithPassphrase(k.data, pass)
+		clear(pass)
+		if err == nil {
+			if k.pub != nil && !bytes.Equal(s.PublicKey().Marshal(), k.pub.Marshal()) {
+				return nil, fmt.Errorf("key %s does not belong to %s.pub", k.file, k.file)
+			}
+			k.signer = s
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("key %s: the passphrase was wrong %d times", k.file, maxPasswords)
+}
+
+func (k *lockedKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	s, err := k.open()
+	if err != nil {
+		return nil, err
+	}
+	return s.Sign(rand, data)
+}
+
+// SignWithAlgorithm lets an RSA key sign with SHA-2.
+func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	s, err := k.open()
+	if err != nil {
+		return nil, err
+	}
+	if a, ok := s.(ssh.AlgorithmSigner); ok {
+		return a.SignWithAlgorithm(rand, data, algorithm)
+	}
+	return s.Sign(rand, data)
+}
+
+// tried is what was shown to the host.
+func (l *login) tried() []string {
+	t := l.keys
+	if n := min(l.passwords, maxPasswords); n == 1 {
+		t = append(t, "a password")
+	} else if n > 1 {
+		t = append(t, fmt.Sprintf("a password (%d times)", n))
+	}
+	return t
+}

@@ -1,0 +1,170 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+// hosts is what is known of the keys of hosts.
+type hosts struct {
+	target Target
+	files  []string // those that exist
+	write  string   // to which a new host is added
+	check  ssh.HostKeyCallback
+	ask    Prompter
+	pause  func() (resume func())
+}
+
+func openHosts(t Target, files []string, ask Prompter, pause func() func()) (*hosts, error) {
+	h := &hosts{target: t, write: files[0], ask: ask, pause: pause}
+	for _, f := range files {
+		if _, err := os.Stat(f); err == nil {
+			h.files = append(h.files, f)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("known hosts: %w", err)
+		}
+	}
+	var err error
+	if h.check, err = knownhosts.New(h.files...); err != nil {
+		return nil, fmt.Errorf("known hosts: %w; repair or remove that line", err)
+	}
+	return h, nil
+}
+
+// known returns the keys written down for the target.
+func (h *hosts) known() []knownhosts.KnownKey {
+	var ke *knownhosts.KeyError
+	err := h.check(h.target.Address(), &net.TCPAddr{IP: net.IPv4zero}, noKey{})
+	if !errors.As(err, &ke) {
+		return nil
+	}
+	return ke.Want
+}
+
+// noKey is a key that no host has.
+type noKey struct{}
+
+func (noKey) Type() string                        { return "none" }
+func (noKey) Marshal() []byte                     { return []byte("none") }
+func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("not a key") }
+
+// algorithms puts those of the keys that are written down first, so that a
+// host with several shows one that we know. nil: the library's own order.
+func (h *hosts) algorithms() []string {
+	var first []string
+	for _, k := range h.known() {
+		switch t := k.Key.Type(); t {
+		case ssh.KeyAlgoRSA:
+			first = append(first, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+		default:
+			first = append(first, t)
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	// Certificates stay possible, before plain keys, for a file that names an
+	// authority; the rest stays so that a changed key is told from none.
+	var certs, plain []string
+	for _, a := range ssh.SupportedAlgorithms().HostKeys {
+		if strings.Contains(a, "-cert-") {
+			certs = append(certs, a)
+		} else if !slices.Contains(first, a) {
+			plain = append(plain, a)
+		}
+	}
+	return slices.Concat(first, plain, certs)
+}
+
+// verify is the callback of the handshake.
+func (h *hosts) verify(_ string, remote net.Addr, key ssh.PublicKey) error {
+	err := h.check(h.target.Address(), remote, key)
+	if err == nil {
+		return nil
+	}
+	he := &HostKeyError{
+		Target: h.target, Type: key.Type(), Fingerprint: ssh.FingerprintSHA256(key),
+		File: h.write, Name: knownhosts.Normalize(h.target.Address()),
+	}
+	var ke *knownhosts.KeyError
+	var revoked *knownhosts.RevokedError
+	switch {
+	case errors.As(err, &revoked):
+		he.Revoked = true
+		he.Was = []string{fmt.Sprintf("%s:%d", revoked.Revoked.Filename, revoked.Revoked.Line)}
+		return he
+	case errors.As(err, &ke) && len(ke.Want) > 0:
+		he.Changed = true
+		for _, w := range ke.Want {
+			he.Was = append(he.Was, fmt.Sprintf("%s %s (%s:%d)", w.Key.Type(), ssh.FingerprintSHA256(w.Key), w.Filename, w.Line))
+		}
+		he.File = ke.Want[0].Filename
+		return he
+	case !errors.As(err, &ke):
+		return fmt.Errorf("host key: %w", err)
+	}
+	if h.ask == nil {
+		return he
+	}
+	resume := h.pause()
+	yes, err := h.ask.Confirm(fmt.Sprintf("%s is not known. It shows the %s key\n%s\nIs this the right host", h.target, key.Type(), he.Fingerprint))
+	resume()
+	if err != nil {
+		return fmt.Errorf("ask about the host key: %w", err)
+	}
+	if !yes {
+		return errNotConfirmed
+	}
+	return h.add(key)
+}
+
+var errNotConfirmed = errors.New("the host key was not confirmed")
+
+// add writes the key down: a new file beside the old one takes its place, so
+// that a crash leaves one or the other.
+func (h *hosts) add(key ssh.PublicKey) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("add the host to %s: %w", h.write, err)
+		}
+	}()
+	file := h.write
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real // a link stays one
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	mode := fs.FileMode(0o600)
+	if st, err := os.Stat(file); err == nil {
+		mode = st.Mode().Perm()
+	}
+	if len(old) > 0 && old[len(old)-1] != '\n' {
+		old = append(old, '\n')
+	}
+	line := knownhosts.Line([]string{h.target.Address()}, key)
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".known_hosts-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(append(old, line+"\n"...))
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}

@@ -1,0 +1,123 @@
+// Package remote connects to a host over SSH: it finds the keys, asks what has
+// to be asked, and refuses a host that is not the one it was.
+package remote
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Scheme begins every target that is reached over SSH.
+const Scheme = "ssh://"
+
+// A Target is who to be on which host.
+type Target struct {
+	User string // empty: Options.User
+	Host string // name or address, an IPv6 one without brackets
+	Port int
+}
+
+// ParseTarget reads ssh://[user@]host[:port]. An IPv6 address stands in
+// brackets.
+func ParseTarget(s string) (Target, error) {
+	bad := func(format string, args ...any) (Target, error) {
+		return Target{}, fmt.Errorf("target %q: %s; write ssh://user@host:port", s, fmt.Sprintf(format, args...))
+	}
+	rest, ok := strings.CutPrefix(s, Scheme)
+	if !ok {
+		return bad("it does not begin with ssh://")
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	t := Target{Port: 22}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		name, err := url.PathUnescape(rest[:i])
+		if err != nil {
+			return bad("the user name has a broken %% sequence")
+		}
+		if strings.Contains(name, ":") {
+			// Do not show it again.
+			return Target{}, fmt.Errorf("a target must not hold a password: write ssh://user@%s, it will be asked for", rest[i+1:])
+		}
+		if name == "" {
+			return bad("the user name is empty")
+		}
+		t.User, rest = name, rest[i+1:]
+	}
+	host, port := rest, ""
+	switch {
+	case strings.HasPrefix(rest, "["):
+		end := strings.IndexByte(rest, ']')
+		if end < 0 {
+			return bad("the bracket before an IPv6 address is not closed")
+		}
+		host = rest[1:end]
+		if tail := rest[end+1:]; tail != "" {
+			if port, ok = strings.CutPrefix(tail, ":"); !ok || port == "" {
+				return bad("%q after the address is not a port", tail)
+			}
+		}
+		if addr, _, _ := strings.Cut(host, "%"); !strings.Contains(host, ":") || net.ParseIP(addr) == nil {
+			return bad("%q is not an IPv6 address", host)
+		}
+	case strings.Count(rest, ":") > 1:
+		if net.ParseIP(rest) != nil {
+			return bad("an IPv6 address stands in brackets: ssh://[%s]", rest)
+		}
+		return bad("there is more than one colon")
+	case strings.Contains(rest, ":"):
+		host, port, _ = strings.Cut(rest, ":")
+		if port == "" {
+			return bad("the port is empty")
+		}
+	}
+	if port != "" {
+		n, err := strconv.Atoi(port)
+		if err != nil || n < 1 || n > 65535 {
+			return bad("port %q is not a number from 1 to 65535", port)
+		}
+		t.Port = n
+	}
+	if host == "" {
+		return bad("the host is empty")
+	}
+	if strings.HasPrefix(host, "-") || strings.ContainsAny(host, "/\\ \t\r\n\x00?#'\"`$;&|<>()") {
+		return bad("%q is not a host name", host)
+	}
+	t.Host = host
+	return t, nil
+}
+
+// Address is what to dial.
+func (t Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(t.Port)) }
+
+// String is the target as a person would type it.
+func (t Target) String() string {
+	s := Scheme
+	if t.User != "" {
+		s += url.PathEscape(t.User) + "@"
+	}
+	if strings.Contains(t.Host, ":") {
+		s += "[" + t.Host + "]"
+	} else {
+		s += t.Host
+	}
+	if t.Port != 22 {
+		s += ":" + strconv.Itoa(t.Port)
+	}
+	return s
+}
+
+// command is how the ssh program is told to reach the target.
+func (t Target) command() string {
+	s := "ssh "
+	if t.Port != 22 {
+		s += "-p " + strconv.Itoa(t.Port) + " "
+	}
+	if t.User != "" {
+		s += t.User + "@"
+	}
+	return s + t.Host
+}
