@@ -28,6 +28,7 @@ func All() []Check {
 		timeChecks,
 		logging,
 		ban,
+		firewallChecks,
 	} {
 		all = append(all, topic...)
 	}

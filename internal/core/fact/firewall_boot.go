@@ -75,6 +75,16 @@ func (r Ruleset) value(f func(Ruleset) bool) Value[bool] {
 	return Is(f(r), r.Place)
 }
 
+// Filters is whether a chain stands in the way of incoming packets of a family.
+func (r Ruleset) Filters(family string) bool {
+	for _, c := range r.Chains {
+		if c.Hook == "input" && c.Type == "filter" && familyHolds(c.Family, family) {
+			return true
+		}
+	}
+	return false
+}
+
 // bases counts the chains through which incoming packets pass.
 func (r Ruleset) bases() int {
 	n := 0

@@ -1,0 +1,437 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var firewallChecks = []Check{
+	{"firewall.default-deny", func(h *fact.Host) control.Outcome { return defaultDeny(h, "ip") }},
+	{"firewall.default-deny-ipv6", defaultDeny6},
+	{"firewall.one-manager", oneManager},
+	{"firewall.loopback", firewallLoopback},
+	{"firewall.ssh-allowed", sshAllowed},
+	{"firewall.ssh-rate-limit", sshRateLimit},
+	{"firewall.persist", firewallPersist},
+	{"firewall.docker-published", dockerPublished},
+}
+
+var familyName = map[string]string{"ip": "IPv4", "ip6": "IPv6"}
+
+func defaultDeny6(h *fact.Host) control.Outcome {
+	if v := h.Network.IPv6; v.Known() && !v.V {
+		return control.DoesNotApply("this host has no IPv6 address but the loopback's").
+			With(control.Saw("IPv6 addresses", v.Place, "none", ""))
+	}
+	return defaultDeny(h, "ip6")
+}
+
+// defaultDeny judges what happens to a connection that no rule names.
+func defaultDeny(h *fact.Host, family string) control.Outcome {
+	f := h.Firewall
+	now, next := f.Running.Denies(family), f.NextBoot.Denies(family)
+	o := control.Outcome{Effective: triOf(now), Persistent: triOf(next), Explicit: control.Yes}
+	if o.Persistent == control.No && o.Effective == control.Yes && ownLoader(h) != "" {
+		o.Persistent = control.Untold
+	}
+	o.Configured = control.TriOf(next.Known() && next.V)
+	what := "a new " + familyName[family] + " connection that no rule names"
+	if now.Known() {
+		o = o.With(control.Saw(what, now.Place, word(now.V, "refused", "accepted"), "refused"))
+	}
+	if next.Known() {
+		o = o.With(control.Saw(what+", after a reboot", placeOr(next.Place, "/etc/nftables.conf, /etc/ufw, /etc/iptables"), word(next.V, "refused", "accepted"), "refused"))
+	}
+	meant := meantToFilter(f, family)
+	if meant.Name != "" {
+		o.Configured = control.Yes
+	}
+	o = o.Judge()
+	if o.Effective == control.Untold && h.Snap.Source.Kind != "image" {
+		o.Verdict = control.Unknown
+	}
+	switch {
+	case o.Verdict == control.Unknown:
+		v := now
+		if h.Snap.Source.Kind == "image" {
+			v = next
+		}
+		return control.CannotTell(control.Missing(v).Reason, o.Evidence...)
+	case o.Verdict == control.Pass && o.Effective == control.Untold:
+		return o.Because("the next boot refuses every %s connection that no rule names (whether it is refused now is not known)", familyName[family])
+	case o.Verdict == control.Pass && o.Persistent == control.Untold:
+		why := next.Why
+		if loader := ownLoader(h); loader != "" {
+			why = loader + " may load the rules, which Picket does not read"
+		}
+		return o.Because("every %s connection that no rule names is refused; whether that holds after a reboot is not known: %s", familyName[family], why)
+	case o.Verdict == control.Pass:
+		return o.Because("every %s connection that no rule names is refused, now and after a reboot", familyName[family])
+	case o.Effective == control.Yes:
+		return o.Because("%s connections are refused now, but a reboot ends that: %s", familyName[family], nothingAtBoot(f))
+	case o.Verdict == control.Ineffective && next.Known() && next.V:
+		return o.Because("%s is to refuse %s connections that no rule names, but the kernel accepts them: its rules are not loaded%s",
+			managerName(f), familyName[family], unitState(f))
+	case o.Verdict == control.Ineffective:
+		return o.Because("%s is on, but an %s connection that no rule names is accepted: its default is to accept", meant.Name, familyName[family])
+	case f.Running.State == fact.Known && f.Running.Rules() == 0:
+		return o.Because("there is no firewall: the kernel has no rule for incoming %s connections", familyName[family])
+	}
+	return o.Because("a new %s connection that no rule names is accepted", familyName[family])
+}
+
+func triOf(v fact.Value[bool]) control.Tri {
+	if !v.Known() {
+		return control.Untold
+	}
+	return control.TriOf(v.V)
+}
+
+func word(b bool, yes, no string) string {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// placeOr names a place where none is known, since nothing was found there.
+func placeOr(p fact.Place, or string) fact.Place {
+	if p == (fact.Place{}) {
+		return fact.Place{Path: or}
+	}
+	return p
+}
+
+// meantToFilter is a manager that the operator has switched on and that has
+// something to say of a family.
+func meantToFilter(f fact.Firewall, family string) fact.FirewallManager {
+	for _, m := range f.Managers {
+		if m.Rules.State == fact.Known && !m.Rules.Filters(family) {
+			continue
+		}
+		// The unit of ufw is enabled by its package; ENABLED=yes is a decision.
+		// That of nftables is a decision too.
+		if m.On.Known() && m.On.V && m.Enabled.Known() && m.Enabled.V {
+			return m
+		}
+		if m.Name == "ufw" && m.On.Known() && m.On.V {
+			return m
+		}
+	}
+	return fact.FirewallManager{}
+}
+
+func managerName(f fact.Firewall) string {
+	var names []string
+	for _, m := range f.Managers {
+		if on := m.AtBoot(); on.Known() && on.V {
+			names = append(names, m.Name)
+		}
+	}
+	return strings.Join(names, " and ")
+}
+
+func unitState(f fact.Firewall) string {
+	for _, m := range f.Managers {
+		if on := m.AtBoot(); on.Known() && on.V && m.Running.Known() {
+			return fmt.Sprintf(" (%s is %s)", m.Unit, word(m.Running.V, "active all the same", "not active"))
+		}
+	}
+	return ""
+}
+
+func nothingAtBoot(f fact.Firewall) string {
+	for _, m := range f.Managers {
+		switch {
+		case m.On.Known() && m.On.V && m.Enabled.Known() && !m.Enabled.V:
+			return m.Unit + " is not enabled"
+		case m.Enabled.Known() && m.Enabled.V && m.On.Known() && !m.On.V:
+			if m.Name == "ufw" {
+				return "ufw is not enabled (" + m.On.Place.String() + ")"
+			}
+			return m.Name + " has no rules to load"
+		}
+	}
+	if name := managerName(f); name != "" {
+		return "what " + name + " loads does not refuse them"
+	}
+	return "no firewall is started by the next boot"
+}
+
+// ownLoader finds a unit or script that may load rules in a way Picket does
+// not read.
+func ownLoader(h *fact.Host) string {
+	for _, name := range []string{"/etc/rc.local", "/etc/network/if-pre-up.d/iptables", "/etc/network/if-up.d/iptables"} {
+		if _, st, _ := h.Snap.Stat(name); st == fact.Known {
+			return name
+		}
+	}
+	known := []string{"ufw.service", "nftables.service", "netfilter-persistent.service", "firewalld.service"}
+	var found []string
+	for name, u := range h.Units.All {
+		if !u.Enabled() || slices.Contains(known, name) {
+			continue
+		}
+		for _, part := range []string{"firewall", "iptables", "nft", "shorewall", "ferm"} {
+			if strings.Contains(name, part) {
+				found = append(found, name)
+			}
+		}
+	}
+	slices.Sort(found)
+	if len(found) == 0 {
+		return ""
+	}
+	return found[0]
+}
+
+func oneManager(h *fact.Host) control.Outcome {
+	var on []string
+	var ev []control.Evidence
+	for _, m := range h.Firewall.Managers {
+		v := m.AtBoot()
+		if !v.Known() && v.State != fact.Absent {
+			return control.Missing(v)
+		}
+		if v.V {
+			on = append(on, m.Name)
+			ev = append(ev, control.Saw(m.Name, v.Place, "loads rules at boot", "one program alone"))
+		}
+	}
+	if h.Packages.State != fact.Known && len(on) == 0 {
+		return control.CannotTell(h.Packages.Why)
+	}
+	switch len(on) {
+	case 0:
+		return control.DoesNotApply("no firewall is started by the next boot; see firewall/default-deny")
+	case 1:
+		return control.Passed(on[0]+" alone loads the rules", ev...)
+	}
+	return control.Failed(strings.Join(on, " and ")+" all load rules at boot, and each may undo the other's", ev...)
+}
+
+// filters are the rulesets under which a question makes sense: those that
+// refuse what they do not name.
+func filters(r fact.Ruleset, family string) bool {
+	v := r.Denies(family)
+	return v.Known() && v.V
+}
+
+func firewallLoopback(h *fact.Host) control.Outcome {
+	f := h.Firewall
+	o := control.Outcome{Explicit: control.Yes}
+	if f.Running.State != fact.Known && f.NextBoot.State != fact.Known {
+		return control.Missing(f.Running.Denies("ip"))
+	}
+	judge := func(r fact.Ruleset, family string) control.Tri {
+		if !filters(r, family) {
+			return control.Untold
+		}
+		a := r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: 5432, Loopback: true})
+		if a.Accept && a.Drop {
+			return control.Untold
+		}
+		return control.TriOf(a.Accept)
+	}
+	asked := false
+	for _, family := range []string{"ip", "ip6"} {
+		for _, r := range []struct {
+			rules fact.Ruleset
+			facet *control.Tri
+			when  string
+		}{{f.Running, &o.Effective, ""}, {f.NextBoot, &o.Persistent, ", after a reboot"}} {
+			if !filters(r.rules, family) {
+				continue
+			}
+			asked = true
+			got := judge(r.rules, family)
+			if got == control.No {
+				o = o.With(control.Saw(familyName[family]+" from the host to itself"+r.when, r.rules.Place, "refused", "accepted"))
+			}
+			if *r.facet == control.Untold || got == control.No {
+				*r.facet = got
+			}
+		}
+	}
+	if !asked {
+		if v := f.Running.Denies("ip"); !v.Known() {
+			return control.Missing(v)
+		}
+		return control.DoesNotApply("the firewall refuses nothing; see firewall/default-deny")
+	}
+	o = o.Judge()
+	if o.Effective == control.Untold && h.Snap.Source.Kind != "image" {
+		return control.Missing(f.Running.Denies("ip"))
+	}
+	switch o.Verdict {
+	case control.Pass:
+		return o.Because("the host can reach its own services over the loopback")
+	case control.Unknown:
+		return o.Because("whether the loopback is accepted hangs on a rule that Picket cannot judge")
+	}
+	return o.Because("the firewall refuses what the host sends to itself")
+}
+
+// sshPorts are the ports on which sshd listens, and where that was seen.
+func sshPorts(h *fact.Host) ([]int, fact.Place) {
+	var ports []int
+	at := h.Sockets.Place
+	for _, s := range h.Sockets.Listening {
+		if s.Proto == "tcp" && s.Exposed() && (s.Process == "sshd" || s.Unit.V == "ssh.service" || s.Unit.V == "ssh.socket") && !slices.Contains(ports, s.Port) {
+			ports = append(ports, s.Port)
+		}
+	}
+	if len(ports) > 0 {
+		return ports, at
+	}
+	main := "/etc/ssh/sshd_config"
+	at = fact.Place{Path: main}
+	files := []string{main}
+	if es, _, _ := h.Snap.Glob("/etc/ssh/sshd_config.d/*.conf"); es != nil {
+		for _, e := range es {
+			files = append(files, e.Path)
+		}
+	}
+	for _, name := range files {
+		e, st, _ := h.Snap.File(name)
+		if st != fact.Known {
+			continue
+		}
+		for i, l := range strings.Split(string(e.Content), "\n") {
+			f := strings.FieldsFunc(l, func(r rune) bool { return r == ' ' || r == '\t' || r == '=' })
+			if len(f) > 0 && strings.EqualFold(f[0], "Match") {
+				break
+			}
+			if len(f) == 2 && strings.EqualFold(f[0], "Port") {
+				if p, err := strconv.Atoi(f[1]); err == nil && p > 0 && p < 65536 && !slices.Contains(ports, p) {
+					ports = append(ports, p)
+					at = fact.At(name, i+1)
+				}
+			}
+		}
+	}
+	if len(ports) == 0 {
+		return []int{22}, at
+	}
+	return ports, at
+}
+
+func sshAllowed(h *fact.Host) control.Outcome {
+	f := h.Firewall
+	ports, at := sshPorts(h)
+	if f.Running.State != fact.Known && h.Snap.Source.Kind != "image" {
+		return control.Missing(f.Running.Denies("ip"))
+	}
+	var o control.Outcome
+	o.Explicit = control.Yes
+	asked := false
+	judge := func(r fact.Ruleset, when string) control.Tri {
+		if r.State != fact.Known {
+			return control.Untold
+		}
+		got := control.Untold
+		for _, family := range []string{"ip", "ip6"} {
+			if !filters(r, family) {
+				// A family that is not filtered lets SSH in; that it does is
+				// another control's finding.
+				got = max(got, control.Yes)
+				continue
+			}
+			asked = true
+			open := false
+			for _, p := range ports {
+				a := r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: p, Anybody: true})
+				open = open || a.Accept
+			}
+			if family == "ip6" && !open {
+				continue // many rulesets close IPv6 as a whole
+			}
+			if !open {
+				o = o.With(control.Saw("SSH over "+familyName[family]+when, r.Place, fmt.Sprintf("port %s is refused for everybody", joinInts(ports)), "accepted for somebody"))
+				return control.No
+			}
+			got = control.Yes
+		}
+		return got
+	}
+	o.Effective = judge(f.Running, "")
+	o.Persistent = judge(f.NextBoot, ", after a reboot")
+	o = o.With(control.Saw("ports of sshd", at, joinInts(ports), ""))
+	if !asked {
+		if f.Running.State != fact.Known && f.NextBoot.State != fact.Known {
+			return control.Missing(f.NextBoot.Denies("ip"))
+		}
+		return control.DoesNotApply("no firewall refuses anything")
+	}
+	o = o.Judge()
+	switch {
+	case o.Verdict == control.Pass:
+		return o.Because("the firewall lets somebody reach SSH on port %s", joinInts(ports))
+	case o.Verdict == control.Unknown:
+		return control.CannotTell(control.Missing(f.NextBoot.Denies("ip")).Reason, o.Evidence...)
+	case o.Effective == control.Yes:
+		return o.Because("after the next reboot the firewall refuses SSH on port %s: nobody could log in from outside", joinInts(ports))
+	}
+	return o.Because("the firewall refuses SSH on port %s: who is logged in now stays, nobody else gets in", joinInts(ports))
+}
+
+func joinInts(ns []int) string {
+	var out []string
+	for _, n := range ns {
+		out = append(out, strconv.Itoa(n))
+	}
+	return strings.Join(out, ", ")
+}
+
+func sshRateLimit(h *fact.Host) control.Outcome {
+	f := h.Firewall
+	ports, at := sshPorts(h)
+	judge := func(r fact.Ruleset, when string) (control.Tri, control.Evidence) {
+		if r.State != fact.Known {
+			return control.Untold, control.Evidence{}
+		}
+		for _, p := range ports {
+			if rule, ok := r.Limited("ip", p); ok {
+				return control.Yes, control.Saw(fmt.Sprintf("rule for port %d%s", p, when), rule.Place, rule.Text, "")
+			}
+			a := r.Ask(fact.FirewallPacket{Family: "ip", Proto: "tcp", Port: p, Anybody: true})
+			if !a.Accept {
+				return control.Yes, control.Saw(fmt.Sprintf("port %d%s", p, when), r.Place, "refused", "")
+			}
+		}
+		return control.No, control.Saw(fmt.Sprintf("new connections to port %s%s", joinInts(ports), when), placeOr(r.Place, "/etc"), "as many as one likes", "a limit, such as 6 in 30 s")
+	}
+	var o control.Outcome
+	var ev control.Evidence
+	if o.Effective, ev = judge(f.Running, ""); ev.Fact != "" {
+		o = o.With(ev)
+	}
+	if o.Persistent, ev = judge(f.NextBoot, ", after a reboot"); ev.Fact != "" {
+		o = o.With(ev)
+	}
+	if o.Persistent == control.No && o.Effective == control.Yes && ownLoader(h) != "" {
+		o.Persistent = control.Untold
+	}
+	o.Explicit = control.Yes
+	o.Configured = control.TriOf(o.Persistent == control.Yes)
+	if h.Snap.Source.Kind != "image" && o.Effective == control.Untold {
+		return control.Missing(f.Running.Denies("ip"))
+	}
+	o = o.With(control.Saw("ports of sshd", at, joinInts(ports), "")).Judge()
+	switch {
+	case o.Verdict == control.Pass:
+		return o.Because("the firewall counts new connections to SSH")
+	case o.Verdict == control.Unknown:
+		return control.CannotTell(control.Missing(f.NextBoot.Denies("ip")).Reason)
+	case o.Effective == control.Yes:
+		return o.Because("new connections to SSH are counted now, not after a reboot")
+	case o.Verdict == control.Ineffective:
+		return o.Because("a limit for SSH is written down, and the kernel has none")
+	}
+	return o.Because("one address may open as many connections to SSH as it likes")
+}

@@ -1,0 +1,172 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+// firewallPersist compares the kernel's rules with those of the next boot by
+// what they do to new connections.
+func firewallPersist(h *fact.Host) control.Outcome {
+	f := h.Firewall
+	if f.Running.State != fact.Known {
+		return control.Missing(f.Running.Denies("ip"))
+	}
+	if managerName(f) == "" {
+		switch {
+		case f.NextBoot.State != fact.Known:
+			return control.Missing(f.NextBoot.Denies("ip"))
+		case !filters(f.Running, "ip") && !filters(f.Running, "ip6"):
+			return control.DoesNotApply("there is no firewall to keep; see firewall/default-deny")
+		case ownLoader(h) != "":
+			return control.CannotTell(ownLoader(h) + " may load the rules, which Picket does not read")
+		}
+	}
+	if f.NextBoot.State != fact.Known {
+		return control.Missing(f.NextBoot.Denies("ip"))
+	}
+	ports := map[int]bool{0: true}
+	for _, r := range []fact.Ruleset{f.Running, f.NextBoot} {
+		for _, p := range namedPorts(r) {
+			ports[p] = true
+		}
+	}
+	var diff []control.Evidence
+	for _, family := range []string{"ip", "ip6"} {
+		for _, p := range slices.Sorted(maps.Keys(ports)) {
+			now, next := reach(f.Running, family, p), reach(f.NextBoot, family, p)
+			if now != next && len(diff) < 20 {
+				what := fmt.Sprintf("%s to TCP port %d", familyName[family], p)
+				if p == 0 {
+					what = familyName[family] + " to a port that no rule names"
+				}
+				diff = append(diff, control.Saw(what, f.Running.Place, "now "+now, "as after a reboot: "+next))
+			}
+		}
+	}
+	if len(diff) > 0 {
+		o := control.Failed(fmt.Sprintf("the firewall will be another after a reboot: %s is %s, then %s",
+			diff[0].Fact, diff[0].Found, strings.TrimPrefix(diff[0].Wanted, "as after a reboot: ")), diff...)
+		o.Persistent = control.No
+		return o
+	}
+	o := control.Passed("the kernel's rules do what those of the next boot will do")
+	o.Persistent = control.Yes
+	return o
+}
+
+// reach says who can open a TCP connection.
+func reach(r fact.Ruleset, family string, port int) string {
+	p := fact.FirewallPacket{Family: family, Proto: "tcp", Port: port}
+	a := r.Ask(p)
+	switch {
+	case a.Accept && a.Drop:
+		return "open with a limit"
+	case a.Accept:
+		return "open"
+	}
+	p.Anybody = true
+	if r.Ask(p).Accept {
+		return "open for some"
+	}
+	return "closed"
+}
+
+// namedPorts are the single TCP ports that rules for incoming packets name.
+func namedPorts(r fact.Ruleset) []int {
+	var out []int
+	for _, c := range r.Chains {
+		if c.Hook != "" && c.Hook != "input" || c.Table == "nat" {
+			continue
+		}
+		for _, rule := range c.Rules {
+			m, ok := rule.Match("dport")
+			if p, proto := rule.Match("proto"); !ok || proto && !slices.Contains(p.Values, "tcp") || len(out) > 500 {
+				continue
+			}
+			for _, v := range m.Values {
+				if n, err := strconv.Atoi(v); err == nil {
+					out = append(out, n)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// dockerPublished finds ports that Docker forwards before the firewall's
+// rules for incoming packets are asked.
+func dockerPublished(h *fact.Host) control.Outcome {
+	r := h.Firewall.Running
+	if r.State != fact.Known {
+		return control.Missing(r.Denies("ip"))
+	}
+	type published struct {
+		port int
+		rule fact.FirewallRule
+	}
+	var open []published
+	docker := false
+	for _, c := range r.Chains {
+		if c.Table != "nat" || c.Name != "DOCKER" {
+			continue
+		}
+		docker = true
+		guarded := userChainDrops(r, c)
+		for _, rule := range c.Rules {
+			m, ok := rule.Match("dport")
+			if rule.Verdict != "dnat" || !ok || guarded {
+				continue
+			}
+			if to, ok := rule.Match("daddr"); ok && slices.ContainsFunc(to.Values, loopbackAddress) {
+				continue
+			}
+			for _, v := range m.Values {
+				port, err := strconv.Atoi(v)
+				if err != nil {
+					continue
+				}
+				// A port that the operator has opened for everybody is meant to be.
+				meant := filters(r, c.Family) && r.Ask(fact.FirewallPacket{Family: c.Family, Proto: "tcp", Port: port}).Accept
+				if !meant && !slices.ContainsFunc(open, func(p published) bool { return p.port == port }) {
+					open = append(open, published{port, rule})
+				}
+			}
+		}
+	}
+	switch {
+	case !docker:
+		return control.DoesNotApply("Docker has no rules in the kernel")
+	case len(open) == 0:
+		return control.Passed("no container's port is open past the firewall's rules")
+	}
+	var ev []control.Evidence
+	var ports []int
+	for _, p := range open {
+		ports = append(ports, p.port)
+		ev = append(ev, control.Saw(fmt.Sprintf("published port %d", p.port), p.rule.Place, p.rule.Text, "bound to 127.0.0.1, or refused in DOCKER-USER, or allowed by the firewall"))
+	}
+	if filters(r, "ip") {
+		return control.IsIneffective(fmt.Sprintf("the firewall refuses port %s, and it is open all the same: Docker's rules come first", joinInts(ports)), ev...)
+	}
+	return control.Failed(fmt.Sprintf("containers publish port %s to everybody", joinInts(ports)), ev...)
+}
+
+// userChainDrops reports whether DOCKER-USER refuses anything: then the
+// operator has taken the ports in hand.
+func userChainDrops(r fact.Ruleset, nat fact.FirewallChain) bool {
+	c, ok := r.Chain(nat.Family, "filter", "DOCKER-USER", nat.Legacy)
+	return ok && slices.ContainsFunc(c.Rules, func(r fact.FirewallRule) bool {
+		return r.Verdict == "drop" || r.Verdict == "reject" || r.Verdict == "jump"
+	})
+}
+
+func loopbackAddress(v string) bool {
+	return strings.HasPrefix(v, "127.") || v == "::1" || v == "::1/128"
+}
