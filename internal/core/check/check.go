@@ -19,7 +19,10 @@ func (c Check) Evaluate(h *fact.Host) control.Outcome { return c.Func(h) }
 // All checks, by topic.
 func All() []Check {
 	var all []Check
-	for _, topic := range [][]Check{} {
+	for _, topic := range [][]Check{
+		sshChecks,
+		sshClientChecks,
+	} {
 		all = append(all, topic...)
 	}
 	return all

@@ -18,6 +18,9 @@ type Host struct {
 	Accounts Accounts
 	Units    Units
 	SSHD     SSHD
+
+	SSHClient SSHClient
+	Logins    Logins
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -36,6 +39,8 @@ var topics = []topic{
 	{"accounts", askAccounts, parseAccounts},
 	{"units", askUnits, parseUnits},
 	{"sshd", askSSHD, parseSSHD},
+	{"ssh client", askSSHClient, parseSSHClient},
+	{"logins", askLogins, parseLogins},
 }
 
 // Parse reads all topics from a snapshot.

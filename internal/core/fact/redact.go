@@ -18,7 +18,11 @@ type redaction struct {
 
 // redactions, the first that matches a path wins. A file that may hold a
 // secret and is asked for by a topic has its line here.
-var redactions = []redaction{}
+var redactions = []redaction{
+	{"/*/.ssh/config", redactSSHClient},
+	{"/*/*/.ssh/config", redactSSHClient},
+	{"/*/*/*/.ssh/config", redactSSHClient},
+}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.

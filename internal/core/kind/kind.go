@@ -14,6 +14,7 @@ import (
 func All() []control.Kind {
 	return []control.Kind{
 		{Name: "file-mode", Doc: "mode, owner and group of files", Decode: decodeFileMode},
+		{Name: "sshd-option", Doc: "options of the SSH server, for everybody who might log in", Decode: decodeSSHDOption},
 		{Name: "go", Doc: "a function of package check", Decode: decodeGo},
 	}
 }
