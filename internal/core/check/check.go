@@ -29,6 +29,8 @@ func All() []Check {
 		logging,
 		ban,
 		firewallChecks,
+		sshChecks,
+		sshClientChecks,
 	} {
 		all = append(all, topic...)
 	}

@@ -34,6 +34,9 @@ type Host struct {
 	Firewall Firewall
 	Sockets  Sockets
 	Network  Network
+
+	SSHClient SSHClient
+	Logins    Logins
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -71,6 +74,8 @@ var topics = []topic{
 	{"firewall", askFirewall, parseFirewall},
 	{"sockets", askSockets, parseSockets},
 	{"network", askNetwork, parseNetwork},
+	{"ssh client", askSSHClient, parseSSHClient},
+	{"logins", askLogins, parseLogins},
 }
 
 // Parse reads all topics from a snapshot.

@@ -56,6 +56,10 @@ var redactions = []redaction{
 
 // talkative commands repeat what files say, secrets included.
 var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}}
+	{"/*/.ssh/config", redactSSHClient},
+	{"/*/*/.ssh/config", redactSSHClient},
+	{"/*/*/*/.ssh/config", redactSSHClient},
+}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.

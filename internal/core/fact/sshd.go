@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ var (
 
 func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{
-		Files: []string{sshdMain, "/etc/ssh/sshd_config.d/*.conf", "/etc/ssh/ssh_host_*_key.pub", "/etc/ssh/moduli",
+		Files: []string{sshdMain, "/etc/ssh/sshd_config.d/*.conf", "/etc/ssh/ssh_host_*_key.pub", "/etc/ssh/moduli", "/etc/issue", "/etc/issue.net",
 			"/etc/systemd/system/ssh.socket", "/etc/systemd/system/ssh.socket.d/*.conf", "/usr/lib/systemd/system/ssh.socket"},
 		Stats: []string{"/etc/ssh", "/etc/ssh/sshd_config.d", "/etc/ssh/ssh_host_*_key", sshdPid, "/etc/krb5.keytab",
 			"/etc/systemd/system/sockets.target.wants/ssh.socket"},
@@ -77,6 +78,9 @@ func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 		for _, w := range who {
 			m.Commands = append(m.Commands, snap.Command{Argv: w.argv()})
 		}
+	}
+	if b := d.BannerFile(); b != "" {
+		m.Files = append(m.Files, b)
 	}
 	for _, k := range d.hostKeyPaths() {
 		m.Stats = append(m.Stats, k)
@@ -200,6 +204,19 @@ func (d SSHD) Option(a SSHDAnswer, keyword string) ([]string, SSHDFound) {
 		return v, found
 	}
 	return found.Values, found
+}
+
+// BannerFile is the file that everybody is shown before they log in; "" for none.
+func (d SSHD) BannerFile() string {
+	var a SSHDAnswer
+	if len(d.Answers.V) > 0 {
+		a = d.Answers.V[0]
+	}
+	v, _ := d.Option(a, "Banner")
+	if len(v) != 1 || !path.IsAbs(v[0]) || path.Clean(v[0]) != v[0] || snap.IsPattern(v[0]) {
+		return ""
+	}
+	return v[0]
 }
 
 // parseRead finds when the running sshd last read its files. It writes its

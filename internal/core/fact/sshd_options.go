@@ -380,3 +380,6 @@ func opensshVersion(debian string) int {
 	}
 	return a*100 + b
 }
+
+// Canonical are the values of one line as sshd -T would print them.
+func (c SSHDConfig) Canonical(s SSHDSetting) []string { return c.canonical(s.Keyword, s.Values) }

@@ -1,0 +1,359 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var sshChecks = []Check{
+	{"ssh.config-valid", sshConfigValid},
+	{"ssh.config-loaded", sshConfigLoaded},
+	{"ssh.include-first", sshIncludeFirst},
+	{"ssh.socket-port", sshSocketPort},
+	{"ssh.use-pam", sshUsePAM},
+	{"ssh.access-list", sshAccessList},
+	{"ssh.banner", sshBanner},
+	{"ssh.per-source", sshPerSource},
+	{"ssh.host-key-size", sshHostKeySize},
+	{"ssh.moduli", sshModuli},
+}
+
+const sshdMain = "/etc/ssh/sshd_config"
+
+// unread is the outcome for something that was not read.
+func unread(st fact.State, why string) control.Outcome {
+	if st == fact.Denied {
+		why += "; run as root"
+	}
+	return control.CannotTell(why)
+}
+
+// sshdAnswers are what sshd applies to logins: as it answered or, where nothing
+// runs, as its files say. ok is false when neither is known.
+func sshdAnswers(h *fact.Host) (answers []fact.SSHDAnswer, live, ok bool, o control.Outcome) {
+	d := h.SSHD
+	if d.Answers.Known() {
+		return d.Answers.V, true, true, o
+	}
+	if h.Snap.Source.Kind != "image" && !d.Stopped {
+		return nil, false, false, unread(d.Answers.State, d.Answers.Why)
+	}
+	if d.Config.State != fact.Known {
+		return nil, false, false, unread(d.Config.State, d.Config.Why)
+	}
+	who, _ := d.Config.Logins(h.Accounts)
+	for _, w := range who {
+		answers = append(answers, fact.SSHDAnswer{Who: w, Place: fact.Place{Path: sshdMain}})
+	}
+	return answers, false, true, o
+}
+
+// facets sets what an answer of sshd, or of its files, proves.
+func facets(o control.Outcome, live bool) control.Outcome {
+	good := control.TriOf(o.Verdict == control.Pass)
+	o.Persistent, o.Effective = good, control.Untold
+	if live {
+		o.Effective = good
+	}
+	return o
+}
+
+func sshConfigValid(h *fact.Host) control.Outcome {
+	d := h.SSHD
+	if d.Valid.Known() {
+		if d.Valid.V {
+			return facets(control.Passed("sshd accepts its files", control.Saw("sshd's answer", d.Valid.Place, "accepted", "")), true)
+		}
+		return facets(control.Failed("sshd refuses its files: "+d.Valid.Why+"; it will not start again",
+			control.Saw("sshd's answer", d.Valid.Place, d.Valid.Why, "accepted")), true)
+	}
+	// Without sshd's word the files can prove that they are wrong, not that
+	// every value is right.
+	if len(d.Config.Problems) > 0 {
+		p := d.Config.Problems[0]
+		return facets(control.Failed(fmt.Sprintf("sshd will refuse %s: %s", p.Place, p.Text), control.Saw("sshd's files", p.Place, p.Text, "a line that sshd accepts")), false)
+	}
+	if d.Config.State != fact.Known {
+		return unread(d.Config.State, d.Config.Why)
+	}
+	if h.Snap.Source.Kind == "image" {
+		return control.CannotTell("sshd cannot be asked on an image; no line was seen that it would refuse")
+	}
+	return unread(d.Valid.State, d.Valid.Why)
+}
+
+func sshConfigLoaded(h *fact.Host) control.Outcome {
+	d := h.SSHD
+	if d.Read.State == fact.Absent {
+		return control.DoesNotApply("sshd reads its files when it starts: " + d.Read.Why)
+	}
+	if !d.Read.Known() {
+		return control.Missing(d.Read)
+	}
+	when := d.Read.V.UTC().Format("2006-01-02 15:04:05 UTC")
+	changed := d.Changed(h.Snap)
+	if len(changed) == 0 {
+		if d.Config.State != fact.Known {
+			return unread(d.Config.State, d.Config.Why)
+		}
+		o := control.Passed("nothing was written since sshd read its files at "+when, control.Saw("sshd read its files", d.Read.Place, when, ""))
+		o.Configured, o.Persistent = control.Yes, control.Yes
+		return o
+	}
+	var ev []control.Evidence
+	var names []string
+	for _, p := range changed {
+		e, _, _ := h.Snap.Stat(p.Path)
+		ev = append(ev, control.Saw("last written", p, e.MTime.UTC().Format("2006-01-02 15:04:05 UTC"), "before "+when))
+		names = append(names, p.Path)
+	}
+	o := control.IsIneffective(strings.Join(names, ", ")+" changed after sshd last read its files at "+when+"; it still runs with the older ones", ev...)
+	o.Persistent = control.Yes
+	return o
+}
+
+func sshIncludeFirst(h *fact.Host) control.Outcome {
+	c := h.SSHD.Config
+	main, st, why := h.Snap.File(sshdMain)
+	if st != fact.Known {
+		return unread(st, why)
+	}
+	i := slices.IndexFunc(c.Includes, func(s fact.SSHDSetting) bool {
+		return s.Place.Path == main.Path && slices.ContainsFunc(s.Values, func(v string) bool {
+			return strings.HasPrefix(strings.TrimPrefix(v, "/etc/ssh/"), "sshd_config.d/*")
+		})
+	})
+	drops, _, _ := h.Snap.Glob("/etc/ssh/sshd_config.d/*.conf")
+	if i < 0 {
+		reason := "sshd_config does not include sshd_config.d: a file that is put there does nothing"
+		if len(drops) > 0 {
+			return facets(control.IsIneffective(fmt.Sprintf("%s, as %s does", reason, drops[0].Path),
+				control.Saw("not included", fact.Place{Path: drops[0].Path}, "no Include", "Include /etc/ssh/sshd_config.d/*.conf")), true)
+		}
+		return facets(control.Failed(reason, control.Saw("Include", fact.Place{Path: sshdMain}, "none", "Include /etc/ssh/sshd_config.d/*.conf")), true)
+	}
+	inc := c.Includes[i]
+	if b := c.Block(inc); b != "" {
+		return facets(control.Failed(fmt.Sprintf("the Include stands in %q and counts only there", b), control.Saw("Include", inc.Place, b, "above every Match")), true)
+	}
+	for _, s := range c.Settings {
+		if s.Place.Path == main.Path && s.Place.Line < inc.Place.Line {
+			return facets(control.Failed(fmt.Sprintf("%s at %s stands above the Include and wins over every file in sshd_config.d", s.Written, s.Place),
+				control.Saw("first setting", s.Place, s.Written, "Include above it")), true)
+		}
+	}
+	return facets(control.Passed("sshd_config.d is included before any setting", control.Saw("Include", inc.Place, strings.Join(inc.Values, " "), "")), true)
+}
+
+func sshSocketPort(h *fact.Host) control.Outcome {
+	k := h.SSHD.Socket
+	if !k.InUse.Known() && k.InUse.State != fact.Absent {
+		return control.Missing(k.InUse)
+	}
+	if !k.InUse.V {
+		return control.DoesNotApply("ssh.socket is not in use; sshd listens by itself")
+	}
+	answers, live, ok, o := sshdAnswers(h)
+	if !ok {
+		return o
+	}
+	ports, found := h.SSHD.Option(answers[0], "Port")
+	if len(k.Ports) == 0 {
+		return control.CannotTell("where ssh.socket listens could not be read")
+	}
+	slices.Sort(ports)
+	sockets := slices.Sorted(slices.Values(k.Ports))
+	if slices.Equal(slices.Compact(ports), sockets) {
+		return facets(control.Passed("ssh.socket listens on port "+strings.Join(sockets, ", ")+", as sshd's files say"), live)
+	}
+	at := fact.Place{Path: sshdMain}
+	if len(found.By) > 0 {
+		at = found.By[0].Place
+	}
+	out := control.IsIneffective(fmt.Sprintf("ssh.socket listens on port %s; Port %s of sshd's files has no effect", strings.Join(sockets, ", "), strings.Join(ports, ", ")),
+		control.Saw("Port", at, strings.Join(ports, ", "), strings.Join(sockets, ", ")), control.Saw("ssh.socket listens on", k.Place, strings.Join(sockets, ", "), ""))
+	out.Persistent = control.No
+	return out
+}
+
+func sshUsePAM(h *fact.Host) control.Outcome {
+	answers, live, ok, o := sshdAnswers(h)
+	if !ok {
+		return o
+	}
+	v, found := h.SSHD.Option(answers[0], "UsePAM")
+	at := answers[0].Place
+	if len(found.By) > 0 {
+		at = found.By[0].Place
+	}
+	if strings.EqualFold(strings.Join(v, " "), "yes") {
+		out := facets(control.Passed("UsePAM is yes", control.Saw("UsePAM", at, "yes", "")), live)
+		out.Explicit = control.TriOf(found.Explicit())
+		return out
+	}
+	ev := []control.Evidence{control.Saw("UsePAM", at, "no", "yes")}
+	reason := "UsePAM is no: accounts whose password is locked cannot log in even with their key"
+	if h.Accounts.Passwords.Known() {
+		var locked []string
+		for _, u := range h.Accounts.Users {
+			if p, ok := h.Accounts.Passwords.V[u.Name]; ok && p.Locked && u.LoginShell() {
+				locked = append(locked, u.Name)
+				ev = append(ev, control.Saw("password of "+u.Name, p.Place, "locked", ""))
+			}
+		}
+		if len(locked) > 0 {
+			reason = "UsePAM is no, and the password of " + strings.Join(locked, ", ") + " is locked: sshd may refuse their keys"
+		}
+	}
+	out := facets(control.Failed(reason, ev...), live)
+	out.Explicit = control.TriOf(found.Explicit())
+	return out
+}
+
+func sshAccessList(h *fact.Host) control.Outcome {
+	answers, live, ok, o := sshdAnswers(h)
+	if !ok {
+		return o
+	}
+	for _, a := range answers {
+		found := ""
+		for _, k := range []string{"AllowUsers", "AllowGroups"} {
+			if v, f := h.SSHD.Option(a, k); len(v) > 0 {
+				at := a.Place
+				if len(f.By) > 0 {
+					at = f.By[0].Place
+				}
+				found = fmt.Sprintf("%s %s (%s)", k, strings.Join(v, " "), at)
+			}
+		}
+		if found == "" {
+			out := facets(control.Failed("any account may try to log in: neither AllowUsers nor AllowGroups is set for "+a.Who.String(),
+				control.Saw("AllowUsers, AllowGroups", a.Place, "not set", "the accounts or groups that need SSH")), live)
+			out.Explicit = control.No
+			return out
+		}
+		o = control.Passed(found, control.Saw("who may log in", a.Place, found, ""))
+	}
+	return facets(o, live)
+}
+
+func sshBanner(h *fact.Host) control.Outcome {
+	answers, live, ok, o := sshdAnswers(h)
+	if !ok {
+		return o
+	}
+	v, found := h.SSHD.Option(answers[0], "Banner")
+	at := answers[0].Place
+	if len(found.By) > 0 {
+		at = found.By[0].Place
+	}
+	if len(v) == 0 || strings.EqualFold(v[0], "none") {
+		return facets(control.Failed("nobody is told before logging in that the machine is private", control.Saw("Banner", at, "none", "a file")), live)
+	}
+	e, st, why := h.Snap.File(h.SSHD.BannerFile())
+	switch {
+	case st == fact.Absent:
+		return facets(control.IsIneffective("Banner names "+v[0]+", but "+why, control.Saw("Banner", at, v[0], "a file that exists")), live)
+	case st != fact.Known:
+		return unread(st, why)
+	}
+	text := strings.ToLower(string(e.Content))
+	for _, word := range []string{"debian", "raspbian", "raspberry pi os", "ubuntu", "linux"} {
+		if strings.Contains(text, word) {
+			return facets(control.Failed("the banner tells strangers what the machine runs: it says "+strconv.Quote(word),
+				control.Saw("Banner", fact.Place{Path: e.Path}, word, "no name of the system")), live)
+		}
+	}
+	if strings.TrimSpace(text) == "" {
+		return facets(control.Failed("the banner is empty", control.Saw("Banner", fact.Place{Path: e.Path}, "empty", "a text")), live)
+	}
+	return facets(control.Passed("the banner is "+e.Path, control.Saw("Banner", at, v[0], "")), live)
+}
+
+// sshPerSource wants one client not to take all of the places for logins that
+// are under way, and neither to be held to a single one.
+func sshPerSource(h *fact.Host) control.Outcome {
+	answers, live, ok, o := sshdAnswers(h)
+	if !ok {
+		return o
+	}
+	starts, found := h.SSHD.Option(answers[0], "PerSourceMaxStartups")
+	at := answers[0].Place
+	if len(found.By) > 0 {
+		at = found.By[0].Place
+	}
+	limit := strings.Join(starts, " ")
+	n, err := strconv.Atoi(limit)
+	if err == nil && n >= 2 {
+		return facets(control.Passed("one client may have "+limit+" logins under way", control.Saw("PerSourceMaxStartups", at, limit, "")), live)
+	}
+	if err == nil {
+		return facets(control.Failed("PerSourceMaxStartups "+limit+" also stops honest clients that connect twice at once", control.Saw("PerSourceMaxStartups", at, limit, "2 or more")), live)
+	}
+	if p, f := h.SSHD.Option(answers[0], "PersourcePenalties"); len(p) > 0 && !strings.EqualFold(p[0], "no") {
+		if len(f.By) > 0 {
+			at = f.By[0].Place
+		}
+		return facets(control.Passed("sshd makes clients wait that fail again and again", control.Saw("PerSourcePenalties", at, strings.Join(p, " "), "")), live)
+	}
+	if h.SSHD.Config.Version >= 908 && !live {
+		return facets(control.Passed("this sshd makes clients wait that fail again and again, by default"), live)
+	}
+	return facets(control.Failed("one client can take all places for logins that are under way", control.Saw("PerSourceMaxStartups", at, limit, "2 or more")), live)
+}
+
+func sshHostKeySize(h *fact.Host) control.Outcome {
+	var ev []control.Evidence
+	seen := 0
+	for _, k := range h.SSHD.HostKeys {
+		if k.Used.Known() && !k.Used.V {
+			continue
+		}
+		seen++
+		want := ""
+		switch {
+		case k.Type == "ssh-rsa" && k.Bits > 0 && k.Bits < 3072:
+			want = "3072 bits or more"
+		case k.Type == "ssh-dss":
+			want = "another type"
+		}
+		if want != "" {
+			ev = append(ev, control.Saw("host key", k.Place, fmt.Sprintf("%s of %d bits", k.Type, k.Bits), want))
+		}
+	}
+	switch {
+	case len(ev) > 0:
+		return facets(control.Failed("a host key is too weak: "+ev[0].Found+" ("+ev[0].Place+")", ev...), true)
+	case seen == 0:
+		return control.CannotTell("no public host key could be read below /etc/ssh")
+	}
+	return facets(control.Passed(fmt.Sprintf("%d host keys are strong enough", seen)), true)
+}
+
+func sshModuli(h *fact.Host) control.Outcome {
+	answers, _, ok, o := sshdAnswers(h)
+	if !ok {
+		return o
+	}
+	kex, found := h.SSHD.Option(answers[0], "KexAlgorithms")
+	if len(kex) == 0 && found.Unknown != "" {
+		return control.CannotTell("KexAlgorithms: " + found.Unknown)
+	}
+	if !strings.Contains(strings.Join(kex, ","), "group-exchange") {
+		return control.DoesNotApply("sshd does not offer diffie-hellman-group-exchange")
+	}
+	m := h.SSHD.Moduli
+	if !m.Known() {
+		return control.Missing(m)
+	}
+	found2 := fmt.Sprintf("%d of %d groups have fewer than 3071 bits", m.V.Small, m.V.Count)
+	if m.V.Small > 0 {
+		return facets(control.Failed(found2, control.Saw("smallest group", m.Place, fmt.Sprintf("%d bits", m.V.Smallest), "3071 or more")), true)
+	}
+	return facets(control.Passed(fmt.Sprintf("all %d groups have 3071 bits or more", m.V.Count), control.Saw("smallest group", m.Place, fmt.Sprintf("%d bits", m.V.Smallest), "")), true)
+}

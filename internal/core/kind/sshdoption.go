@@ -1,0 +1,248 @@
+package kind
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+	"picket/internal/core/yaml"
+)
+
+// sshdOption wants options of the SSH server to have certain values for
+// everybody who might log in, not only in its main file.
+type sshdOption struct {
+	want []sshdWant
+	who  string
+}
+
+func decodeSSHDOption(n *yaml.Node) (control.Rule, yaml.Problems) {
+	r := &sshdOption{who: "all"}
+	var ps yaml.Problems
+	for _, k := range n.Keys() {
+		if k != "want" && k != "for" {
+			ps = append(ps, n.Get(k).Problem("%s", yaml.UnknownKey(k, []string{"want", "for"})))
+		}
+	}
+	if f := n.Get("for"); f != nil {
+		ps = append(ps, f.Decode(&r.who)...)
+		if !slices.Contains([]string{"all", "root", "stranger"}, r.who) {
+			ps = append(ps, f.Problem("for is %q; one of: all, root, stranger", r.who))
+		}
+	}
+	want := n.Get("want")
+	if want == nil || len(want.Keys()) == 0 {
+		return nil, append(ps, n.Problem("want is missing: {Option: [values]}"))
+	}
+	for _, k := range want.Keys() {
+		if !fact.KnownSSHDOption(k) {
+			ps = append(ps, want.Get(k).Problem("sshd has no option %q", k))
+			continue
+		}
+		w, p := decodeSSHDWant(k, want.Get(k))
+		ps = append(ps, p...)
+		r.want = append(r.want, w)
+	}
+	if len(ps) > 0 {
+		return nil, ps
+	}
+	return r, nil
+}
+
+// Evaluate implements control.Rule.
+func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
+	d := h.SSHD
+	filesOnly := h.Snap.Source.Kind == "image" || d.Stopped
+	if !filesOnly && d.Valid.Known() && !d.Valid.V {
+		return control.CannotTell("sshd refuses its files ("+d.Valid.Why+"), so that it runs with older settings, if at all",
+			control.Saw("sshd's configuration", d.Valid.Place, d.Valid.Why, "accepted"))
+	}
+	answers, asked := d.Answers.V, !filesOnly && len(d.Answers.V) > 0
+	if !asked {
+		if d.Config.State != fact.Known {
+			return control.CannotTell(sshdUnread(d.Config.State, d.Config.Why))
+		}
+		if len(d.Config.Problems) > 0 {
+			p := d.Config.Problems[0]
+			return control.CannotTell(fmt.Sprintf("sshd will refuse its files: %s at %s", p.Text, p.Place))
+		}
+		who, _ := d.Config.Logins(h.Accounts)
+		for _, w := range who {
+			answers = append(answers, fact.SSHDAnswer{Who: w})
+		}
+	}
+	answers = slices.DeleteFunc(slices.Clone(answers), func(a fact.SSHDAnswer) bool {
+		return r.who == "root" && a.Who.User != "root" || r.who == "stranger" && a.Who.Exists
+	})
+
+	out := control.Outcome{Configured: control.Yes, Effective: control.Yes, Persistent: control.Yes, Explicit: control.Yes}
+	var bad, good []string
+	for _, w := range r.want {
+		one := w.judge(h, answers)
+		if one.Verdict == control.Unknown {
+			return one
+		}
+		out.Configured = out.Configured.And(one.Configured)
+		out.Effective = out.Effective.And(one.Effective)
+		out.Persistent = out.Persistent.And(one.Persistent)
+		out.Explicit = out.Explicit.And(one.Explicit)
+		out.Evidence = append(out.Evidence, one.Evidence...)
+		if one.Effective == control.Yes {
+			good = append(good, one.Reason)
+		} else {
+			bad = append(bad, one.Reason)
+		}
+	}
+	reasons := bad
+	if len(bad) == 0 {
+		reasons = good
+	}
+	out.Reason = strings.Join(reasons, "; ")
+	switch {
+	case asked && !d.Answers.Known() && out.Effective == control.Yes:
+		return control.CannotTell("not every login could be asked about: "+d.Answers.Why, out.Evidence...)
+	case asked:
+		return out.Judge()
+	case filesOnly:
+		out.Effective = control.Untold
+		return out.Judge()
+	case out.Persistent == control.No:
+		// What the files say is what sshd runs with, or will at its next start.
+		out.Effective = control.Untold
+		out.Verdict = control.Fail
+		if out.Configured == control.Yes {
+			out.Verdict = control.Ineffective
+		}
+		return out
+	}
+	why := sshdUnread(d.Answers.State, d.Answers.Why)
+	return control.Outcome{Verdict: control.Unknown, Configured: out.Configured, Persistent: control.Untold, Explicit: out.Explicit, Evidence: out.Evidence, Reason: why}
+}
+
+func sshdUnread(st fact.State, why string) string {
+	if st == fact.Denied {
+		return why + "; run as root"
+	}
+	return why
+}
+
+// judge compares one option for all logins.
+func (w sshdWant) judge(h *fact.Host, answers []fact.SSHDAnswer) control.Outcome {
+	d := h.SSHD
+	if !fact.SSHDOptionInMatch(w.option) && len(answers) > 0 {
+		answers = answers[:1]
+	}
+	out := control.Outcome{Configured: control.Yes, Effective: control.Yes, Persistent: control.Yes, Explicit: control.No}
+	var wrong []string
+	for _, a := range answers {
+		values, found := d.Option(a, w.option)
+		if found.Explicit() {
+			out.Explicit = control.Yes
+		}
+		if values == nil && found.Unknown != "" {
+			return control.CannotTell(w.option + ": " + found.Unknown)
+		}
+		place := a.Place
+		if len(found.By) > 0 {
+			place = found.By[0].Place
+		}
+		if place == (fact.Place{}) {
+			place = fact.Place{Path: "/etc/ssh/sshd_config"}
+		}
+		if ok, detail := w.accepts(values); !ok {
+			text, configured := w.wrong(d, a, values, found, detail)
+			out.Effective, out.Persistent = control.No, control.No
+			out.Configured = out.Configured.And(control.TriOf(configured))
+			if !slices.Contains(wrong, text) {
+				wrong = append(wrong, text)
+				out.Evidence = append(out.Evidence, control.Saw(w.option+whoOf(w, a), place, show(values)+detail, w.String()))
+				for _, o := range found.Others {
+					out.Evidence = append(out.Evidence, control.Saw(w.option+", which has no effect here", o.Place, strings.Join(o.Values, " "), ""))
+				}
+			}
+			continue
+		}
+		if len(found.By) > 0 && d.Stale(h.Snap, found.By[0].Place) && out.Effective == control.Yes {
+			out.Effective = control.No
+			wrong = append(wrong, fmt.Sprintf("%s is set at %s, which was written after sshd last read its files: reload it", w.option, place))
+			out.Evidence = append(out.Evidence, control.Saw("written after sshd read its files", place, show(values), ""))
+		}
+	}
+	if len(wrong) > 0 {
+		if len(wrong) > 3 {
+			wrong = append(wrong[:3], fmt.Sprintf("and %d more", len(wrong)-3))
+		}
+		out.Reason = strings.Join(wrong, "; ")
+		return out
+	}
+	if len(answers) > 0 {
+		values, found := d.Option(answers[0], w.option)
+		out.Reason = w.option + " is " + show(values)
+		place := answers[0].Place
+		if found.Explicit() {
+			place = found.By[0].Place
+			out.Reason += " (" + place.String() + ")"
+		} else {
+			out.Reason += " by default"
+		}
+		if place == (fact.Place{}) {
+			place = fact.Place{Path: "/etc/ssh/sshd_config"}
+		}
+		out.Evidence = append(out.Evidence, control.Saw(w.option, place, show(values), ""))
+	}
+	return out
+}
+
+// wrong says why a login gets a wrong value, and whether the files ask for the
+// right one for everybody.
+func (w sshdWant) wrong(d fact.SSHD, a fact.SSHDAnswer, values []string, found fact.SSHDFound, detail string) (text string, configured bool) {
+	for _, o := range found.Others {
+		if ok, _ := w.accepts(d.Config.Canonical(o)); ok && len(o.Match) == 0 {
+			configured = true
+			text = fmt.Sprintf("%s %s at %s has no effect: ", w.option, strings.Join(o.Values, " "), o.Place)
+		}
+	}
+	if len(found.By) == 0 {
+		text += w.option + " is " + show(values) + detail + " by default"
+	} else {
+		by := found.By[0]
+		text += fmt.Sprintf("%s is %s%s", w.option, show(values), detail)
+		if m := d.Config.Block(by); m != "" {
+			configured = false // somebody chose this for some logins
+			text += fmt.Sprintf(" for %s (%s, %s)", a.Who, m, by.Place)
+		} else if configured {
+			text += fmt.Sprintf(" at %s, which sshd reads first", by.Place)
+		} else {
+			text += fmt.Sprintf(" (%s)", by.Place)
+		}
+	}
+	if !configured {
+		for _, s := range d.Config.Settings {
+			if ok, _ := w.accepts(d.Config.Canonical(s)); ok && s.Keyword == fact.SSHDKeyword(w.option) && len(s.Match) > 0 {
+				return text + fmt.Sprintf("; %s at %s stands in %q and counts only there", strings.Join(s.Values, " "), s.Place, d.Config.Block(s)), false
+			}
+		}
+	}
+	return text, configured
+}
+
+// whoOf names the login in evidence, where options may differ.
+func whoOf(w sshdWant, a fact.SSHDAnswer) string {
+	if !fact.SSHDOptionInMatch(w.option) || a.Who.User == "" {
+		return ""
+	}
+	return " for " + a.Who.String()
+}
+
+// show joins the lines of a value; a long list is cut.
+func show(values []string) string {
+	s := strings.Join(values, " ")
+	if s == "" {
+		return "not set"
+	}
+	if r := []rune(s); len(r) > 120 {
+		return string(r[:117]) + "…"
+	}
+	return s
+}

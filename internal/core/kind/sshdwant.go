@@ -1,0 +1,142 @@
+package kind
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/yaml"
+)
+
+// sshdWant is what one option may be: one of Values, a number within bounds,
+// or a list of which every element is allowed.
+type sshdWant struct {
+	option  string
+	values  []string
+	Min     string   `yaml:"min"` // a number, or several with colons between: each at least
+	Max     string   `yaml:"max"`
+	Not     []string `yaml:"not"`       // values that are never right: 0, where it means without end
+	Subset  []string `yaml:"subset-of"` // every element of the list is one of these
+	Without []string `yaml:"without"`   // no element of the list matches one of these patterns
+}
+
+func decodeSSHDWant(option string, n *yaml.Node) (sshdWant, yaml.Problems) {
+	w := sshdWant{option: option}
+	if _, list := n.Items(); list {
+		ps := n.Decode(&w.values)
+		if len(ps) == 0 && len(w.values) == 0 {
+			ps = append(ps, n.Problem("%s has no value that would be right", option))
+		}
+		return w, ps
+	}
+	ps := n.Decode(&w)
+	if len(ps) > 0 {
+		return w, ps
+	}
+	for _, b := range []string{w.Min, w.Max} {
+		if _, ok := numbers(b); b != "" && !ok {
+			ps = append(ps, n.Problem("%q is not a number, or numbers with colons between", b))
+		}
+	}
+	for _, p := range w.Without {
+		if _, err := path.Match(p, ""); err != nil {
+			ps = append(ps, n.Problem("%q is not a pattern", p))
+		}
+	}
+	if w.Min == "" && w.Max == "" && w.Subset == nil && w.Without == nil && w.Not == nil {
+		ps = append(ps, n.Problem("%s wants a list of values, or min, max, not, subset-of or without", option))
+	}
+	return w, ps
+}
+
+// String is what is wanted, for evidence.
+func (w sshdWant) String() string {
+	var out []string
+	if w.values != nil {
+		out = append(out, strings.Join(w.values, " or "))
+	}
+	if w.Min != "" {
+		out = append(out, "at least "+w.Min)
+	}
+	if w.Max != "" {
+		out = append(out, "at most "+w.Max)
+	}
+	if w.Not != nil {
+		out = append(out, "not "+strings.Join(w.Not, " or "))
+	}
+	if w.Subset != nil {
+		out = append(out, "only "+strings.Join(w.Subset, ","))
+	}
+	if w.Without != nil {
+		out = append(out, "without "+strings.Join(w.Without, ", "))
+	}
+	return strings.Join(out, ", ")
+}
+
+// accepts compares a value; detail says which elements of a list are wrong.
+func (w sshdWant) accepts(values []string) (ok bool, detail string) {
+	one := strings.Join(values, " ")
+	if w.values != nil {
+		return slices.ContainsFunc(w.values, func(v string) bool { return strings.EqualFold(canonicalRoot(v), canonicalRoot(one)) }), ""
+	}
+	if slices.ContainsFunc(w.Not, func(v string) bool { return strings.EqualFold(v, one) }) {
+		return false, ""
+	}
+	if w.Min != "" || w.Max != "" {
+		return within(one, w.Min, w.Max), ""
+	}
+	var wrong []string
+	for _, e := range strings.FieldsFunc(one, func(r rune) bool { return r == ',' || r == ' ' }) {
+		bad := w.Subset != nil && !slices.Contains(w.Subset, e)
+		for _, p := range w.Without {
+			m, _ := path.Match(p, e)
+			bad = bad || m
+		}
+		if bad && !slices.Contains(wrong, e) {
+			wrong = append(wrong, e)
+		}
+	}
+	if len(wrong) > 0 {
+		return false, fmt.Sprintf(" with %s in it", strings.Join(wrong, ", "))
+	}
+	return true, ""
+}
+
+// canonicalRoot makes the two names of one value of PermitRootLogin the same.
+func canonicalRoot(v string) string {
+	if strings.EqualFold(v, "prohibit-password") {
+		return "without-password"
+	}
+	return v
+}
+
+// within compares numbers, element by element where there are several.
+func within(v, low, high string) bool {
+	got, ok := numbers(v)
+	if !ok {
+		return false
+	}
+	for i, n := range got {
+		if l, _ := numbers(low); i < len(l) && n < l[i] {
+			return false
+		}
+		if u, _ := numbers(high); i < len(u) && n > u[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func numbers(s string) ([]int, bool) {
+	var out []int
+	for _, p := range strings.Split(s, ":") {
+		n, err := strconv.Atoi(p)
+		if err != nil {
+			return nil, false
+		}
+		out = append(out, n)
+	}
+	return out, true
+}
