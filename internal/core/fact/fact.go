@@ -18,6 +18,7 @@ type Host struct {
 	Accounts Accounts
 	Units    Units
 	Sudo     Sudo
+	Keys     Keys
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -36,6 +37,7 @@ var topics = []topic{
 	{"accounts", askAccounts, parseAccounts},
 	{"units", askUnits, parseUnits},
 	{"sudo", askSudo, parseSudo},
+	{"keys", askKeys, parseKeys},
 }
 
 // Parse reads all topics from a snapshot.

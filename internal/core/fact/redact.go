@@ -23,6 +23,10 @@ var redactions = []redaction{
 	{"/etc/shadow*", redactShadow},
 	{"/etc/group*", redactGroup},
 	{"/etc/gshadow*", redactGroup},
+	{"/*/.ssh/*", redactHomeKey},
+	{"/*/*/.ssh/*", redactHomeKey},
+	{"/*/*/*/.ssh/*", redactHomeKey},
+	{"/*/*/*/*/.ssh/*", redactHomeKey},
 }
 
 // Redact replaces the secrets of everything in s that has not been redacted

@@ -24,8 +24,8 @@ type Sudo struct {
 	// among them.
 	Grants []SudoGrant
 
-	aliases    map[string][]sudoers.Item
-	wanted     []string // files and folders that are included
+	aliases map[string][]sudoers.Item
+	wanted  []string // files and folders that are included
 }
 
 // SudoRule lets users run one command.
