@@ -37,6 +37,7 @@ type Host struct {
 
 	SSHClient SSHClient
 	Logins    Logins
+	Keys     Keys
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -76,6 +77,7 @@ var topics = []topic{
 	{"network", askNetwork, parseNetwork},
 	{"ssh client", askSSHClient, parseSSHClient},
 	{"logins", askLogins, parseLogins},
+	{"keys", askKeys, parseKeys},
 }
 
 // Parse reads all topics from a snapshot.

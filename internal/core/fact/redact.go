@@ -59,6 +59,10 @@ var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-
 	{"/*/.ssh/config", redactSSHClient},
 	{"/*/*/.ssh/config", redactSSHClient},
 	{"/*/*/*/.ssh/config", redactSSHClient},
+	{"/*/.ssh/*", redactHomeKey},
+	{"/*/*/.ssh/*", redactHomeKey},
+	{"/*/*/*/.ssh/*", redactHomeKey},
+	{"/*/*/*/*/.ssh/*", redactHomeKey},
 }
 
 // Redact replaces the secrets of everything in s that has not been redacted

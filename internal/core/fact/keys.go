@@ -1,0 +1,224 @@
+package fact
+
+import (
+	"encoding/base64"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// Keys are the SSH keys in the homes of those who can log in.
+type Keys struct {
+	Homes      []Home
+	Authorized map[string][]AuthorizedKey // by user: keys that let somebody in
+	Private    map[string][]PrivateKey    // by user: keys that lie there
+	Problems   []Problem                  // lines that are no key
+}
+
+// Home is the home of an account with a login shell.
+type Home struct {
+	User    User
+	Dir     *snap.Entry // nil when it is not there or could not be seen
+	State   State       // of the folder itself
+	Why     string
+	SSH     State // of what is in its .ssh: Absent when there is nothing
+	SSHWhy  string
+	Dots    []*snap.Entry // files and folders whose name begins with a dot; metadata
+	DotsWhy string        // why they could not be seen
+}
+
+// An AuthorizedKey is one line of authorized_keys.
+type AuthorizedKey struct {
+	PublicKey
+	Options []string // from="…", restrict, command="…", cert-authority, …
+	Comment string
+	Place   Place
+}
+
+// A PrivateKey is a file with one, in ~/.ssh.
+type PrivateKey struct {
+	PublicKey
+	Lock  Lock
+	Entry *snap.Entry // its mode and owner
+	Place Place
+}
+
+const maxHomes = 500
+
+// loginHomes are the accounts whose home is read: root and everybody with a
+// login shell. Homes shared by two accounts come once for each.
+func loginHomes(a Accounts) []User {
+	var out []User
+	for _, u := range a.Users {
+		if u.LoginShell() && len(out) < maxHomes {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// askable says why a home's files cannot be asked for; "" when they can. A
+// path that no redaction covers is never asked for.
+func askable(home string) string {
+	switch {
+	case home == "" || home == "/" || home == "/nonexistent":
+		return "there is no home folder"
+	case !path.IsAbs(home) || path.Clean(home) != home:
+		return "its home is not a clean absolute path"
+	case snap.IsPattern(home) || strings.ContainsAny(home, "\\\n\uFFFD"):
+		return "the path of its home has characters that cannot be asked for"
+	case !slices.ContainsFunc(redactions, func(r redaction) bool { return snap.Match(r.pattern, home+"/.ssh/x") }):
+		return "its home lies in an unusual place"
+	}
+	return ""
+}
+
+func askKeys(h *Host, _ *snap.Snapshot) snap.Manifest {
+	var m snap.Manifest
+	for _, u := range loginHomes(h.Accounts) {
+		if askable(u.Home) == "" {
+			m.Files = append(m.Files, u.Home+"/.ssh/*")
+			m.Stats = append(m.Stats, u.Home, u.Home+"/.ssh", u.Home+"/.*")
+		}
+	}
+	return m
+}
+
+func parseKeys(h *Host, s *snap.Snapshot) {
+	k := &h.Keys
+	k.Authorized, k.Private = map[string][]AuthorizedKey{}, map[string][]PrivateKey{}
+	for _, u := range loginHomes(h.Accounts) {
+		home := Home{User: u}
+		if why := askable(u.Home); why != "" {
+			home.State, home.SSH = Unknown, Unknown
+			if why == "there is no home folder" {
+				home.State, home.SSH = Absent, Absent
+			}
+			home.Why, home.SSHWhy, home.DotsWhy = why, why, why
+			k.Homes = append(k.Homes, home)
+			continue
+		}
+		home.Dir, home.State, home.Why = s.Stat(u.Home)
+		var st State
+		if home.Dots, st, home.DotsWhy = s.Glob(u.Home + "/.*"); st != Denied && st != Unknown {
+			home.DotsWhy = ""
+		}
+		files, st, why := s.Glob(u.Home + "/.ssh/*")
+		home.SSH, home.SSHWhy = st, why
+		for _, e := range files {
+			if e.Type != snap.File {
+				continue
+			}
+			if e.Denied != "" || !e.Read {
+				home.SSH, home.SSHWhy = Denied, e.Denied
+				if e.Denied == "" {
+					home.SSH, home.SSHWhy = Unknown, e.Path+" was not read"
+				}
+				continue
+			}
+			k.file(u.Name, e)
+		}
+		k.Homes = append(k.Homes, home)
+	}
+}
+
+func (k *Keys) file(user string, e *snap.Entry) {
+	if p, ok := private(e); ok {
+		k.Private[user] = append(k.Private[user], p)
+		return
+	}
+	if name := path.Base(e.Path); name != "authorized_keys" && name != "authorized_keys2" {
+		return
+	}
+	for _, l := range lines(e) {
+		t := strings.TrimSpace(l.text)
+		if t == "" || strings.HasPrefix(t, "#") {
+			continue
+		}
+		key, ok := authorizedKey(t)
+		if !ok {
+			if len(k.Problems) < 100 {
+				k.Problems = append(k.Problems, Problem{l.at, "not a key that can be read"})
+			}
+			continue
+		}
+		key.Place = l.at
+		k.Authorized[user] = append(k.Authorized[user], key)
+	}
+}
+
+// authorizedKey reads "[options] type base64 [comment]".
+func authorizedKey(l string) (AuthorizedKey, bool) {
+	var k AuthorizedKey
+	if bare(l, &k) {
+		return k, true
+	}
+	options, rest := cutOptions(l)
+	if !bare(rest, &k) {
+		return k, false
+	}
+	k.Options = options
+	return k, true
+}
+
+func bare(l string, k *AuthorizedKey) bool {
+	f := strings.Fields(l)
+	if len(f) < 2 {
+		return false
+	}
+	blob, err := base64.StdEncoding.DecodeString(f[1])
+	if err != nil {
+		return false
+	}
+	p, ok := publicKey(blob)
+	if !ok || p.Type != f[0] {
+		return false
+	}
+	k.PublicKey, k.Comment = p, strings.Join(f[2:], " ")
+	return true
+}
+
+// cutOptions splits the options off: commas part them, and blanks end them,
+// outside of quotes.
+func cutOptions(l string) (options []string, rest string) {
+	quoted, from := false, 0
+	for i := 0; i < len(l); i++ {
+		switch c := l[i]; {
+		case c == '\\' && quoted && i+1 < len(l) && l[i+1] == '"':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == ',':
+			options = append(options, l[from:i])
+			from = i + 1
+		case c == ' ' || c == '\t':
+			return append(options, l[from:i]), strings.TrimSpace(l[i:])
+		}
+	}
+	return append(options, l[from:]), ""
+}
+
+// private reads the form that redactHomeKey leaves.
+func private(e *snap.Entry) (PrivateKey, bool) {
+	l, _, _ := strings.Cut(string(e.Content), "\n")
+	inner, ok := strings.CutPrefix(l, "[private key: ")
+	if inner, ok = strings.CutSuffix(inner, "]"); !ok || len(inner) == len(l) {
+		return PrivateKey{}, false
+	}
+	f := strings.Split(inner, ", ")
+	if len(f) < 2 {
+		return PrivateKey{}, false
+	}
+	p := PrivateKey{Lock: Lock(f[1]), Entry: e, Place: Place{Path: e.Path}}
+	kind, bits, _ := strings.Cut(f[0], " ")
+	p.Type = kind
+	p.Bits, _ = strconv.Atoi(bits)
+	if len(f) > 2 {
+		p.Fingerprint = f[2]
+	}
+	return p, true
+}
