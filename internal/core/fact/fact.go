@@ -37,7 +37,7 @@ type Host struct {
 
 	SSHClient SSHClient
 	Logins    Logins
-	Keys     Keys
+	Keys      Keys
 }
 
 // A topic is one subject: what it still wants to read, given what is known so

@@ -52,10 +52,6 @@ var redactions = []redaction{
 	{"/etc/rsyslog.d/*", hideInFile},
 	{"/etc/fail2ban/*", hideInFile},
 	{"/etc/fail2ban/*/*", hideInFile},
-}
-
-// talkative commands repeat what files say, secrets included.
-var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}}
 	{"/*/.ssh/config", redactSSHClient},
 	{"/*/*/.ssh/config", redactSSHClient},
 	{"/*/*/*/.ssh/config", redactSSHClient},
@@ -64,6 +60,9 @@ var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-
 	{"/*/*/*/.ssh/*", redactHomeKey},
 	{"/*/*/*/*/.ssh/*", redactHomeKey},
 }
+
+// talkative commands repeat what files say, secrets included.
+var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.
