@@ -2,8 +2,6 @@ package fact
 
 import (
 	"encoding/base64"
-	"encoding/binary"
-	"math/bits"
 	"path"
 	"slices"
 	"strconv"
@@ -61,7 +59,7 @@ func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 		}
 		for _, l := range lines(e) {
 			if f := l.fields(); len(f) >= 2 {
-				k.Type, k.Bits = publicKey(f[0], f[1])
+				k.Type, k.Bits = hostKey(f[0], f[1])
 				break
 			}
 		}
@@ -69,42 +67,15 @@ func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 	}
 }
 
-// publicKey reads type and size of a key in the format of RFC 4253, 6.6.
-func publicKey(name, blob string) (typ string, size int) {
+// hostKey reads type and size of the key on a line of a *.pub file; a key that
+// cannot be decoded keeps the type that the line claims, and no size.
+func hostKey(name, blob string) (typ string, size int) {
 	raw, err := base64.StdEncoding.DecodeString(blob)
-	if err != nil || len(raw) > 16<<10 {
+	if err != nil {
 		return name, 0
 	}
-	var parts [][]byte
-	for len(raw) >= 4 && len(parts) < 8 {
-		n := binary.BigEndian.Uint32(raw)
-		if raw = raw[4:]; uint64(n) > uint64(len(raw)) {
-			break
-		}
-		parts, raw = append(parts, raw[:n]), raw[n:]
-	}
-	if len(parts) == 0 || string(parts[0]) != name {
-		return name, 0
-	}
-	number := func(b []byte) int {
-		for len(b) > 0 && b[0] == 0 {
-			b = b[1:]
-		}
-		if len(b) == 0 {
-			return 0
-		}
-		return (len(b)-1)*8 + bits.Len8(b[0])
-	}
-	switch {
-	case name == "ssh-rsa" && len(parts) >= 3:
-		return name, number(parts[2])
-	case name == "ssh-dss" && len(parts) >= 2:
-		return name, number(parts[1])
-	case strings.HasPrefix(name, "ecdsa-sha2-nistp"):
-		n, _ := strconv.Atoi(strings.TrimPrefix(name, "ecdsa-sha2-nistp"))
-		return name, n
-	case name == "ssh-ed25519":
-		return name, 256
+	if k, ok := publicKey(raw); ok && k.Type == name {
+		return name, k.Bits
 	}
 	return name, 0
 }

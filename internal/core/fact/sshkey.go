@@ -102,7 +102,7 @@ func privateKey(content []byte) (PublicKey, Lock, bool) {
 		if strings.Contains(string(rest), "\nEncryption: none") {
 			lock = Open
 		}
-		return PublicKey{Type: word(kind, "putty")}, lock, true
+		return PublicKey{Type: keyWord(kind, "putty")}, lock, true
 	}
 	if !bytes.Contains(content, []byte("PRIVATE KEY-----")) {
 		return PublicKey{}, "", false
@@ -115,7 +115,7 @@ func privateKey(content []byte) (PublicKey, Lock, bool) {
 		if !strings.HasSuffix(b.Type, "PRIVATE KEY") {
 			continue
 		}
-		kind := word(strings.TrimSpace(strings.TrimSuffix(b.Type, "PRIVATE KEY")), "PKCS8")
+		kind := keyWord(strings.TrimSpace(strings.TrimSuffix(b.Type, "PRIVATE KEY")), "PKCS8")
 		switch {
 		case b.Type == "OPENSSH PRIVATE KEY":
 			return opensshKey(b.Bytes)
@@ -134,8 +134,8 @@ func privateKey(content []byte) (PublicKey, Lock, bool) {
 	return PublicKey{Type: "damaged"}, Open, true
 }
 
-// word keeps a name to what a redacted line can hold.
-func word(s, otherwise string) string {
+// keyWord keeps a name to what a redacted line can hold.
+func keyWord(s, otherwise string) string {
 	s = strings.TrimSpace(s)
 	if s == "" || len(s) > 40 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-@.") != "" {
 		return otherwise
