@@ -33,6 +33,7 @@ var Taken = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 var (
 	caseHeader = regexp.MustCompile(`^([^/$!>].*): (pass|fail|ineffective|not-applicable|unknown)$`)
 	outHeader  = regexp.MustCompile(`^\$ (.*?)(?: \[(exit \d+|missing|error: .*)\])?$`)
+	walkHeader = regexp.MustCompile(`^walk(?: \[error: (.*)\])?$`)
 	metaHeader = regexp.MustCompile(`^(! )?(/\S*)(?: (0[0-7]{3,4}))?(?: (\d+):(\d+))?(?: (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ))?(?: -> (\S+))?$`)
 )
 
@@ -118,9 +119,12 @@ func (c *Case) build(head string, files []txtar.File) error {
 
 func (c *Case) add(f txtar.File) error {
 	s := c.Snapshot
-	if f.Name == "walk" {
-		s.Walk = &snap.Walked{Roots: []string{"/"}}
+	if m := walkHeader.FindStringSubmatch(f.Name); m != nil {
+		s.Walk = &snap.Walked{Roots: []string{"/"}, Err: m[1]}
 		for _, l := range strings.Split(strings.TrimSpace(string(f.Data)), "\n") {
+			if l == "" {
+				continue
+			}
 			e, err := entry(l)
 			if err != nil {
 				return err
