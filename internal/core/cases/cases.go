@@ -157,6 +157,10 @@ func (c *Case) add(f txtar.File) error {
 	if err != nil {
 		return err
 	}
+	if e.Denied != "" && snap.IsPattern(e.Path) {
+		s.Denials[e.Path] = e.Denied // nothing could be seen there
+		return nil
+	}
 	if e.Denied == "" && e.Type == snap.File {
 		e.Content, e.Read = f.Data, true
 		e.Size = int64(len(f.Data))
