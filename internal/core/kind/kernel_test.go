@@ -25,7 +25,7 @@ func TestKernelKindsRefuseBadParameters(t *testing.T) {
 		{"kind: file-absent\npaths: [etc/x]", "not a clean absolute path"},
 		{"kind: file-line\npaths: [/etc/x]\nforbid: ['(']\nsay: s", "missing closing )"},
 		{"kind: file-line\npaths: [/etc/x]\nforbid: ['x']", "say is missing"},
-		{"kind: sysctl\nwnat: {kernel.sysrq: [\"0\"]}", `did you mean "want"`},
+		{"kind: sysctl\nwants: {kernel.sysrq: [\"0\"]}", `did you mean "want"`},
 	} {
 		_, ps := control.Parse("x.yaml", "x", []byte(head+c.params+"\n"), All())
 		if len(ps) == 0 || !strings.Contains(ps.Err().Error(), c.want) {
