@@ -19,7 +19,7 @@ func (c Check) Evaluate(h *fact.Host) control.Outcome { return c.Func(h) }
 // All checks, by topic.
 func All() []Check {
 	var all []Check
-	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban} {
+	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban, cron} {
 		all = append(all, topic...)
 	}
 	return all
