@@ -32,6 +32,7 @@ func All() []Check {
 		sshChecks,
 		sshClientChecks,
 	} {
+	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban, cron} {
 		all = append(all, topic...)
 	}
 	return all
