@@ -114,72 +114,72 @@ func sshQuery(s *snap.Snapshot, q string) Value[[]string] {
 	return Is(strings.Fields(string(o.Stdout)), By(o.Argv...))
 }
 
-// parseAnswers reads what sshd says of its files, and of the logins.
+// parseAnswers reads what sshd says of its files, and of the logins. Where no
+// Match can apply, the plain answer is everybody's. Where a Match asks for more
+// than a name and an address, sshd refuses the plain question though its files
+// are right: then `sshd -t` and the other questions have the word.
 func (d *SSHD) parseAnswers(h *Host, s *snap.Snapshot) {
-	d.Valid = Not[bool](Unknown, "sshd was not asked")
-	o, st, why := s.Run(sshdTest...)
-	if st == Known {
-		d.Valid = sshdAccepts(o, s)
-	} else {
-		d.Valid = Not[bool](st, why)
+	plain, st, _ := s.Run(sshdDump...)
+	d.Stopped = st == Known && plain.Exit != 0 && strings.Contains(plain.Stderr, noPrivsepDir)
+	dump := sshdAccepts(s, sshdDump)
+	d.Valid = sshdAccepts(s, sshdTest)
+	each := d.Config.needsAsking()
+	if d.Valid.State == Unknown && !d.Stopped && (!each || dump.V) {
+		d.Valid = dump
+	}
+	ok := dump
+	if each {
+		ok = d.Valid
 	}
 	d.Answers = Not[[]SSHDAnswer](Unknown, "sshd was not asked")
-	all, st, why := s.Run(sshdDump...)
-	if st != Known {
-		d.Answers = Not[[]SSHDAnswer](st, why)
-		return
-	}
-	// Where a Match asks for more than a name and an address, sshd refuses the
-	// plain question though its files are right; then `sshd -t` has the word.
-	plain := sshdAccepts(all, s)
-	if !d.Valid.Known() && d.Valid.State != Denied && (!d.Config.needsAsking() || plain.V) {
-		d.Valid = plain
-	}
-	d.Stopped = all.Exit != 0 && strings.Contains(all.Stderr, "privilege separation directory")
-	for _, ok := range []Value[bool]{d.Valid, plain} {
-		if ok.Known() && ok.V || ok.Known() && d.Config.needsAsking() && d.Valid.V {
-			continue
-		}
-		d.Answers = Not[[]SSHDAnswer](Unknown, ok.Why)
-		if ok.State == Denied {
+	if ok.Missing() || ok.State == Absent || ok.Known() && !ok.V {
+		if d.Answers.Why = ok.Why; ok.State == Denied {
 			d.Answers.State = Denied
 		}
-		return
+		if !each || ok.Known() || ok.State == Denied {
+			return
+		}
 	}
-	who, left := d.Config.Logins(h.Accounts)
-	d.LeftOut = left
+	var who []SSHDWho
+	who, d.LeftOut = d.Config.Logins(h.Accounts)
 	d.Answers = Is([]SSHDAnswer(nil), By(sshdDump...))
 	for _, w := range who {
-		a := SSHDAnswer{Who: w, Options: dumped(all), Place: By(sshdDump...)}
-		if d.Config.needsAsking() {
-			// Only where no Match can apply is the plain answer everybody's.
+		a := SSHDAnswer{Who: w, Place: By(sshdDump...)}
+		if each {
 			o, st, why := s.Run(w.argv()...)
 			if st == Known && o.Exit != 0 {
 				st, why = Unknown, "`"+snap.CommandKey(o.Argv...)+"`: "+firstOf(o.Stderr)
 			}
 			if st != Known {
-				d.Answers.State, d.Answers.Why = st, why
+				d.Answers.State, d.Answers.Why = Unknown, why
 				continue
 			}
 			a.Options, a.Place = dumped(o), By(o.Argv...)
+		} else {
+			a.Options = dumped(plain)
 		}
 		d.Answers.V = append(d.Answers.V, a)
 	}
 }
 
+// noPrivsepDir is in what sshd says where its service does not run.
+const noPrivsepDir = "privilege separation directory"
+
 // sshdAccepts judges the exit of sshd -t or -T. As anybody but root sshd cannot
 // read its host keys and refuses for that reason alone.
-func sshdAccepts(o *snap.Output, s *snap.Snapshot) Value[bool] {
-	at := By(o.Argv...)
+func sshdAccepts(s *snap.Snapshot, argv []string) Value[bool] {
+	o, st, why := s.Run(argv...)
 	switch {
+	case st != Known:
+		return Not[bool](st, why)
 	case o.Exit == 0:
-		return Is(true, at)
-	case strings.Contains(o.Stderr, "privilege separation directory"):
+		return Is(true, By(argv...))
+	case strings.Contains(o.Stderr, noPrivsepDir):
 		return Not[bool](Unknown, "sshd does not run, so it cannot be asked ("+firstOf(o.Stderr)+")")
 	case !s.Root():
 		return Not[bool](Denied, "only root may ask sshd for its settings")
 	}
-	v := Is(false, at)
+	v := Is(false, By(argv...))
 	v.Why = firstOf(o.Stderr)
 	return v
 }

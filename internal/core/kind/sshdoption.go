@@ -13,7 +13,8 @@ import (
 // sshdOption wants options of the SSH server to have certain values for
 // everybody who might log in, not only in its main file.
 type sshdOption struct {
-	want []sshdWant
+	want []sshdWant // all of these
+	or   []sshdWant // all of these instead, where they make the others void
 	who  string
 }
 
@@ -21,8 +22,8 @@ func decodeSSHDOption(n *yaml.Node) (control.Rule, yaml.Problems) {
 	r := &sshdOption{who: "all"}
 	var ps yaml.Problems
 	for _, k := range n.Keys() {
-		if k != "want" && k != "for" {
-			ps = append(ps, n.Get(k).Problem("%s", yaml.UnknownKey(k, []string{"want", "for"})))
+		if k != "want" && k != "for" && k != "or" {
+			ps = append(ps, n.Get(k).Problem("%s", yaml.UnknownKey(k, []string{"want", "for", "or"})))
 		}
 	}
 	if f := n.Get("for"); f != nil {
@@ -35,14 +36,12 @@ func decodeSSHDOption(n *yaml.Node) (control.Rule, yaml.Problems) {
 	if want == nil || len(want.Keys()) == 0 {
 		return nil, append(ps, n.Problem("want is missing: {Option: [values]}"))
 	}
-	for _, k := range want.Keys() {
-		if !fact.KnownSSHDOption(k) {
-			ps = append(ps, want.Get(k).Problem("sshd has no option %q", k))
-			continue
-		}
-		w, p := decodeSSHDWant(k, want.Get(k))
+	var p yaml.Problems
+	r.want, p = decodeSSHDWants(want)
+	ps = append(ps, p...)
+	if or := n.Get("or"); or != nil {
+		r.or, p = decodeSSHDWants(or)
 		ps = append(ps, p...)
-		r.want = append(r.want, w)
 	}
 	if len(ps) > 0 {
 		return nil, ps
@@ -76,30 +75,15 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return r.who == "root" && a.Who.User != "root" || r.who == "stranger" && a.Who.Exists
 	})
 
-	out := control.Outcome{Configured: control.Yes, Effective: control.Yes, Persistent: control.Yes, Explicit: control.Yes}
-	var bad, good []string
-	for _, w := range r.want {
-		one := w.judge(h, answers)
-		if one.Verdict == control.Unknown {
-			return one
-		}
-		out.Configured = out.Configured.And(one.Configured)
-		out.Effective = out.Effective.And(one.Effective)
-		out.Persistent = out.Persistent.And(one.Persistent)
-		out.Explicit = out.Explicit.And(one.Explicit)
-		out.Evidence = append(out.Evidence, one.Evidence...)
-		if one.Effective == control.Yes {
-			good = append(good, one.Reason)
-		} else {
-			bad = append(bad, one.Reason)
+	out := judgeAll(h, r.want, answers)
+	if out.Effective == control.No && len(r.or) > 0 {
+		if o := judgeAll(h, r.or, answers); o.Verdict != control.Unknown && o.Effective == control.Yes {
+			out = o
 		}
 	}
-	reasons := bad
-	if len(bad) == 0 {
-		reasons = good
-	}
-	out.Reason = strings.Join(reasons, "; ")
 	switch {
+	case out.Verdict == control.Unknown:
+		return out
 	case asked && !d.Answers.Known() && out.Effective == control.Yes:
 		return control.CannotTell("not every login could be asked about: "+d.Answers.Why, out.Evidence...)
 	case asked:
@@ -118,6 +102,32 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	}
 	why := sshdUnread(d.Answers.State, d.Answers.Why)
 	return control.Outcome{Verdict: control.Unknown, Configured: out.Configured, Persistent: control.Untold, Explicit: out.Explicit, Evidence: out.Evidence, Reason: why}
+}
+
+// judgeAll compares several options; all must be right.
+func judgeAll(h *fact.Host, want []sshdWant, answers []fact.SSHDAnswer) control.Outcome {
+	out := control.Outcome{Configured: control.Yes, Effective: control.Yes, Persistent: control.Yes, Explicit: control.Yes}
+	var bad, good []string
+	for _, w := range want {
+		one := w.judge(h, answers)
+		if one.Verdict == control.Unknown {
+			return one
+		}
+		out.Configured = out.Configured.And(one.Configured)
+		out.Effective = out.Effective.And(one.Effective)
+		out.Persistent = out.Persistent.And(one.Persistent)
+		out.Explicit = out.Explicit.And(one.Explicit)
+		out.Evidence = append(out.Evidence, one.Evidence...)
+		if one.Effective == control.Yes {
+			good = append(good, one.Reason)
+		} else {
+			bad = append(bad, one.Reason)
+		}
+	}
+	if out.Reason = strings.Join(bad, "; "); len(bad) == 0 {
+		out.Reason = strings.Join(good, "; ")
+	}
+	return out
 }
 
 func sshdUnread(st fact.State, why string) string {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"picket/internal/core/fact"
 	"picket/internal/core/yaml"
 )
 
@@ -20,6 +21,18 @@ type sshdWant struct {
 	Not     []string `yaml:"not"`       // values that are never right: 0, where it means without end
 	Subset  []string `yaml:"subset-of"` // every element of the list is one of these
 	Without []string `yaml:"without"`   // no element of the list matches one of these patterns
+}
+
+func decodeSSHDWants(n *yaml.Node) (out []sshdWant, ps yaml.Problems) {
+	for _, k := range n.Keys() {
+		if !fact.KnownSSHDOption(k) {
+			ps = append(ps, n.Get(k).Problem("sshd has no option %q", k))
+			continue
+		}
+		w, p := decodeSSHDWant(k, n.Get(k))
+		ps, out = append(ps, p...), append(out, w)
+	}
+	return out, ps
 }
 
 func decodeSSHDWant(option string, n *yaml.Node) (sshdWant, yaml.Problems) {
