@@ -29,6 +29,7 @@ func All() []Check {
 		logging,
 		ban,
 		firewallChecks,
+		listenerChecks,
 	} {
 		all = append(all, topic...)
 	}
