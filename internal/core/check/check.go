@@ -31,6 +31,7 @@ func All() []Check {
 		firewallChecks,
 		sshChecks,
 		sshClientChecks,
+		listenerChecks,
 	} {
 	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban, cron} {
 		all = append(all, topic...)

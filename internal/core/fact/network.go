@@ -44,7 +44,7 @@ const (
 
 func askNetwork(*Host, *snap.Snapshot) snap.Manifest {
 	return snap.Manifest{
-		Files:    []string{noIPv6, ifInet6},
+		Files:    append(SystemdFiles("resolved.conf"), noIPv6, ifInet6),
 		Commands: []snap.Command{{Argv: ipAddr}, {Argv: ipRoute}, {Argv: ipRoute6}},
 	}
 }

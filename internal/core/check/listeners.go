@@ -1,0 +1,245 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var listenerChecks = []Check{
+	{"listeners.allowed-by-name", allowedByName},
+	{"listeners.by-hand", listenersByHand},
+	{"listeners.clear-text-logins", notReachable("a login in clear text", "telnet", "rlogin and rsh", "FTP", "TFTP")},
+	{"listeners.databases", notReachable("a database", "Redis", "PostgreSQL", "MariaDB", "MongoDB", "InfluxDB", "memcached", "Elasticsearch", "etcd")},
+	{"listeners.remote-desktop", notReachable("a remote desktop", "VNC", "RDP", "X11")},
+	{"listeners.rpc", notReachable("a file server's helper", "rpcbind", "NFS")},
+	{"listeners.mqtt", notReachable("MQTT in clear text", "MQTT", "MQTT over WebSocket")},
+	{"listeners.consoles", notReachable("a console meant for its own host", "Vault", "Ollama", "Prometheus", "Grafana", "nio")},
+	{"listeners.docker-api", notReachable("Docker's API without TLS", "Docker API")},
+	{"listeners.llmnr", llmnr},
+}
+
+// open says whether a stranger reaches a socket: the kernel's rules are asked
+// for each family that the socket takes.
+func open(h *fact.Host, s fact.Socket) control.Tri {
+	if !s.Exposed() {
+		return control.No
+	}
+	if s.Process == "docker-proxy" {
+		// Docker's rules forward the port before those for incoming packets.
+		return control.Yes
+	}
+	r := h.Firewall.Running
+	if r.State != fact.Known {
+		return control.Untold
+	}
+	families := []string{"ip"}
+	if s.Addr.Is6() {
+		families = []string{"ip6"}
+		if s.Both {
+			families = []string{"ip", "ip6"}
+		}
+	}
+	for _, family := range families {
+		if r.Ask(fact.FirewallPacket{Family: family, Proto: s.Proto, Port: s.Port}).Accept {
+			return control.Yes
+		}
+	}
+	return control.No
+}
+
+// label names a socket for a person: "Redis (redis-server as redis) at 0.0.0.0:6379/tcp".
+func label(s fact.Socket) string {
+	name := s.Service()
+	if name == "" {
+		return s.Who() + " at " + s.Where()
+	}
+	return name + " (" + s.Who() + ") at " + s.Where()
+}
+
+// notReachable makes a rule: services of these names are not open to strangers.
+func notReachable(what string, names ...string) func(*fact.Host) control.Outcome {
+	return func(h *fact.Host) control.Outcome {
+		if h.Sockets.State != fact.Known {
+			return control.Missing(fact.Not[bool](h.Sockets.State, h.Sockets.Why))
+		}
+		var bad, shut, doubt []control.Evidence
+		var first string
+		local := 0
+		for _, s := range h.Sockets.Listening {
+			if !slices.Contains(names, s.Service()) {
+				continue
+			}
+			ev := control.Saw(s.Service(), s.Place, label(s), "reachable from this host only")
+			switch {
+			case !s.Exposed():
+				local++
+			case open(h, s) == control.Yes:
+				if bad = append(bad, ev); first == "" {
+					first = label(s)
+				}
+			case open(h, s) == control.Untold:
+				doubt = append(doubt, ev)
+			default:
+				shut = append(shut, ev)
+			}
+		}
+		switch {
+		case len(bad) > 0:
+			o := control.Failed("everybody on the network reaches "+first, bad...)
+			if len(bad) > 1 {
+				o.Reason += fmt.Sprintf(", and %d more", len(bad)-1)
+			}
+			return o
+		case len(doubt) > 0:
+			return control.CannotTell(doubt[0].Found+" listens to the network, and whether the firewall refuses that is not known: "+
+				control.Missing(h.Firewall.Running.Denies("ip")).Reason, doubt...)
+		case len(shut) > 0:
+			return control.Passed(shut[0].Found+" listens to the network; the firewall refuses strangers", shut...)
+		case local > 0:
+			return control.Passed("what there is listens on the loopback only")
+		}
+		o := control.Passed("nothing here is " + what)
+		o.Explicit = control.No
+		return o
+	}
+}
+
+// quiet are services that a host on a network has without being asked, or
+// that another control judges.
+var quiet = []string{"SSH", "DHCP client", "mDNS", "LLMNR"}
+
+// allowedByName wants a rule of the firewall for whatever can be reached.
+func allowedByName(h *fact.Host) control.Outcome {
+	if h.Sockets.State != fact.Known {
+		return control.Missing(fact.Not[bool](h.Sockets.State, h.Sockets.Why))
+	}
+	var bad, all, doubt []control.Evidence
+	var names []string
+	for _, s := range h.Sockets.Listening {
+		if !s.Exposed() {
+			continue
+		}
+		ev := control.Saw(string(s.Scope()), s.Place, label(s), "allowed by name, or refused")
+		all = append(all, ev)
+		if slices.Contains(quiet, s.Service()) {
+			continue
+		}
+		r := h.Firewall.Running
+		switch open(h, s) {
+		case control.Untold:
+			doubt = append(doubt, ev)
+		case control.Yes:
+			family := "ip"
+			if s.Addr.Is6() && !s.Both {
+				family = "ip6"
+			}
+			// With default deny, what is open has a rule of its own.
+			if filters(r, family) && s.Process != "docker-proxy" {
+				continue
+			}
+			bad = append(bad, ev)
+			name := s.Service()
+			if name == "" {
+				name = s.Process
+			}
+			name = strings.TrimSpace(fmt.Sprintf("%s %d/%s", name, s.Port, s.Proto))
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		reason := strings.Join(names[:min(len(names), 5)], ", ")
+		if len(names) > 5 {
+			reason += fmt.Sprintf(" and %d more", len(names)-5)
+		}
+		return control.Failed("open to everybody on the network without a rule that says so: "+reason, bad...)
+	case len(doubt) > 0:
+		return control.CannotTell(doubt[0].Found+" listens to the network, and the firewall could not be read: "+
+			control.Missing(h.Firewall.Running.Denies("ip")).Reason, doubt...)
+	case len(all) == 0:
+		return control.Passed("nothing listens to the network")
+	}
+	return control.Passed(fmt.Sprintf("%d sockets listen to the network; what can be reached has a rule, or is SSH", len(all)), all...)
+}
+
+// listenersByHand finds open ports of programs that no service manager
+// started: left over from a trial, or an intruder's.
+func listenersByHand(h *fact.Host) control.Outcome {
+	if h.Sockets.State != fact.Known {
+		return control.Missing(fact.Not[bool](h.Sockets.State, h.Sockets.Why))
+	}
+	var bad []control.Evidence
+	var first, unknown string
+	seen := 0
+	for _, s := range h.Sockets.Listening {
+		if !s.Exposed() {
+			continue
+		}
+		seen++
+		switch {
+		case s.Unit.Known() && strings.HasSuffix(s.Unit.V, ".scope") && strings.HasPrefix(s.Unit.V, "session"):
+			bad = append(bad, control.Saw("unit", s.Unit.Place, label(s)+" in "+s.Unit.V, "a service"))
+			if first == "" {
+				first = label(s)
+			}
+		case s.Unit.Missing():
+			unknown = s.Unit.Why
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		return control.Failed(first+" was started by hand from a login", bad...)
+	case unknown != "":
+		return control.CannotTell("the processes behind some ports are not known: " + unknown)
+	case seen == 0:
+		return control.Passed("nothing listens to the network")
+	}
+	return control.Passed(fmt.Sprintf("no login session holds any of the %d sockets that listen to the network", seen))
+}
+
+// llmnr judges by the port, and by what resolved reads at its start.
+func llmnr(h *fact.Host) control.Outcome {
+	var o control.Outcome
+	all, st, why := fact.SystemdConf(h.Snap, "resolved.conf")
+	if st != fact.Known {
+		return control.Missing(fact.Not[bool](st, why))
+	}
+	set := fact.Last(all, "Resolve", "LLMNR")
+	off := set.Known() && slices.Contains([]string{"no", "0", "false", "off"}, strings.ToLower(set.V))
+	o.Persistent, o.Explicit = control.TriOf(off), control.TriOf(set.Known())
+	o.Configured = control.TriOf(off)
+	found := "not set, which means yes"
+	if set.Known() {
+		found = set.V
+	}
+	o = o.With(control.Saw("LLMNR", placeOr(set.Place, "/etc/systemd/resolved.conf"), found, "no"))
+	if h.Sockets.State == fact.Known {
+		o.Effective = control.Yes
+		for _, s := range h.Sockets.Listening {
+			if s.Port == 5355 && s.Exposed() {
+				o.Effective = control.No
+				o = o.With(control.Saw("LLMNR", s.Place, label(s), "nothing on port 5355"))
+				break
+			}
+		}
+	}
+	if u := h.Units.Get("systemd-resolved.service"); u.FileState.Known() && !u.Enabled() && o.Effective != control.No {
+		return control.DoesNotApply("systemd-resolved is installed and not enabled")
+	}
+	o = o.Judge()
+	switch {
+	case o.Verdict == control.Pass:
+		return o.Because("the resolver does not answer LLMNR")
+	case o.Verdict == control.Ineffective:
+		return o.Because("LLMNR=no is set, and port 5355 still answers: systemd-resolved was not restarted")
+	case o.Effective == control.Yes:
+		return o.Because("nothing answers LLMNR now; after a restart of systemd-resolved it will")
+	}
+	return o.Because("systemd-resolved answers LLMNR: it is on unless it is switched off")
+}
