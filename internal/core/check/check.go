@@ -31,6 +31,12 @@ func All() []Check {
 		firewallChecks,
 		sshChecks,
 		sshClientChecks,
+		accounts,
+		logins,
+		aging,
+		sudo,
+		keys,
+		pam,
 	} {
 		all = append(all, topic...)
 	}
