@@ -32,6 +32,12 @@ func All() []Check {
 		sshChecks,
 		sshClientChecks,
 		listenerChecks,
+		accounts,
+		logins,
+		aging,
+		sudo,
+		keys,
+		pam,
 	} {
 	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban, cron} {
 		all = append(all, topic...)

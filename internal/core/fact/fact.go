@@ -38,6 +38,7 @@ type Host struct {
 	SSHClient SSHClient
 	Logins    Logins
 	Keys      Keys
+	Session   Session
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -78,6 +79,7 @@ var topics = []topic{
 	{"ssh client", askSSHClient, parseSSHClient},
 	{"logins", askLogins, parseLogins},
 	{"keys", askKeys, parseKeys},
+	{"session", askSession, parseSession},
 }
 
 // Parse reads all topics from a snapshot.

@@ -59,6 +59,12 @@ var redactions = []redaction{
 	{"/*/*/.ssh/*", redactHomeKey},
 	{"/*/*/*/.ssh/*", redactHomeKey},
 	{"/*/*/*/*/.ssh/*", redactHomeKey},
+	{"/etc/pam.d/*", redactPAM},
+	{"/etc/profile", redactStart},
+	{"/etc/bash.bashrc", redactStart},
+	{"/etc/profile.d/*", redactStart},
+	{"/root/.profile", redactStart},
+	{"/root/.bash*", redactStart},
 }
 
 // talkative commands repeat what files say, secrets included.

@@ -16,7 +16,8 @@ type Sudo struct {
 	Why        string
 	Rules      []SudoRule
 	Settings   []SudoSetting
-	Problems   []Problem // lines and files that sudo does not understand or take
+	Unparsed   []Problem // lines that sudo does not understand
+	Ignored    []Problem // files that sudo does not take
 	Incomplete string    // what could not be read, so that more may be allowed than is known
 	Files      []string
 	// Grants are what each account may run as root, root itself left out, in
@@ -51,7 +52,15 @@ const (
 )
 
 func askSudo(h *Host, _ *snap.Snapshot) snap.Manifest {
-	return snap.Manifest{Files: append([]string{sudoersFile, "/etc/sudoers.d/*"}, h.Sudo.wanted...)}
+	m := snap.Manifest{Files: append([]string{sudoersFile, "/etc/sudoers.d/*"}, h.Sudo.wanted...)}
+	for _, g := range h.Sudo.Grants {
+		for p := g.Program(); p != "" && len(m.Stats) < 2000; p = path.Dir(p) {
+			if m.Stats = append(m.Stats, p); p == "/" {
+				break
+			}
+		}
+	}
+	return m
 }
 
 func parseSudo(h *Host, s *snap.Snapshot) {
@@ -72,9 +81,9 @@ type sudoReader struct {
 	host string
 }
 
-func (r *sudoReader) problem(at Place, text string) {
-	if len(r.su.Problems) < 100 {
-		r.su.Problems = append(r.su.Problems, Problem{at, text})
+func keep(list *[]Problem, at Place, text string) {
+	if len(*list) < 100 {
+		*list = append(*list, Problem{at, text})
 	}
 }
 
@@ -87,11 +96,11 @@ func (r *sudoReader) file(p string, depth int) {
 		r.su.Incomplete = why
 		return
 	case depth > maxSudoDepth || len(r.su.Files) >= maxSudoFiles:
-		r.problem(Place{Path: p}, "too many included files")
+		keep(&r.su.Ignored, Place{Path: p}, "too many included files")
 		return
 	}
 	if why := untrusted(e); why != "" {
-		r.problem(Place{Path: p}, "sudo does not take this file: "+why)
+		keep(&r.su.Ignored, Place{Path: p}, "sudo does not take this file: "+why)
 		return
 	}
 	if e.Cut {
@@ -102,13 +111,13 @@ func (r *sudoReader) file(p string, depth int) {
 	for _, entry := range sudoers.Parse(text) {
 		at := func(line int) Place { return At(p, line) }
 		if entry.Err != "" {
-			r.problem(at(entry.Line), entry.Err)
+			keep(&r.su.Unparsed, at(entry.Line), entry.Err)
 			continue
 		}
 		for _, a := range entry.Aliases {
 			key := a.Kind + " " + a.Name
 			if _, twice := r.su.aliases[key]; twice {
-				r.problem(at(a.Line), "the alias "+a.Name+" is defined twice")
+				keep(&r.su.Unparsed, at(a.Line), "the alias "+a.Name+" is defined twice")
 				continue
 			}
 			r.su.aliases[key] = a.Items
@@ -156,7 +165,7 @@ func (r *sudoReader) include(from string, e sudoers.Entry, depth int) {
 		}
 		// sudo leaves these out, so that editors' copies do nothing.
 		if strings.HasSuffix(name, "~") || strings.Contains(name, ".") {
-			r.problem(Place{Path: f.Path}, "sudo leaves this file out because of its name")
+			keep(&r.su.Ignored, Place{Path: f.Path}, "sudo leaves this file out because of its name")
 			continue
 		}
 		r.file(f.Path, depth+1)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"picket/internal/core/snap"
 	"picket/internal/core/sudoers"
 )
 
@@ -17,6 +18,16 @@ type SudoGrant struct {
 	Full     bool   // it makes the account root: ALL, a shell, an editor, …
 	Password bool   // the account has to type its password
 	Place    Place
+}
+
+// Program is the path of the program that the grant names, "" where it names
+// none, or more than one.
+func (g SudoGrant) Program() string {
+	p, _, _ := strings.Cut(g.Command, " ")
+	if !path.IsAbs(p) || strings.HasSuffix(p, "/") || path.Clean(p) != p || snap.IsPattern(p) || strings.ContainsAny(p, "\\^\uFFFD") {
+		return ""
+	}
+	return p
 }
 
 // maxSteps bounds the comparing of rules with accounts: a hostile host may have

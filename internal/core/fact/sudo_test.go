@@ -76,8 +76,8 @@ func TestGrants(t *testing.T) {
 			if d := cmp.Diff(tc.want, got); d != "" {
 				t.Errorf("grants (-want +got):\n%s", d)
 			}
-			if len(su.Problems) > 0 {
-				t.Errorf("problems: %v", su.Problems)
+			if len(su.Ignored)+len(su.Unparsed) > 0 {
+				t.Errorf("problems: %v %v", su.Ignored, su.Unparsed)
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestSudoIncludes(t *testing.T) {
 		t.Errorf("grants (-want +got):\n%s", d)
 	}
 	var problems []string
-	for _, p := range su.Problems {
+	for _, p := range append(su.Ignored, su.Unparsed...) {
 		problems = append(problems, p.String())
 	}
 	want := []string{
@@ -115,8 +115,8 @@ func TestSudoTakesOnlyRootsFiles(t *testing.T) {
 	s.Entries["/etc/sudoers.d/x"].UID = 1000
 	s.Entries["/etc/sudoers.d/y"].Mode = 0o666
 	h := fact.Parse(s)
-	if g := h.Sudo.Grants; len(g) > 0 || len(h.Sudo.Problems) != 2 {
-		t.Errorf("grants %v, problems %v", g, h.Sudo.Problems)
+	if g := h.Sudo.Grants; len(g) > 0 || len(h.Sudo.Ignored) != 2 {
+		t.Errorf("grants %v, problems %v", g, h.Sudo.Ignored)
 	}
 }
 

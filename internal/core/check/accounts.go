@@ -1,0 +1,385 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var accounts = []Check{
+	{"accounts.factory-password", factoryPassword},
+	{"accounts.empty-password", emptyPassword},
+	{"accounts.default-user", defaultUser},
+	{"accounts.uid0", onlyRoot("user id 0", func(u fact.User) bool { return u.UID == 0 })},
+	{"accounts.gid0", onlyRoot("first group 0", func(u fact.User) bool {
+		return u.GID == 0 && !slices.Contains([]string{"sync", "shutdown", "halt", "operator"}, u.Name)
+	})},
+	{"accounts.gid0-group", gid0Group},
+	{"accounts.root-locked", rootLocked},
+	{"accounts.shadowed", shadowed},
+	{"accounts.unique-uids", uniqueUsers(func(u fact.User) string { return "user id " + strconv.Itoa(u.UID) })},
+	{"accounts.unique-names", uniqueUsers(func(u fact.User) string { return "name " + u.Name })},
+	{"accounts.unique-gids", uniqueGroups(func(g fact.Group) string { return "group id " + strconv.Itoa(g.GID) })},
+	{"accounts.unique-groups", uniqueGroups(func(g fact.Group) string { return "name " + g.Name })},
+	{"accounts.group-exists", groupExists},
+	{"accounts.shadow-group", shadowGroup},
+	{"accounts.legacy-plus", legacyPlus},
+	{"accounts.well-formed", wellFormed},
+	{"accounts.system-shells", systemShells},
+	{"accounts.no-shell-locked", noShellLocked},
+	{"accounts.nologin-shells", nologinShells},
+	{"accounts.root-groups", rootGroups},
+}
+
+// judged makes an outcome of a rule over a list: it fails with the first of
+// what is bad. What is in these files holds now and after a reboot.
+func judged(bad []control.Evidence, pass string) control.Outcome {
+	if len(bad) == 0 {
+		o := control.Passed(pass)
+		o.Persistent = control.Yes
+		return o
+	}
+	o := control.Failed(fmt.Sprintf("%s: %s", bad[0].Fact, bad[0].Found), bad...)
+	if len(bad) > 1 {
+		o.Reason += fmt.Sprintf(", and %d more", len(bad)-1)
+	}
+	o.Persistent = control.No
+	return o
+}
+
+// cannot is the outcome when a file that a rule needs could not be read.
+func cannot(st fact.State, why string) control.Outcome {
+	if st == fact.Denied {
+		why += "; run as root"
+	}
+	return control.CannotTell(why)
+}
+
+func noUsers(h *fact.Host) (control.Outcome, bool) {
+	a := h.Accounts
+	return cannot(a.State, a.Why), a.State != fact.Known
+}
+
+func noGroups(h *fact.Host) (control.Outcome, bool) {
+	a := h.Accounts
+	return cannot(a.GroupState, a.GroupWhy), a.GroupState != fact.Known
+}
+
+// byName gives the accounts of shadow in a fixed order.
+func byName(m map[string]fact.Password) []string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[a].Place.Line, m[b].Place.Line), cmp.Compare(a, b))
+	})
+	return names
+}
+
+func factoryPassword(h *fact.Host) control.Outcome {
+	ps := h.Accounts.Passwords
+	if !ps.Known() {
+		return cannot(ps.State, ps.Why)
+	}
+	var bad, open []control.Evidence
+	usable, locked := 0, 0
+	for _, name := range byName(ps.V) {
+		p := ps.V[name]
+		what := "password of " + name
+		switch {
+		case p.Empty, p.Scheme == "":
+		case p.Locked:
+			locked++ // may still be one, for after it is unlocked
+		case p.Guessed != "":
+			bad = append(bad, control.Saw(what, p.Place, p.Guessed, "one that only its owner knows"))
+		case !p.Checked:
+			why := p.Why
+			if why == "" {
+				why = "not tried"
+			}
+			open = append(open, control.Saw(what, p.Place, "not checked: "+why, "none that is easy to guess"))
+		default:
+			usable++
+		}
+	}
+	if len(bad) == 0 && len(open) > 0 {
+		o := control.CannotTell(fmt.Sprintf("the %s was %s", open[0].Fact, open[0].Found), open...)
+		if len(open) > 1 {
+			o.Reason += fmt.Sprintf(", and %d more", len(open)-1)
+		}
+		return o
+	}
+	pass := "no account has a password that works"
+	if usable > 0 {
+		pass = fmt.Sprintf("none of the passwords that anybody would try first fits (%d checked)", usable)
+	}
+	if locked > 0 {
+		pass += fmt.Sprintf("; %d locked ones were not tried", locked)
+	}
+	return judged(bad, pass)
+}
+
+func emptyPassword(h *fact.Host) control.Outcome {
+	ps := h.Accounts.Passwords
+	if !ps.Known() {
+		return cannot(ps.State, ps.Why)
+	}
+	var bad []control.Evidence
+	for _, name := range byName(ps.V) {
+		if p := ps.V[name]; p.Empty {
+			bad = append(bad, control.Saw("password of "+name, p.Place, "empty", "a password, or * for none"))
+		}
+	}
+	return judged(bad, "no account has an empty password")
+}
+
+// factoryNames are the accounts that images come with.
+var factoryNames = []string{"pi", "pioreactor", "ubuntu", "debian", "dietpi", "orangepi", "rock", "odroid", "osmc", "volumio", "vagrant", "admin", "user", "test", "guest", "rpi-first-boot-wizard"}
+
+func defaultUser(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	var bad []control.Evidence
+	for _, u := range h.Accounts.Users {
+		if slices.Contains(factoryNames, u.Name) && h.Accounts.Human(u) {
+			if p, ok := h.Accounts.Passwords.V[u.Name]; ok && !p.Usable() && len(h.Keys.Authorized[u.Name]) == 0 && h.Accounts.Passwords.Known() {
+				continue // closed: no password and no key lets anybody in
+			}
+			bad = append(bad, control.Saw("account "+u.Name, u.Place, "the name that its image comes with", "an account named by its owner"))
+		}
+	}
+	return judged(bad, "no account that an image comes with is open")
+}
+
+func onlyRoot(what string, is func(fact.User) bool) func(*fact.Host) control.Outcome {
+	return func(h *fact.Host) control.Outcome {
+		if o, no := noUsers(h); no {
+			return o
+		}
+		var bad []control.Evidence
+		for _, u := range h.Accounts.Users {
+			if is(u) && u.Name != "root" {
+				bad = append(bad, control.Saw("account "+u.Name, u.Place, what, "another, as only root has it"))
+			}
+		}
+		return judged(bad, "only root has "+what)
+	}
+}
+
+func gid0Group(h *fact.Host) control.Outcome {
+	if o, no := noGroups(h); no {
+		return o
+	}
+	var bad []control.Evidence
+	for _, g := range h.Accounts.Groups {
+		if g.GID == 0 && g.Name != "root" {
+			bad = append(bad, control.Saw("group "+g.Name, g.Place, "group id 0", "another, as only root has it"))
+		}
+	}
+	return judged(bad, "only the group root has group id 0")
+}
+
+func rootLocked(h *fact.Host) control.Outcome {
+	ps := h.Accounts.Passwords
+	if !ps.Known() {
+		return cannot(ps.State, ps.Why)
+	}
+	p, ok := ps.V["root"]
+	switch {
+	case !ok:
+		return judged(nil, "root has no password: shadow does not name it")
+	case p.Empty:
+		return judged([]control.Evidence{control.Saw("password of root", p.Place, "empty", "locked")}, "")
+	case p.Usable():
+		return judged([]control.Evidence{control.Saw("password of root", p.Place, "set", "locked")}, "")
+	}
+	return judged(nil, "root's password is locked")
+}
+
+func shadowed(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	var bad []control.Evidence
+	for _, u := range h.Accounts.Users {
+		switch {
+		case u.Hash:
+			bad = append(bad, control.Saw("password of "+u.Name, u.Place, "in passwd, which everybody can read", "x"))
+		case u.NoPass:
+			bad = append(bad, control.Saw("password of "+u.Name, u.Place, "empty in passwd", "x"))
+		}
+	}
+	return judged(bad, "no password stands in passwd")
+}
+
+func uniqueUsers(key func(fact.User) string) func(*fact.Host) control.Outcome {
+	return func(h *fact.Host) control.Outcome {
+		if o, no := noUsers(h); no {
+			return o
+		}
+		var bad []control.Evidence
+		first := map[string]string{}
+		for _, u := range h.Accounts.Users {
+			if other, twice := first[key(u)]; twice {
+				bad = append(bad, control.Saw("account "+u.Name, u.Place, key(u)+", as "+other, "one of its own"))
+				continue
+			}
+			first[key(u)] = u.Name
+		}
+		return judged(bad, fmt.Sprintf("%d accounts differ", len(h.Accounts.Users)))
+	}
+}
+
+func uniqueGroups(key func(fact.Group) string) func(*fact.Host) control.Outcome {
+	return func(h *fact.Host) control.Outcome {
+		if o, no := noGroups(h); no {
+			return o
+		}
+		var bad []control.Evidence
+		first := map[string]string{}
+		for _, g := range h.Accounts.Groups {
+			if other, twice := first[key(g)]; twice {
+				bad = append(bad, control.Saw("group "+g.Name, g.Place, key(g)+", as "+other, "one of its own"))
+				continue
+			}
+			first[key(g)] = g.Name
+		}
+		return judged(bad, fmt.Sprintf("%d groups differ", len(h.Accounts.Groups)))
+	}
+}
+
+func groupExists(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	if o, no := noGroups(h); no {
+		return o
+	}
+	var bad []control.Evidence
+	for _, u := range h.Accounts.Users {
+		if !slices.ContainsFunc(h.Accounts.Groups, func(g fact.Group) bool { return g.GID == u.GID }) {
+			bad = append(bad, control.Saw("account "+u.Name, u.Place, fmt.Sprintf("first group %d, which does not exist", u.GID), "a group of /etc/group"))
+		}
+	}
+	return judged(bad, "every account's first group exists")
+}
+
+func shadowGroup(h *fact.Host) control.Outcome {
+	if o, no := noGroups(h); no {
+		return o
+	}
+	return members(h, map[string]string{"shadow": "may read every password hash"}, "nobody", "nobody is in the group shadow")
+}
+
+// members fails for every account in one of the groups.
+func members(h *fact.Host, groups map[string]string, wanted, pass string) control.Outcome {
+	var bad []control.Evidence
+	for _, g := range h.Accounts.Groups {
+		why, ok := groups[g.Name]
+		if !ok {
+			continue
+		}
+		for _, m := range h.Accounts.Members(g) {
+			if m != "root" && m != "backup" {
+				bad = append(bad, control.Saw("member of "+g.Name, g.Place, m+" ("+why+")", wanted))
+			}
+		}
+	}
+	return judged(bad, pass)
+}
+
+func rootGroups(h *fact.Host) control.Outcome {
+	if o, no := noGroups(h); no {
+		return o
+	}
+	return members(h, map[string]string{
+		"docker": "can start a container as root with the whole disk",
+		"lxd":    "can start a container as root with the whole disk",
+		"incus":  "can start a container as root with the whole disk", "incus-admin": "can start a container as root with the whole disk",
+		"disk": "can read and write the disk itself",
+		"kmem": "can read the memory of the kernel",
+	}, "only who may be root", "nobody is in a group that amounts to root")
+}
+
+func legacyPlus(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	var bad []control.Evidence
+	for _, at := range h.Accounts.NIS {
+		bad = append(bad, control.Saw("line of NIS", at, "begins with + or -", "no such line"))
+	}
+	return judged(bad, "no line is left of NIS")
+}
+
+func wellFormed(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	var bad []control.Evidence
+	for _, p := range h.Accounts.Problems {
+		bad = append(bad, control.Saw(p.Place.String(), p.Place, p.Text, "a line that programs agree on"))
+	}
+	return judged(bad, "every line can be read")
+}
+
+// shellServices are accounts of Debian packages that need their shell.
+var shellServices = []string{"postgres", "git", "gitolite", "gitolite3", "gitea", "forgejo", "backuppc", "nut", "hacluster", "libvirt-qemu"}
+
+func systemShells(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	var bad []control.Evidence
+	for _, u := range h.Accounts.Users {
+		if h.Accounts.System(u) && u.LoginShell() && !slices.Contains(shellServices, u.Name) {
+			shell := u.Shell
+			if shell == "" {
+				shell = "/bin/sh, as none is named"
+			}
+			bad = append(bad, control.Saw("shell of "+u.Name, u.Place, shell, "/usr/sbin/nologin"))
+		}
+	}
+	return judged(bad, "no account of the system has a login shell")
+}
+
+func noShellLocked(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	ps := h.Accounts.Passwords
+	if !ps.Known() {
+		return cannot(ps.State, ps.Why)
+	}
+	var bad []control.Evidence
+	for _, u := range h.Accounts.Users {
+		if p := ps.V[u.Name]; !u.LoginShell() && p.Usable() {
+			bad = append(bad, control.Saw("password of "+u.Name, p.Place, "works, and the shell is "+u.Shell, "locked"))
+		}
+	}
+	return judged(bad, "accounts without a shell have no password")
+}
+
+func nologinShells(h *fact.Host) control.Outcome {
+	s := h.Accounts.Shells
+	switch {
+	case s.State == fact.Absent:
+		return control.DoesNotApply(s.Why)
+	case !s.Known():
+		return cannot(s.State, s.Why)
+	}
+	var bad []control.Evidence
+	for _, sh := range s.V {
+		if strings.HasSuffix(sh, "/nologin") || strings.HasSuffix(sh, "/false") {
+			bad = append(bad, control.Saw("login shells", s.Place, sh, "only shells that let somebody in"))
+		}
+	}
+	return judged(bad, "only real shells are listed")
+}

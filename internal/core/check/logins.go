@@ -1,0 +1,262 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+	"picket/internal/core/snap"
+)
+
+var logins = []Check{
+	{"logins.homes-owned", homesOwned},
+	{"logins.homes-private", homesPrivate},
+	{"logins.dotfiles", dotfiles},
+	{"logins.umask", defaultUmask},
+	{"logins.timeout", shellTimeout},
+	{"logins.root-path", rootPath},
+}
+
+// people are the homes of accounts that a person logs in with.
+func people(h *fact.Host) []fact.Home {
+	var out []fact.Home
+	for _, home := range h.Keys.Homes {
+		if h.Accounts.Human(home.User) {
+			out = append(out, home)
+		}
+	}
+	return out
+}
+
+// overHomes judges each person's home; a home that cannot be seen makes the
+// rule unknown unless another fails.
+func overHomes(h *fact.Host, pass string, bad func(fact.Home) []control.Evidence) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	var ev []control.Evidence
+	unseen := ""
+	st := fact.Unknown
+	for _, home := range people(h) {
+		if home.State == fact.Denied || home.State == fact.Unknown {
+			unseen, st = home.Why, home.State
+			continue
+		}
+		ev = append(ev, bad(home)...)
+	}
+	if len(ev) == 0 && unseen != "" {
+		return cannot(st, unseen)
+	}
+	return judged(ev, pass)
+}
+
+func homesOwned(h *fact.Host) control.Outcome {
+	return overHomes(h, "every home belongs to its user", func(home fact.Home) []control.Evidence {
+		what := "home of " + home.User.Name
+		if home.Dir == nil || home.Dir.Type != snap.Dir {
+			return []control.Evidence{control.Saw(what, home.User.Place, home.User.Home+" is not there", "a folder of the user's own")}
+		}
+		var ev []control.Evidence
+		at := fact.Place{Path: home.User.Home}
+		if home.Dir.UID != home.User.UID {
+			ev = append(ev, control.Saw(what, at, "belongs to "+h.Accounts.UserName(home.Dir.UID), "the user"))
+		}
+		if home.Dir.Mode&0o022 != 0 {
+			ev = append(ev, control.Saw(what, at, fmt.Sprintf("mode %04o: others may write it", home.Dir.Mode), "0755 or less"))
+		}
+		return ev
+	})
+}
+
+func homesPrivate(h *fact.Host) control.Outcome {
+	return overHomes(h, "no home is open to everybody", func(home fact.Home) []control.Evidence {
+		if home.Dir == nil || home.Dir.Mode&0o027 == 0 {
+			return nil
+		}
+		return []control.Evidence{control.Saw("home of "+home.User.Name, fact.Place{Path: home.User.Home}, fmt.Sprintf("mode %04o", home.Dir.Mode), "0750 or less")}
+	})
+}
+
+// trusting are files by which one password or login is handed on.
+var trusting = map[string]string{
+	".rhosts": "lets other machines in without a password", ".shosts": "lets other machines in without a password",
+	".netrc": "holds passwords in the clear", ".forward": "sends mail, and what is in it, elsewhere or to a program",
+}
+
+func dotfiles(h *fact.Host) control.Outcome {
+	if o, no := noUsers(h); no {
+		return o
+	}
+	var ev []control.Evidence
+	unseen := ""
+	for _, home := range h.Keys.Homes {
+		if home.User.UID != 0 && !h.Accounts.Human(home.User) {
+			continue
+		}
+		if home.DotsWhy != "" && home.State != fact.Absent {
+			unseen = home.DotsWhy
+		}
+		for _, e := range home.Dots {
+			at := fact.Place{Path: e.Path}
+			if why := trusting[path.Base(e.Path)]; why != "" && e.Type == snap.File {
+				if strings.HasSuffix(e.Path, ".netrc") && e.Mode&0o077 == 0 {
+					continue // git and pip use one; only its owner can read it
+				}
+				ev = append(ev, control.Saw(path.Base(e.Path), at, why, "no such file"))
+				continue
+			}
+			if e.Mode&0o022 != 0 && e.Mode&0o1000 == 0 && (e.Type == snap.File || e.Type == snap.Dir) {
+				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o: others may write it", e.Mode), "0755 or less"))
+			}
+		}
+	}
+	if len(ev) == 0 && unseen != "" {
+		return control.CannotTell(unseen + "; run as root")
+	}
+	return judged(ev, "no hidden file of a home trusts or obeys others")
+}
+
+var umaskLine = regexp.MustCompile(`^umask\s+([0-7]{3,4})$`)
+
+// defaultUmask follows a login: pam_umask with login.defs, then the shell's
+// start files; the last one counts.
+func defaultUmask(h *fact.Host) control.Outcome {
+	session := h.Session.PAM["common-session"]
+	if session.Missing() {
+		return cannot(session.State, session.Why)
+	}
+	if h.Session.Unread != "" {
+		return control.CannotTell(h.Session.Unread + "; run as root")
+	}
+	mask, at, set := 0o022, fact.Place{Path: "/etc/pam.d/common-session"}, false
+	for _, l := range session.V {
+		if l.Module != "pam_umask.so" {
+			continue
+		}
+		from := h.Accounts.Defs["UMASK"]
+		v, place := from.V, from.Place
+		for _, a := range l.Args {
+			if x, ok := strings.CutPrefix(a, "umask="); ok {
+				v, place = x, l.Place
+			}
+		}
+		if n, err := strconv.ParseUint(v, 8, 16); err == nil {
+			mask, at, set = int(n), place, true
+		}
+	}
+	for _, l := range h.Session.Shell {
+		if strings.HasPrefix(l.Place.Path, "/root/") {
+			continue
+		}
+		if m := umaskLine.FindStringSubmatch(l.Text); m != nil {
+			n, _ := strconv.ParseUint(m[1], 8, 16)
+			mask, at, set = int(n), l.Place, true
+		}
+	}
+	ev := control.Saw("umask of a login", at, fmt.Sprintf("%03o", mask), "027, or stricter")
+	if mask&0o007 == 0o007 && mask&0o020 != 0 {
+		o := control.Passed(fmt.Sprintf("a login starts with umask %03o", mask), ev)
+		o.Configured, o.Persistent, o.Explicit = control.Yes, control.Yes, control.Yes
+		return o
+	}
+	if d := h.Accounts.Defs["UMASK"]; !set && d.Known() {
+		if n, err := strconv.ParseUint(d.V, 8, 16); err == nil && n&0o027 == 0o027 {
+			o := control.IsIneffective(fmt.Sprintf("login.defs says %s, but nothing reads it at login: pam_umask is not in common-session", d.V),
+				control.Saw("UMASK", d.Place, d.V, "pam_umask.so in /etc/pam.d/common-session"))
+			o.Persistent = control.No
+			return o
+		}
+	}
+	return judged([]control.Evidence{ev}, "")
+}
+
+var tmoutLine = regexp.MustCompile(`(?:^|\s)TMOUT=(\d+)`)
+
+func shellTimeout(h *fact.Host) control.Outcome {
+	if h.Session.Unread != "" {
+		return control.CannotTell(h.Session.Unread + "; run as root")
+	}
+	value, at := 0, fact.Place{Path: "/etc/profile.d"}
+	fixed := false
+	for _, l := range h.Session.Shell {
+		if strings.Contains(l.Text, "readonly") && strings.Contains(l.Text, "TMOUT") {
+			fixed = true
+		}
+		if m := tmoutLine.FindStringSubmatch(l.Text); m != nil && !strings.HasPrefix(l.Place.Path, "/root/") {
+			value, _ = strconv.Atoi(m[1])
+			at = l.Place
+		}
+	}
+	found := "not set"
+	if value > 0 {
+		found = strconv.Itoa(value) + " seconds"
+	}
+	ev := control.Saw("TMOUT", at, found, "900 seconds or less, readonly")
+	switch {
+	case value == 0 || value > 900:
+		return judged([]control.Evidence{ev}, "")
+	case !fixed:
+		o := control.IsIneffective("TMOUT is set, but every user can unset it: it is not readonly", ev)
+		o.Persistent = control.No
+		return o
+	}
+	return judged(nil, fmt.Sprintf("an idle shell ends after %d seconds", value))
+}
+
+var pathLine = regexp.MustCompile(`(?:^|\s)PATH=("[^"]*"|'[^']*'|\S*)`)
+
+// rootPath judges the folders in which root's commands are looked for.
+func rootPath(h *fact.Host) control.Outcome {
+	type found struct {
+		value string
+		at    fact.Place
+	}
+	var paths []found
+	if d := h.Accounts.Defs["ENV_SUPATH"]; d.Known() {
+		paths = append(paths, found{strings.TrimPrefix(d.V, "PATH="), d.Place})
+	}
+	for _, l := range h.Session.Shell {
+		if m := pathLine.FindStringSubmatch(l.Text); m != nil {
+			paths = append(paths, found{strings.Trim(m[1], `"'`), l.Place})
+		}
+	}
+	if d, ok := h.Sudo.Global("secure_path"); ok {
+		paths = append(paths, found{d.Value, d.Place})
+	}
+	if len(paths) == 0 {
+		return control.CannotTell("no PATH is set in a file that was read")
+	}
+	var ev []control.Evidence
+	var unseen []string
+	for _, p := range paths {
+		for _, dir := range strings.Split(p.value, ":") {
+			switch {
+			case strings.HasPrefix(dir, "$") || strings.HasPrefix(dir, "~"):
+				continue // what was there before, or root's own home
+			case !path.IsAbs(dir):
+				ev = append(ev, control.Saw("PATH", p.at, fmt.Sprintf("%q: the folder where root happens to be", dir), "absolute folders"))
+				continue
+			}
+			e, st, _ := h.Snap.Stat(path.Clean(dir))
+			switch {
+			case st == fact.Unknown || st == fact.Denied:
+				unseen = append(unseen, dir)
+			case st == fact.Known && (e.UID != 0 || e.Mode&0o002 != 0 || e.Mode&0o020 != 0 && e.GID != 0 && e.GID != 50):
+				ev = append(ev, control.Saw("PATH", p.at, fmt.Sprintf("%s (mode %04o, owner %s) can be written by others", dir, e.Mode, h.Accounts.UserName(e.UID)), "folders that only root can write"))
+			}
+		}
+	}
+	if len(ev) == 0 && h.Session.Unread != "" {
+		return control.CannotTell(h.Session.Unread + "; run as root")
+	}
+	slices.Sort(unseen)
+	if unseen = slices.Compact(unseen); len(ev) == 0 && len(unseen) > 0 {
+		return control.CannotTell("the permissions of " + strings.Join(unseen, ", ") + " were not read")
+	}
+	return judged(ev, "root's commands come from folders that only root can write")
+}

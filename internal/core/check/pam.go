@@ -1,0 +1,154 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var pam = []Check{
+	{"pam.unix", pamUnix},
+	{"pam.nullok", pamNullOK},
+	{"pam.su", suRestricted},
+	{"pam.core-dumps", coreDumps},
+}
+
+func pamUnix(h *fact.Host) control.Outcome {
+	var bad []control.Evidence
+	for _, name := range []string{"common-auth", "common-account", "common-password", "common-session"} {
+		stack := h.Session.PAM[name]
+		if stack.Missing() {
+			return cannot(stack.State, stack.Why)
+		}
+		if !slices.ContainsFunc(stack.V, func(l fact.PAMLine) bool { return l.Module == "pam_unix.so" }) {
+			bad = append(bad, control.Saw("PAM stack "+name, fact.Place{Path: "/etc/pam.d/" + name}, "without pam_unix", "pam_unix.so"))
+		}
+	}
+	return judged(bad, "pam_unix is in every common stack")
+}
+
+func pamNullOK(h *fact.Host) control.Outcome {
+	var bad []control.Evidence
+	for _, name := range []string{"common-auth", "common-account", "common-password", "common-session"} {
+		stack := h.Session.PAM[name]
+		if stack.Missing() {
+			return cannot(stack.State, stack.Why)
+		}
+		for _, l := range stack.V {
+			if l.Module == "pam_unix.so" && slices.Contains(l.Args, "nullok") {
+				bad = append(bad, control.Saw("pam_unix", l.Place, "nullok: an empty password is let in", "no nullok"))
+			}
+		}
+	}
+	return judged(bad, "an empty password is refused wherever one is asked for")
+}
+
+func suRestricted(h *fact.Host) control.Outcome {
+	stack := h.Session.PAM["su"]
+	switch {
+	case stack.State == fact.Absent:
+		return control.DoesNotApply(stack.Why)
+	case !stack.Known():
+		return cannot(stack.State, stack.Why)
+	}
+	for _, l := range stack.V {
+		if l.Type != "auth" {
+			continue
+		}
+		if l.Module == "pam_unix.so" {
+			break // whoever knows the password is through
+		}
+		if l.Module != "pam_wheel.so" || l.Control != "required" && l.Control != "requisite" || slices.Contains(l.Args, "deny") {
+			continue
+		}
+		group := "root"
+		for _, a := range l.Args {
+			if g, ok := strings.CutPrefix(a, "group="); ok {
+				group = g
+			}
+		}
+		return judged(nil, fmt.Sprintf("only members of %s may use su", group)).With(control.Saw("pam_wheel", l.Place, "group "+group, ""))
+	}
+	return judged([]control.Evidence{control.Saw("su", fact.Place{Path: "/etc/pam.d/su"}, "every account may try", "auth required pam_wheel.so use_uid group=…")}, "")
+}
+
+// coreDumps wants the limit for everybody, and systemd's collector, where it
+// is installed, to keep nothing.
+func coreDumps(h *fact.Host) control.Outcome {
+	limits, unread := lastLimit(h)
+	if unread != "" {
+		return control.CannotTell(unread)
+	}
+	var bad []control.Evidence
+	if limits.value != "0" {
+		found := limits.value
+		if found == "" {
+			found = "no hard limit for everybody"
+		}
+		bad = append(bad, control.Saw("core size", limits.at, found, "* hard core 0"))
+	}
+	if has := h.Packages.Has("systemd-coredump"); has.Known() && has.V {
+		value, at := "external, as it is not set", fact.Place{Path: "/etc/systemd/coredump.conf"}
+		files := []string{"/etc/systemd/coredump.conf"}
+		drop, _, _ := h.Snap.Glob("/etc/systemd/coredump.conf.d/*.conf")
+		for _, e := range drop {
+			files = append(files, e.Path)
+		}
+		for _, f := range files {
+			e, st, why := h.Snap.File(f)
+			if st == fact.Denied || st == fact.Unknown {
+				return cannot(st, why)
+			}
+			if st != fact.Known {
+				continue
+			}
+			for i, l := range strings.Split(string(e.Content), "\n") {
+				if v, ok := strings.CutPrefix(strings.ReplaceAll(l, " ", ""), "Storage="); ok {
+					value, at = strings.TrimSpace(v), fact.At(f, i+1)
+				}
+			}
+		}
+		if value != "none" {
+			bad = append(bad, control.Saw("Storage of systemd-coredump", at, value, "none"))
+		}
+	}
+	return judged(bad, "no memory of a program is written to disk when it crashes")
+}
+
+type limit struct {
+	value string
+	at    fact.Place
+}
+
+// lastLimit is the hard limit of core files for everybody: pam_limits reads
+// limits.conf, then limits.d, and the last line counts.
+func lastLimit(h *fact.Host) (limit, string) {
+	out := limit{at: fact.Place{Path: "/etc/security/limits.d"}}
+	files := []string{"/etc/security/limits.conf"}
+	drop, st, why := h.Snap.Glob("/etc/security/limits.d/*.conf")
+	if st == fact.Denied || st == fact.Unknown {
+		return out, why
+	}
+	for _, e := range drop {
+		files = append(files, e.Path)
+	}
+	for _, f := range files {
+		e, st, why := h.Snap.File(f)
+		if st == fact.Denied || st == fact.Unknown {
+			return out, why
+		}
+		if st != fact.Known {
+			continue
+		}
+		for i, l := range strings.Split(string(e.Content), "\n") {
+			text, _, _ := strings.Cut(l, "#")
+			if w := strings.Fields(text); len(w) == 4 && w[0] == "*" && (w[1] == "hard" || w[1] == "-") && w[2] == "core" {
+				out = limit{w[3], fact.At(f, i+1)}
+			}
+		}
+	}
+	return out, ""
+}
