@@ -38,8 +38,8 @@ func All() []Check {
 		sudo,
 		keys,
 		pam,
+		cron,
 	} {
-	for _, topic := range [][]Check{services, updates, timeChecks, logging, ban, cron} {
 		all = append(all, topic...)
 	}
 	return all
