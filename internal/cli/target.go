@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"picket/internal/core/snap"
+	"picket/internal/host/remote"
 	"picket/internal/host/snapshot"
 	"picket/internal/ui"
 )
@@ -33,7 +35,7 @@ func (p *program) open(ctx context.Context, target string, opt sshOptions, progr
 	case target == "local":
 		return snapshot.NewLocal(snapshot.LocalOptions{}), nil, nil
 	case strings.HasPrefix(target, "ssh://"):
-		t, err := p.openSSH(target, opt, progress)
+		t, err := p.openSSH(ctx, target, opt, progress)
 		return t, nil, err
 	case strings.HasPrefix(target, "image:"):
 		t, err := snapshot.NewImage(strings.TrimPrefix(target, "image:"))
@@ -63,6 +65,70 @@ func targetHint(target string) string {
 	return "want local, ssh://user@host[:port], image:DIR, or a file written with --save"
 }
 
-func (p *program) openSSH(string, sshOptions, *ui.Progress) (snapshot.Taker, error) {
-	return nil, errors.New("ssh targets cannot be read yet")
+// openSSH connects to a host. Whoever is asked for something is asked on the
+// terminal; where there is none, nothing is asked and what it was for fails
+// with its reason.
+func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, progress *ui.Progress) (snapshot.Taker, error) {
+	t, err := remote.ParseTarget(target)
+	if err != nil {
+		return nil, usage(err)
+	}
+	o := remote.Options{
+		User: p.getenv("USER"), Home: p.getenv("HOME"), AgentSocket: p.getenv("SSH_AUTH_SOCK"),
+		Identities: opt.identities, Version: "picket_" + sshVersion(Version),
+	}
+	if opt.knownHosts != "" {
+		o.KnownHosts = []string{opt.knownHosts}
+	}
+	prompt := ui.Prompt{IO: p.io, Progress: progress}
+	if prompt.Possible() {
+		o.Prompter = prompt
+	}
+	so := snapshot.SSHOptions{SudoPassword: sudoPassword(t.Host, opt.sudoPasswordFile, prompt)}
+	c, err := remote.Dial(ctx, t, o)
+	if err != nil {
+		var h remote.Hinter
+		if errors.As(err, &h) {
+			return nil, withHint(err, h.Hint())
+		}
+		return nil, err
+	}
+	return snapshot.NewSSH(c, target, so), nil
+}
+
+// sshVersion is a version as the SSH protocol allows it: no blanks, no minus.
+func sshVersion(v string) string {
+	return strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f && r != '-' {
+			return r
+		}
+		return '.'
+	}, v)
+}
+
+// sudoPassword gives the password for the target's sudo when that asks for
+// one: from a file, or from a person. It is nil where nobody can be asked.
+func sudoPassword(host, file string, prompt ui.Prompt) func(user string) ([]byte, error) {
+	switch {
+	case file != "":
+		return func(string) ([]byte, error) { return firstLine(file) }
+	case prompt.Possible():
+		return func(user string) ([]byte, error) {
+			return prompt.Password(fmt.Sprintf("sudo password of %s on %s: ", user, host))
+		}
+	}
+	return nil
+}
+
+// firstLine reads a password file: its first line, without the line's end.
+func firstLine(file string) ([]byte, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--sudo-password-file: %w", err)
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 {
+		return nil, fmt.Errorf("--sudo-password-file: %s is empty", file)
+	}
+	return line, nil
 }

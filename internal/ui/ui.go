@@ -172,6 +172,12 @@ type Prompt struct {
 	Progress *Progress // paused while somebody types
 }
 
+// Possible reports whether there is somebody to ask.
+func (p Prompt) Possible() bool {
+	_, ok := terminal(p.IO.In)
+	return ok
+}
+
 // Password asks for a secret without showing it.
 func (p Prompt) Password(prompt string) ([]byte, error) {
 	fd, ok := terminal(p.IO.In)
