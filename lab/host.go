@@ -22,7 +22,7 @@ type Host struct {
 }
 
 // Start boots a host of the role. It is gone when the test ends. Where the lab cannot run the test is
-// skipped, or fails if PICKET_LAB is "require".
+// skipped, or fails if PICKET_LAB is "require". PICKET_LAB=off leaves it out.
 func Start(t testing.TB, role Role) *Host {
 	t.Helper()
 	h := Off(t, role)
@@ -44,9 +44,12 @@ func Off(t testing.TB, role Role) *Host {
 	return h
 }
 
-// need skips or fails the test where the lab cannot run.
+// need skips or fails the test where the lab cannot run, or is not wanted: PICKET_LAB=off.
 func need(t testing.TB) {
 	t.Helper()
+	if os.Getenv("PICKET_LAB") == "off" {
+		t.Skipf("LEFT OUT %s: PICKET_LAB=off", t.Name())
+	}
 	err := Available()
 	if err == nil {
 		return
