@@ -16,20 +16,26 @@ import (
 	"picket/internal/core/snap"
 )
 
-// realSSHD is the sshd to compare with: $PICKET_SSHD, or the machine's own.
-// It only reads the files that it is given.
-func realSSHD(t *testing.T) string {
-	if p := os.Getenv("PICKET_SSHD"); p != "" {
-		return p
-	}
+// realSSHD is the command that runs the sshd to compare with: $PICKET_SSHD, or
+// the machine's own. It only reads the files that it is given. Where its
+// service has never run, sshd misses /run/sshd and refuses to answer; it gets
+// one in a mount namespace of its own, so that the machine stays as it is.
+func realSSHD(t *testing.T) []string {
 	p := "/usr/sbin/sshd"
+	if v := os.Getenv("PICKET_SSHD"); v != "" {
+		p = v
+	}
 	if _, err := os.Stat(p); err != nil || os.Getuid() != 0 {
 		t.Skip("needs root and an installed openssh-server to compare with, or PICKET_SSHD")
 	}
-	if _, err := os.Stat("/run/sshd"); err != nil {
-		t.Skip("needs /run/sshd: sshd refuses to answer where its service has never run")
+	if _, err := os.Stat("/run/sshd"); err == nil {
+		return []string{p}
 	}
-	return p
+	inside := []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec "$@"`, "sh"}
+	if out, err := exec.Command(inside[0], append(inside[1:], "true")...).CombinedOutput(); err != nil {
+		t.Skipf("needs /run/sshd, or the right to make a mount namespace: %s", out)
+	}
+	return append(inside, p)
 }
 
 // compared are the options whose values are generated.
@@ -167,7 +173,7 @@ func TestStaticResolverAgainstSSHD(t *testing.T) {
 		c := fact.Parse(s).SSHD.Config
 		for _, w := range logins {
 			spec := "user=" + w.User + ",host=" + w.Host + ",addr=" + w.Addr + ",lport=" + w.Port + ",laddr=" + w.Local
-			cmd := exec.Command(sshd, "-T", "-f", main, "-h", key, "-C", spec)
+			cmd := exec.Command(sshd[0], append(sshd[1:len(sshd):len(sshd)], "-T", "-f", main, "-h", key, "-C", spec)...)
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			out, err := cmd.Output()
