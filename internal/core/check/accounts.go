@@ -136,6 +136,9 @@ func emptyPassword(h *fact.Host) control.Outcome {
 			bad = append(bad, control.Saw("password of "+name, p.Place, "empty", "a password, or * for none"))
 		}
 	}
+	if o, _ := noUsers(h); len(bad) == 0 && (h.Accounts.State == fact.Denied || h.Accounts.State == fact.Unknown) {
+		return o
+	}
 	return judged(bad, "no account has an empty password")
 }
 
@@ -149,7 +152,15 @@ func defaultUser(h *fact.Host) control.Outcome {
 	var bad []control.Evidence
 	for _, u := range h.Accounts.Users {
 		if slices.Contains(factoryNames, u.Name) && h.Accounts.Human(u) {
-			if p, ok := h.Accounts.Passwords.V[u.Name]; ok && !p.Usable() && len(h.Keys.Authorized[u.Name]) == 0 && h.Accounts.Passwords.Known() {
+			keys := len(h.Keys.Authorized[u.Name]) > 0
+			switch ps := h.Accounts.Passwords; {
+			case keys: // lets somebody in, whatever the password
+			case ps.Missing():
+				return control.Missing(ps)
+			case ps.Known() && !ps.V[u.Name].Usable() && ps.V[u.Name].Place != (fact.Place{}):
+				if why := h.Keys.Unseen(u.Name); why != "" {
+					return control.CannotTell(why)
+				}
 				continue // closed: no password and no key lets anybody in
 			}
 			bad = append(bad, control.Saw("account "+u.Name, u.Place, "the name that its image comes with", "an account named by its owner"))
@@ -291,6 +302,9 @@ func members(h *fact.Host, groups map[string]string, wanted, pass string) contro
 				bad = append(bad, control.Saw("member of "+g.Name, g.Place, m+" ("+why+")", wanted))
 			}
 		}
+	}
+	if o, no := noUsers(h); no && len(bad) == 0 {
+		return o // a first group stands in passwd
 	}
 	return judged(bad, pass)
 }

@@ -26,7 +26,7 @@ func cpuFlaws(h *fact.Host) control.Outcome {
 	switch {
 	case st == fact.Absent:
 		return control.DoesNotApply("this kernel does not tell what its processor is open to")
-	case st != fact.Known:
+	case st != fact.Known && len(flaws) == 0:
 		return control.CannotTell(why)
 	}
 	var found []control.Evidence
@@ -35,6 +35,9 @@ func cpuFlaws(h *fact.Host) control.Outcome {
 			place := fact.Place{Path: "/sys/devices/system/cpu/vulnerabilities/" + name}
 			found = append(found, control.Saw(name, place, flaws[name], "Mitigation or Not affected"))
 		}
+	}
+	if len(found) == 0 && st != fact.Known {
+		return control.CannotTell(why)
 	}
 	if len(found) == 0 {
 		return control.Passed(fmt.Sprintf("none of %d known flaws of processors is open here", len(flaws)))
@@ -112,6 +115,12 @@ func appArmorEnabled(h *fact.Host) control.Outcome {
 	if a.Enabled.Known() {
 		o.Effective = control.TriOf(a.Enabled.V && o.Configured != control.No || a.Enabled.V && refused != "")
 		o = o.With(control.Saw("kernel", a.Enabled.Place, map[bool]string{true: "AppArmor is on", false: "AppArmor is off"}[a.Enabled.V], "on"))
+	}
+	if has.Missing() && o.Effective != control.No {
+		return control.Missing(has)
+	}
+	if n := h.Boot.Next; n.State == fact.Denied && o.Effective == control.Yes {
+		return control.CannotTell("whether the next boot switches AppArmor off is not known: "+n.Why, o.Evidence...)
 	}
 	o = o.Judge()
 	switch {

@@ -164,8 +164,13 @@ func secretFiles(h *fact.Host) control.Outcome {
 			if e.Mode&0o006 == 0 {
 				continue
 			}
-			if _, shut := fact.Shut(h.Snap, e.Path); shut {
+			_, shut, hidden := fact.Shut(h.Snap, e.Path)
+			switch {
+			case shut:
 				kept++
+				continue
+			case hidden != "":
+				unseen = hidden
 				continue
 			}
 			found = append(found, control.Saw("permissions", fact.Place{Path: e.Path},

@@ -55,10 +55,14 @@ func defaultDeny(h *fact.Host, family string) control.Outcome {
 	if o.Effective == control.Untold && h.Snap.Source.Kind != "image" {
 		o.Verdict = control.Unknown
 	}
+	if o.Effective == control.Yes && o.Persistent == control.No && h.Units.Silent {
+		return control.CannotTell("what loads the rules at boot is not known: "+h.Units.Why, o.Evidence...)
+	}
+	hidden := o.Effective == control.Yes && next.State == fact.Denied
 	switch {
-	case o.Verdict == control.Unknown:
+	case o.Verdict == control.Unknown, hidden:
 		v := now
-		if h.Snap.Source.Kind == "image" {
+		if h.Snap.Source.Kind == "image" || hidden {
 			v = next
 		}
 		return control.CannotTell(control.Missing(v).Reason, o.Evidence...)
@@ -203,6 +207,9 @@ func oneManager(h *fact.Host) control.Outcome {
 			ev = append(ev, control.Saw(m.Name, v.Place, "loads rules at boot", "one program alone"))
 		}
 	}
+	if h.Firewall.NextBoot.State != fact.Known && len(on) == 0 {
+		return control.Missing(h.Firewall.NextBoot.Denies("ip"))
+	}
 	if h.Packages.State != fact.Known && len(on) == 0 {
 		return control.CannotTell(h.Packages.Why)
 	}
@@ -277,53 +284,61 @@ func firewallLoopback(h *fact.Host) control.Outcome {
 	return o.Because("the firewall refuses what the host sends to itself")
 }
 
-// sshPorts are the ports on which sshd listens, and where that was seen.
-func sshPorts(h *fact.Host) ([]int, fact.Place) {
-	var ports []int
-	at := h.Sockets.Place
+// sshPorts are the ports on which sshd listens, and where that was seen; why is
+// set when they are not known.
+func sshPorts(h *fact.Host) (ports []int, at fact.Place, why string) {
+	add := func(p int) {
+		if p > 0 && p < 65536 && !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
 	for _, s := range h.Sockets.Listening {
-		if s.Proto == "tcp" && s.Exposed() && (s.Process == "sshd" || s.Unit.V == "ssh.service" || s.Unit.V == "ssh.socket") && !slices.Contains(ports, s.Port) {
-			ports = append(ports, s.Port)
+		if s.Proto == "tcp" && s.Exposed() && (s.Process == "sshd" || s.Unit.V == "ssh.service" || s.Unit.V == "ssh.socket") {
+			add(s.Port)
 		}
 	}
-	if len(ports) > 0 {
-		return ports, at
-	}
-	main := "/etc/ssh/sshd_config"
-	at = fact.Place{Path: main}
-	files := []string{main}
-	if es, _, _ := h.Snap.Glob("/etc/ssh/sshd_config.d/*.conf"); es != nil {
-		for _, e := range es {
-			files = append(files, e.Path)
+	d := h.SSHD
+	switch {
+	case len(ports) > 0:
+		return ports, h.Sockets.Place, ""
+	case h.Sockets.Silent != "":
+		return nil, at, "the port on which sshd listens is not known: " + h.Sockets.Silent
+	case d.Socket.InUse.V && len(d.Socket.Ports) > 0:
+		at = d.Socket.Place
+		for _, p := range d.Socket.Ports {
+			n, _ := strconv.Atoi(p)
+			add(n)
 		}
-	}
-	for _, name := range files {
-		e, st, _ := h.Snap.File(name)
-		if st != fact.Known {
-			continue
+	default:
+		if d.Config.State == fact.Denied {
+			return nil, at, "the port on which sshd listens is not known: " + control.Missing(fact.Not[bool](fact.Denied, d.Config.Why)).Reason
 		}
-		for i, l := range strings.Split(string(e.Content), "\n") {
-			f := strings.FieldsFunc(l, func(r rune) bool { return r == ' ' || r == '\t' || r == '=' })
-			if len(f) > 0 && strings.EqualFold(f[0], "Match") {
-				break
-			}
-			if len(f) == 2 && strings.EqualFold(f[0], "Port") {
-				if p, err := strconv.Atoi(f[1]); err == nil && p > 0 && p < 65536 && !slices.Contains(ports, p) {
-					ports = append(ports, p)
-					at = fact.At(name, i+1)
-				}
-			}
+		var asked fact.SSHDAnswer
+		if len(d.Answers.V) > 0 {
+			asked = d.Answers.V[0]
+		}
+		values, found := d.Option(asked, "Port")
+		at = fact.Place{Path: sshdMain}
+		if len(found.By) > 0 {
+			at = found.By[0].Place
+		}
+		for _, p := range values {
+			n, _ := strconv.Atoi(p)
+			add(n)
 		}
 	}
 	if len(ports) == 0 {
-		return []int{22}, at
+		return []int{22}, at, ""
 	}
-	return ports, at
+	return ports, at, ""
 }
 
 func sshAllowed(h *fact.Host) control.Outcome {
 	f := h.Firewall
-	ports, at := sshPorts(h)
+	ports, at, why := sshPorts(h)
+	if why != "" {
+		return control.CannotTell(why)
+	}
 	if f.Running.State != fact.Known && h.Snap.Source.Kind != "image" {
 		return control.Missing(f.Running.Denies("ip"))
 	}
@@ -362,10 +377,10 @@ func sshAllowed(h *fact.Host) control.Outcome {
 	o.Effective = judge(f.Running, "")
 	o.Persistent = judge(f.NextBoot, ", after a reboot")
 	o = o.With(control.Saw("ports of sshd", at, joinInts(ports), ""))
+	if (!asked || o.Effective == control.Yes) && (f.NextBoot.State == fact.Denied || !asked && f.NextBoot.State == fact.Unknown) {
+		return control.CannotTell(control.Missing(f.NextBoot.Denies("ip")).Reason, o.Evidence...)
+	}
 	if !asked {
-		if f.Running.State != fact.Known && f.NextBoot.State != fact.Known {
-			return control.Missing(f.NextBoot.Denies("ip"))
-		}
 		return control.DoesNotApply("no firewall refuses anything")
 	}
 	o = o.Judge()
@@ -390,7 +405,10 @@ func joinInts(ns []int) string {
 
 func sshRateLimit(h *fact.Host) control.Outcome {
 	f := h.Firewall
-	ports, at := sshPorts(h)
+	ports, at, why := sshPorts(h)
+	if why != "" {
+		return control.CannotTell(why)
+	}
 	judge := func(r fact.Ruleset, when string) (control.Tri, control.Evidence) {
 		if r.State != fact.Known {
 			return control.Untold, control.Evidence{}
@@ -421,6 +439,9 @@ func sshRateLimit(h *fact.Host) control.Outcome {
 	o.Configured = control.TriOf(o.Persistent == control.Yes)
 	if h.Snap.Source.Kind != "image" && o.Effective == control.Untold {
 		return control.Missing(f.Running.Denies("ip"))
+	}
+	if o.Effective == control.Yes && o.Persistent == control.Untold && f.NextBoot.State == fact.Denied {
+		return control.CannotTell(control.Missing(f.NextBoot.Denies("ip")).Reason, o.Evidence...)
 	}
 	o = o.With(control.Saw("ports of sshd", at, joinInts(ports), "")).Judge()
 	switch {

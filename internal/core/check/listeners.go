@@ -232,6 +232,9 @@ func llmnr(h *fact.Host) control.Outcome {
 	if u := h.Units.Get("systemd-resolved.service"); u.FileState.Known() && !u.Enabled() && o.Effective != control.No {
 		return control.DoesNotApply("systemd-resolved is installed and not enabled")
 	}
+	if h.Sockets.Silent != "" && o.Persistent == control.Yes {
+		return control.CannotTell("whether port 5355 answers is not known: "+h.Sockets.Silent, o.Evidence...)
+	}
 	o = o.Judge()
 	switch {
 	case o.Verdict == control.Pass:

@@ -37,6 +37,9 @@ func journalKept(h *fact.Host) control.Outcome {
 	}
 	o := control.Outcome{Configured: control.TriOf(keeps), Persistent: control.TriOf(keeps), Explicit: explicit, Evidence: ev}
 	if !keeps {
+		if h.Units.Silent || h.Units.State == fact.Denied {
+			return control.CannotTell("whether rsyslog keeps the logs is not known: " + h.Units.Why)
+		}
 		if u := h.Units.Get("rsyslog.service"); u.Running() || u.Enabled() && h.Snap.Source.Kind == "image" {
 			return control.Passed("the journal is in memory only, but rsyslog writes the logs to /var/log", ev...)
 		}

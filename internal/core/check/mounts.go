@@ -57,11 +57,17 @@ func bootPrivate(h *fact.Host) control.Outcome {
 			open = append(open, point)
 		}
 	}
+	if seen == 0 && ms.Fstab.Missing() {
+		return control.Missing(ms.Fstab)
+	}
 	if seen == 0 {
 		return control.DoesNotApply("no FAT partition is mounted below /boot")
 	}
 	if image {
 		o.Effective = control.Untold
+	}
+	if ms.Fstab.Missing() && o.Effective != control.No {
+		return control.Missing(ms.Fstab)
 	}
 	o = o.Judge()
 	switch {
@@ -134,6 +140,9 @@ func automount(h *fact.Host) control.Outcome {
 	}
 	if u.FileState.Missing() {
 		return control.Missing(u.FileState)
+	}
+	if u.Active.Missing() && h.Snap.Source.Kind != "image" {
+		return control.Missing(u.Active)
 	}
 	o := control.Outcome{
 		Effective: control.TriOf(!u.Running()), Persistent: control.TriOf(!u.Enabled()), Configured: control.TriOf(!u.Enabled()),

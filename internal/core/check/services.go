@@ -38,7 +38,7 @@ func rootRunsUserFiles(h *fact.Host) control.Outcome {
 	}
 	switch {
 	case len(bad) > 0:
-		o := control.Failed(bad[0].Fact+": "+bad[0].Found, bad...)
+		o := control.Failed(bad[0].Fact+": "+bad[0].Found, bad[:min(len(bad), maxFound)]...)
 		if len(bad) > 1 {
 			o.Reason += fmt.Sprintf(", and %d more", len(bad)-1)
 		}
@@ -46,6 +46,8 @@ func rootRunsUserFiles(h *fact.Host) control.Outcome {
 		return o
 	case h.Services.State != fact.Known:
 		return control.CannotTell("the services could not be read: " + h.Services.Why)
+	case h.Accounts.GroupState != fact.Known && len(runs) > 0:
+		return unread(h.Accounts.GroupState, h.Accounts.GroupWhy) // who may write as a member
 	case h.Cron.State != fact.Known:
 		return control.CannotTell("not all cron tables could be read: " + h.Cron.Why + "; run as root")
 	case unseen != "":

@@ -163,6 +163,9 @@ func sshSocketPort(h *fact.Host) control.Outcome {
 		return o
 	}
 	ports, found := h.SSHD.Option(answers[0], "Port")
+	if k.Hidden != "" {
+		return control.CannotTell("where ssh.socket listens is not known: " + k.Hidden)
+	}
 	if len(k.Ports) == 0 {
 		return control.CannotTell("where ssh.socket listens could not be read")
 	}
@@ -309,10 +312,13 @@ func sshPerSource(h *fact.Host) control.Outcome {
 
 func sshHostKeySize(h *fact.Host) control.Outcome {
 	var ev []control.Evidence
-	seen := 0
+	seen, unsure := 0, ""
 	for _, k := range h.SSHD.HostKeys {
 		if k.Used.Known() && !k.Used.V {
 			continue
+		}
+		if k.Used.Missing() {
+			unsure = k.Used.Why
 		}
 		seen++
 		want := ""
@@ -327,8 +333,12 @@ func sshHostKeySize(h *fact.Host) control.Outcome {
 		}
 	}
 	switch {
+	case len(ev) > 0 && unsure != "":
+		return control.CannotTell("whether a weak host key is used is not known: "+unsure, ev...)
 	case len(ev) > 0:
 		return facets(control.Failed("a host key is too weak: "+ev[0].Found+" ("+ev[0].Place+")", ev...), true)
+	case h.SSHD.KeysHidden != "":
+		return control.CannotTell(h.SSHD.KeysHidden)
 	case seen == 0:
 		return control.CannotTell("no public host key could be read below /etc/ssh")
 	}

@@ -73,6 +73,9 @@ func sshClientAgent(h *fact.Host) control.Outcome {
 // sshClientHash looks at the system's file: the first value for every host wins.
 func sshClientHash(h *fact.Host) control.Outcome {
 	c := h.SSHClient
+	if c.System.Missing() {
+		return control.Missing(c.System)
+	}
 	for _, s := range c.Settings {
 		if s.Keyword != "hashknownhosts" || s.User != "" || s.Hosts != "" {
 			continue

@@ -106,6 +106,9 @@ func timeSynchronised(h *fact.Host) control.Outcome {
 	if h.Snap.Source.Kind == "image" {
 		return control.CannotTell("whether the clock is synchronised shows only on the running host")
 	}
+	if h.Units.State == fact.Unknown && h.Units.Silent || h.Units.State == fact.Denied {
+		return control.CannotTell("which time daemon runs is not known: " + h.Units.Why)
+	}
 	running, enabled := timeDaemons(h)
 	name := ""
 	if len(running) > 0 {
@@ -153,6 +156,9 @@ func chronySynchronised(t fact.Time) control.Outcome {
 	}
 	c := t.Chrony.V
 	ev := []control.Evidence{control.Saw("chrony's leap status", t.Chrony.Place, c.Leap, "Normal")}
+	if c.Silent != "" && c.Synchronised {
+		return control.CannotTell("whether chrony still reaches a source is not known: "+c.Silent, ev...)
+	}
 	if p := c.Sources; p.Known() {
 		ev = append(ev, control.Saw("chrony's sources", p.Place, fmt.Sprintf("%d known, %d reachable, %d chosen", p.V.All, p.V.Reachable, p.V.Selected), "one chosen"))
 		if p.V.All == 0 && !c.Synchronised {

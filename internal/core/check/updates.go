@@ -113,6 +113,12 @@ func updateTimers(h *fact.Host) control.Outcome {
 // unattended-upgrades takes from.
 func securityMatched(h *fact.Host) (control.Outcome, bool) {
 	origins := h.Updates.Origins
+	if h.OS.Codename.Missing() {
+		return control.Missing(h.OS.Codename), true // patterns name it
+	}
+	if origins.Missing() && h.Updates.OriginsSilent != "" {
+		return control.CannotTell("the archives in use are not known: " + h.Updates.OriginsSilent), true
+	}
 	patterns := h.UpgradePatterns()
 	if len(patterns) == 0 {
 		return ineffective("unattended-upgrades is switched on, but has no archive to take updates from (Origins-Pattern is empty)",
@@ -149,6 +155,9 @@ func updatesRaspberryPi(h *fact.Host) control.Outcome {
 	for _, o := range origins.V {
 		if o.Origin != "Raspberry Pi Foundation" {
 			continue
+		}
+		if h.OS.Codename.Missing() {
+			return control.Missing(h.OS.Codename)
 		}
 		patterns := h.UpgradePatterns()
 		if matched(patterns, o) {
@@ -254,6 +263,9 @@ func updatesSignatures(h *fact.Host) control.Outcome {
 }
 
 func updatesSecuritySuite(h *fact.Host) control.Outcome {
+	if h.OS.ID.Missing() {
+		return control.Missing(h.OS.ID)
+	}
 	if h.OS.ID.V != "debian" {
 		return control.DoesNotApply("this is not Debian")
 	}
@@ -357,7 +369,11 @@ func updatesSupported(h *fact.Host) control.Outcome {
 }
 
 func updatesKernel(h *fact.Host) control.Outcome {
-	if e, st, _ := h.Snap.Stat("/run/reboot-required"); st == fact.Known && h.Snap.Source.Kind != "image" {
+	e, st, why := h.Snap.Stat("/run/reboot-required")
+	if st == fact.Denied {
+		return control.CannotTell(why)
+	}
+	if st == fact.Known && h.Snap.Source.Kind != "image" {
 		return ineffective("an update waits for a reboot", control.Saw("reboot", fact.Place{Path: e.Path}, "required", "done"))
 	}
 	if !h.OS.Kernel.Known() {
@@ -366,10 +382,13 @@ func updatesKernel(h *fact.Host) control.Outcome {
 	if h.Time.Container() {
 		return control.DoesNotApply("this is a container (" + h.Time.Virtual.V + "): the kernel is its host's")
 	}
-	if len(h.Updates.Kernels) == 0 {
+	if len(h.Updates.Kernels) == 0 && h.Updates.KernelsHidden == "" {
 		return control.DoesNotApply("no kernel is installed here; another system boots this one")
 	}
 	newer, ok := h.NewerKernel()
+	if why := h.Updates.KernelsHidden; why != "" && newer == "" {
+		return control.CannotTell(why)
+	}
 	running := h.OS.Kernel
 	if !ok {
 		return control.CannotTell(fmt.Sprintf("the running kernel %s is not among those installed (%s)", running.V, strings.Join(h.Updates.Kernels, ", ")))

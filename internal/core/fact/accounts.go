@@ -83,6 +83,9 @@ func (a Accounts) UserName(uid int) string {
 			return u.Name
 		}
 	}
+	if uid == 0 && a.State != Known {
+		return "root"
+	}
 	return strconv.Itoa(uid)
 }
 
@@ -92,6 +95,9 @@ func (a Accounts) GroupName(gid int) string {
 		if g.GID == gid {
 			return g.Name
 		}
+	}
+	if gid == 0 && a.GroupState != Known {
+		return "root"
 	}
 	return strconv.Itoa(gid)
 }

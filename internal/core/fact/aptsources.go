@@ -45,8 +45,10 @@ func aptSources(s *snap.Snapshot) (out []Source, st State, why string) {
 			out = append(out, oneLine(e)...)
 		}
 	}
-	if e, fst, _ := s.Stat("/etc/apt/sources.list"); fst == Known {
+	if e, fst, fwhy := s.Stat("/etc/apt/sources.list"); fst == Known {
 		take(e)
+	} else if fst == Denied {
+		st, why = fst, fwhy
 	}
 	es, gst, gwhy := s.Glob("/etc/apt/sources.list.d/*")
 	if gst == Denied || gst == Unknown {
@@ -168,6 +170,9 @@ func releaseOrigins(s *snap.Snapshot) ([]Origin, State, string) {
 	es, st, why := s.Glob("/var/lib/apt/lists/*Release")
 	var out []Origin
 	for _, e := range es {
+		if e.Denied != "" {
+			st, why = Denied, e.Denied
+		}
 		if !e.Read {
 			continue
 		}

@@ -93,7 +93,15 @@ func grubAsked(s *snap.Snapshot) Value[[]string] {
 		return Not[[]string](st, why)
 	}
 	files := []*snap.Entry{e}
-	more, _, _ := s.Glob(grubDropIns)
+	more, st, why := s.Glob(grubDropIns)
+	if st == Denied {
+		return Not[[]string](st, why)
+	}
+	for _, f := range more {
+		if f.Denied != "" {
+			return Not[[]string](Denied, f.Denied)
+		}
+	}
 	files = append(files, more...)
 	vars := map[string]string{}
 	at := Place{Path: grubDefaults}
@@ -123,6 +131,9 @@ func (h *Host) CPUFlaws() (flaws map[string]string, st State, why string) {
 	es, st, why := h.Snap.Glob(cpuFlaws)
 	flaws = map[string]string{}
 	for _, e := range es {
+		if e.Denied != "" {
+			st, why = Denied, e.Denied
+		}
 		if e.Read {
 			flaws[path.Base(e.Path)] = strings.TrimSpace(strings.ToValidUTF8(string(e.Content), "\uFFFD"))
 		}

@@ -133,6 +133,9 @@ func parseFirewall(h *Host, s *snap.Snapshot) {
 	f.Running = runningRules(s)
 	f.Managers = firewallManagers(h, s)
 	f.NextBoot = nextBoot(f.Managers)
+	if len(f.Managers) == 0 && h.Packages.State != Known && h.Packages.State != Absent {
+		f.NextBoot.State, f.NextBoot.Why = Unknown, "which firewall is installed is not known: "+h.Packages.Why
+	}
 }
 
 // runningRules asks the kernel by every tool the host has: nft shows all but
@@ -158,7 +161,7 @@ func runningRules(s *snap.Snapshot) Ruleset {
 	case st != Absent:
 		return Ruleset{State: st, Why: why, Place: r.Place}
 	}
-	saved, denied, failed := false, false, ""
+	saved, denied, silent, failed := false, false, false, ""
 	for i, name := range slices.Concat(iptablesSaves, iptablesLegacys) {
 		o, st, why := s.Run(name)
 		switch {
@@ -166,6 +169,7 @@ func runningRules(s *snap.Snapshot) Ruleset {
 			continue
 		case st != Known:
 			failed = why
+			silent = silent || o != nil
 			continue
 		case o.Exit != 0:
 			// The legacy tools also fail where their module was never loaded: then
@@ -188,6 +192,8 @@ func runningRules(s *snap.Snapshot) Ruleset {
 		}
 	}
 	switch {
+	case silent:
+		r.State, r.Why = Unknown, failed // it may know rules that nft does not show
 	case nft || saved && failed == "":
 		r.State = Known
 		if !nft {

@@ -54,6 +54,9 @@ func unitEnabled(s *snap.Snapshot, u Unit, wants string) Value[bool] {
 	if u.FileState.State == Absent {
 		return Is(false, u.FileState.Place)
 	}
+	if s.Source.Kind != "image" {
+		return Not[bool](u.FileState.State, u.FileState.Why) // another target may start it
+	}
 	_, st, why := s.Stat(wants)
 	switch st {
 	case Known:

@@ -125,6 +125,16 @@ func parseKeys(h *Host, s *snap.Snapshot) {
 	}
 }
 
+// Unseen is why what lets a user in by key is not fully known; "" when it is.
+func (k Keys) Unseen(user string) string {
+	for _, h := range k.Homes {
+		if h.User.Name == user && (h.SSH == Denied || h.SSH == Unknown) {
+			return h.SSHWhy
+		}
+	}
+	return ""
+}
+
 func (k *Keys) file(user string, e *snap.Entry) {
 	if p, ok := private(e); ok {
 		k.Private[user] = append(k.Private[user], p)

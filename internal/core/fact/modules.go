@@ -17,6 +17,7 @@ type Modules struct {
 	Any     bool            // there is a folder of modules; a container has none
 	Blocked map[string]ModuleBlock
 	Missing string // why a file of modprobe.d could not be read
+	Hidden  string // why the folders of modules could not be seen
 }
 
 // ModuleBlock keeps a module from being loaded by itself.
@@ -53,9 +54,15 @@ func parseModules(h *Host, s *snap.Snapshot) {
 		}
 		m.Loaded = Is(loaded, Place{Path: "/proc/modules"})
 	}
-	kernels, _, _ := s.Glob("/lib/modules/*/kernel")
+	kernels, st, why := s.Glob("/lib/modules/*/kernel")
 	m.Any = len(kernels) > 0
-	builtin, _, _ := s.Glob("/lib/modules/*/modules.builtin")
+	if st == Denied {
+		m.Hidden = why
+	}
+	builtin, st, why := s.Glob("/lib/modules/*/modules.builtin")
+	if st == Denied {
+		m.Hidden = why
+	}
 	for _, b := range builtin {
 		m.Any = true
 		for _, l := range lines(b) {

@@ -59,6 +59,12 @@ var tmpWanted = []string{
 	"/etc/systemd/system/local-fs.target.wants/tmp.mount",
 }
 
+// InFstab reports whether fstab mounts something at a point while booting.
+func (m Mounts) InFstab(point string) bool {
+	next, ok := m.Next(point)
+	return ok && (!next.Has("noauto") || next.Has("x-systemd.automount"))
+}
+
 // TmpWanted reports whether the next boot starts tmp.mount.
 func (m Mounts) TmpWanted(s *snap.Snapshot) bool {
 	return slices.ContainsFunc(tmpWanted, func(p string) bool {
@@ -215,19 +221,27 @@ func tmpUnit(s *snap.Snapshot) Value[[]string] {
 		}
 	}
 	for _, p := range tmpMountFiles {
-		if e, st, _ := s.File(p); st == Known {
+		if e, st, why := s.File(p); st == Known {
 			out = Is([]string(nil), Place{Path: p})
 			take(e)
 			break
 		} else if e != nil && e.Target == "/dev/null" {
 			return Not[[]string](Absent, "tmp.mount is masked")
+		} else if st == Denied {
+			return Not[[]string](st, why)
 		}
 	}
 	if !out.Known() {
 		return out
 	}
-	dropIns, _, _ := s.Glob(tmpMountDropIns)
+	dropIns, st, why := s.Glob(tmpMountDropIns)
+	if st == Denied {
+		return Not[[]string](st, why)
+	}
 	for _, e := range dropIns {
+		if e.Denied != "" {
+			return Not[[]string](Denied, e.Denied)
+		}
 		take(e)
 	}
 	return out

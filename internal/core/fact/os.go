@@ -35,7 +35,9 @@ func parseOS(h *Host, s *snap.Snapshot) {
 	o := &h.OS
 	release, st, why := s.File("/etc/os-release")
 	if st != Known {
-		release, st, why = s.File("/usr/lib/os-release")
+		if r, st2, why2 := s.File("/usr/lib/os-release"); st2 == Known || st == Absent {
+			release, st, why = r, st2, why2
+		}
 	}
 	for _, f := range []struct {
 		v   *Value[string]

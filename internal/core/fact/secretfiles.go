@@ -57,12 +57,15 @@ func askSecretFiles(*Host, *snap.Snapshot) snap.Manifest {
 }
 
 // Shut returns the folder above a path that other users cannot enter, if any
-// is known to be so.
-func Shut(s *snap.Snapshot, p string) (folder string, ok bool) {
+// is known to be so; hidden is why one of them could not be seen.
+func Shut(s *snap.Snapshot, p string) (folder string, ok bool, hidden string) {
 	for d := path.Dir(p); d != "/" && d != "."; d = path.Dir(d) {
-		if e, st, _ := s.Stat(d); st == Known && e.Type == snap.Dir && e.Mode&0o001 == 0 {
-			return d, true
+		switch e, st, why := s.Stat(d); {
+		case st == Known && e.Type == snap.Dir && e.Mode&0o001 == 0:
+			return d, true, ""
+		case st == Denied:
+			hidden = why
 		}
 	}
-	return "", false
+	return "", false, hidden
 }

@@ -110,7 +110,10 @@ func parseServices(h *Host, s *snap.Snapshot) {
 	for _, name := range h.watched() {
 		one, ok := shown[name]
 		if !ok {
-			one, ok = serviceFromFiles(s, name)
+			var why string
+			if one, ok, why = serviceFromFiles(s, name); why != "" {
+				sv.State, sv.Why = Denied, why
+			}
 		}
 		if !ok {
 			if !h.Units.Get(name).FileState.Known() {
@@ -197,9 +200,10 @@ func absolute(ps []string) []string {
 	return out
 }
 
-// serviceFromFiles reads a service's unit file and drop-ins.
-func serviceFromFiles(s *snap.Snapshot, name string) (Service, bool) {
-	one := Service{Name: name, User: "root"}
+// serviceFromFiles reads a service's unit file and drop-ins; hidden is why one of
+// the drop-ins could not be read.
+func serviceFromFiles(s *snap.Snapshot, name string) (one Service, ok bool, hidden string) {
+	one = Service{Name: name, User: "root"}
 	names := []string{name}
 	if t, ok := templateOf(name); ok {
 		names = append(names, t)
@@ -213,7 +217,7 @@ func serviceFromFiles(s *snap.Snapshot, name string) (Service, bool) {
 		}
 	}
 	if main == nil {
-		return one, false
+		return one, false, ""
 	}
 	one.Place = Place{Path: main.Path}
 	one.Files = []string{main.Path}
@@ -221,7 +225,10 @@ func serviceFromFiles(s *snap.Snapshot, name string) (Service, bool) {
 	drop := map[string]*snap.Entry{}
 	for _, n := range append(names, "service") {
 		for _, dir := range UnitDirs {
-			es, _, _ := s.Glob(dir + "/" + n + ".d/*.conf")
+			es, st, why := s.Glob(dir + "/" + n + ".d/*.conf")
+			if st == Denied {
+				hidden = why
+			}
 			for _, e := range es {
 				if b := path.Base(e.Path); drop[b] == nil {
 					drop[b] = e
@@ -235,13 +242,16 @@ func serviceFromFiles(s *snap.Snapshot, name string) (Service, bool) {
 	}
 	slices.Sort(bases)
 	for _, b := range bases {
+		if drop[b].Denied != "" {
+			hidden = drop[b].Denied
+		}
 		if e := drop[b]; e.Read && e.Target != "/dev/null" {
 			one.Settings = append(one.Settings, systemdSettings(e)...)
 			one.Files = append(one.Files, e.Path)
 		}
 	}
 	one.fill()
-	return one, true
+	return one, true, hidden
 }
 
 // fill sets the fields that rules read from the settings.

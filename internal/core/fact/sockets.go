@@ -16,6 +16,7 @@ type Sockets struct {
 	State     State
 	Why       string
 	Place     Place
+	Silent    string   // why a host that was asked did not say; "" when it was not asked
 	Listening []Socket // by protocol, port and address
 }
 
@@ -208,6 +209,9 @@ func parseSockets(h *Host, s *snap.Snapshot) {
 		k.State, k.Why = Unknown, "`ss -Hltunpe` failed: "+firstOf(o.Stderr)
 	default:
 		k.State, k.Why = st, why
+		if o != nil && s.Source.Kind != "image" {
+			k.Silent = why
+		}
 	}
 	if s.Source.Kind == "image" && k.State != Known {
 		k.State, k.Why = Unknown, "an image listens on nothing; audit the running host"

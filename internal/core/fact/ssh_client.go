@@ -13,6 +13,7 @@ import (
 type SSHClient struct {
 	State    State // Known when all files were read
 	Why      string
+	System   Value[bool] // the system's files were read
 	Settings []SSHClientSetting
 }
 
@@ -53,12 +54,32 @@ func askSSHClient(h *Host, _ *snap.Snapshot) snap.Manifest {
 func parseSSHClient(h *Host, s *snap.Snapshot) {
 	c := &h.SSHClient
 	c.State = Known
-	drops, _, _ := s.Glob("/etc/ssh/ssh_config.d/*.conf")
+	if h.Accounts.State != Known {
+		c.State, c.Why = h.Accounts.State, h.Accounts.Why // whose files there are
+	}
+	drops, st, why := s.Glob("/etc/ssh/ssh_config.d/*.conf")
+	if st == Denied {
+		c.State, c.Why = st, why
+	}
 	// Debian's ssh_config includes the folder first.
+	hidden := ""
+	if st == Denied {
+		hidden = why
+	}
 	for _, e := range drops {
 		c.read(s, e.Path, "")
+		if e.Denied != "" {
+			hidden = e.Denied
+		}
 	}
+	before := c.State
 	c.read(s, "/etc/ssh/ssh_config", "")
+	c.System = Is(true, Place{Path: "/etc/ssh/ssh_config"})
+	if hidden != "" {
+		c.System = Not[bool](Denied, hidden)
+	} else if c.State != before {
+		c.System = Not[bool](c.State, c.Why)
+	}
 	homes := sshClientFiles(h)
 	var paths []string
 	for p := range homes {

@@ -27,7 +27,12 @@ type SSHD struct {
 	Read     Value[time.Time]
 	Socket   SSHSocket
 	HostKeys []HostKey
-	Moduli   Value[Moduli]
+	// KeysHidden is why a public host key could not be read.
+	KeysHidden string
+
+	readHidden bool // systemd was asked for Read and gave no answer
+
+	Moduli Value[Moduli]
 	// Supported are the algorithms that this sshd knows, by `ssh -Q` name:
 	// kex, cipher, mac, key.
 	Supported map[string]Value[[]string]
@@ -42,9 +47,10 @@ type SSHDAnswer struct {
 
 // SSHSocket is the unit that may listen in sshd's place.
 type SSHSocket struct {
-	InUse Value[bool] // it is active (on an image: enabled)
-	Ports []string    // that it listens on
-	Place Place
+	InUse  Value[bool] // it is active (on an image: enabled)
+	Ports  []string    // that it listens on
+	Hidden string      // why a file that says where it listens could not be read
+	Place  Place
 }
 
 const (
@@ -123,8 +129,9 @@ func (d *SSHD) parseAnswers(h *Host, s *snap.Snapshot) {
 	d.Stopped = st == Known && plain.Exit != 0 && strings.Contains(plain.Stderr, noPrivsepDir)
 	dump := sshdAccepts(s, sshdDump)
 	d.Valid = sshdAccepts(s, sshdTest)
+	test, _, _ := s.Run(sshdTest...)
 	each := d.Config.needsAsking()
-	if d.Valid.State == Unknown && !d.Stopped && (!each || dump.V) {
+	if d.Valid.State == Unknown && (test == nil || test.Err == "") && !d.Stopped && (!each || dump.V) {
 		d.Valid = dump
 	}
 	ok := dump
@@ -228,7 +235,12 @@ func (d *SSHD) parseRead(s *snap.Snapshot) {
 	if s.Source.Kind == "image" {
 		return
 	}
-	show, _, _ := s.Run(sshShow...)
+	show, st, why := s.Run(sshShow...)
+	if show != nil && st == Unknown {
+		d.Read.Why = "whether sshd runs with its files as they are is not known: " + why
+		d.readHidden = true
+		return
+	}
 	unit := properties(show)["ssh.service"]
 	if unit == nil || unit["ActiveState"] != "active" && unit["ActiveState"] != "reloading" {
 		d.Read = Not[time.Time](Absent, "ssh.service is not running")
@@ -283,6 +295,15 @@ func (d SSHD) Changed(s *snap.Snapshot) []Place {
 		}
 	}
 	return out
+}
+
+// StaleUnknown is why it cannot be told whether the running sshd has read its
+// files; "" when it can, or when nothing on the host would tell.
+func (d SSHD) StaleUnknown() string {
+	if d.readHidden {
+		return d.Read.Why
+	}
+	return ""
 }
 
 // Stale reports whether a setting was written after the running sshd last

@@ -41,7 +41,10 @@ func (d SSHD) hostKeyPaths() []string {
 
 func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 	used := d.hostKeyPaths()
-	es, _, _ := s.Glob("/etc/ssh/ssh_host_*_key.pub")
+	es, st, why := s.Glob("/etc/ssh/ssh_host_*_key.pub")
+	if st == Denied {
+		d.KeysHidden = why
+	}
 	paths := slices.Clone(used)
 	for _, e := range es {
 		if p := strings.TrimSuffix(e.Path, ".pub"); !slices.Contains(paths, p) {
@@ -49,7 +52,10 @@ func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 		}
 	}
 	for _, p := range paths {
-		e, st, _ := s.File(p + ".pub")
+		e, st, why := s.File(p + ".pub")
+		if st == Denied {
+			d.KeysHidden = why
+		}
 		if st != Known {
 			continue
 		}

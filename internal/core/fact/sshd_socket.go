@@ -46,8 +46,14 @@ func (d *SSHD) parseSocket(h *Host, s *snap.Snapshot) {
 			break
 		}
 	}
-	drops, _, _ := s.Glob("/etc/systemd/system/ssh.socket.d/*.conf")
+	drops, st, why := s.Glob("/etc/systemd/system/ssh.socket.d/*.conf")
+	if st == Denied {
+		k.Hidden = why
+	}
 	for _, e := range append(files, drops...) {
+		if e.Denied != "" {
+			k.Hidden = e.Denied
+		}
 		for _, l := range lines(e) {
 			key, value, ok := strings.Cut(l.text, "=")
 			if !ok || strings.TrimSpace(key) != "ListenStream" {

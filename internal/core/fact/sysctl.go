@@ -21,6 +21,7 @@ type Sysctl struct {
 	Unread  []SysctlSetting
 	Missing string // why some file could not be read
 	Off     Place  // set when systemd-sysctl is masked: the unit's place
+	ufwFile string // the file that ufw loads when it starts
 }
 
 // SysctlSetting is one line that sets a key, or keeps a pattern from doing so.
@@ -52,7 +53,7 @@ const (
 	ufwSysctl   = "/etc/ufw/sysctl.conf"
 )
 
-func askSysctl(*Host, *snap.Snapshot) snap.Manifest {
+func askSysctl(h *Host, _ *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{Files: []string{
 		sysctlConf, ufwDefaults, ufwConf, ufwSysctl, procCmdline,
 		"/proc/sys/net/ipv4/ip_forward",
@@ -61,6 +62,9 @@ func askSysctl(*Host, *snap.Snapshot) snap.Manifest {
 	}}
 	for _, d := range sysctlFolders {
 		m.Files = append(m.Files, d+"/*.conf")
+	}
+	if f := h.Sysctl.ufwFile; path.IsAbs(f) && path.Clean(f) == f && !snap.IsPattern(f) {
+		m.Files = append(m.Files, f)
 	}
 	return m
 }
@@ -166,20 +170,26 @@ func replaceEarlier(all []SysctlSetting) []SysctlSetting {
 
 // parseUfw takes the file that ufw writes to the kernel when it starts.
 func (c *Sysctl) parseUfw(s *snap.Snapshot) {
-	conf, st, _ := s.File(ufwConf)
+	conf, st, why := s.File(ufwConf)
+	if st == Denied {
+		c.Missing = why
+	}
 	if st != Known || !strings.EqualFold(assignment(conf, "ENABLED").V, "yes") {
 		return
 	}
 	file := ufwSysctl
-	if e, st, _ := s.File(ufwDefaults); st == Known {
+	if e, st, why2 := s.File(ufwDefaults); st == Known {
 		v := assignment(e, "IPT_SYSCTL")
 		if v.Known() {
 			file = v.V
 		}
+	} else if st == Denied {
+		c.Missing = why2
 	}
 	if file == "" {
 		return
 	}
+	c.ufwFile = file
 	e, st, why := s.File(file)
 	switch st {
 	case Known:

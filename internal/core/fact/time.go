@@ -18,6 +18,7 @@ type Time struct {
 // Chrony is what chronyd says of itself.
 type Chrony struct {
 	Synchronised bool
+	Silent       string // why chronyc, which was asked for its sources, did not answer
 	Leap         string // "Normal", "Not synchronised"
 	Sources      Value[Peers]
 }
@@ -124,7 +125,11 @@ func chrony(s *snap.Snapshot) Value[Chrony] {
 	}
 	c.Synchronised = id != "00000000" && id != "" && stratum > 0 && c.Leap != "Not synchronised"
 	c.Sources = Not[Peers](Unknown, "chronyc gave no list of sources")
-	if out, st, _ := s.Run(chronySources...); st == Known && out.Exit == 0 {
+	out, st, why = s.Run(chronySources...)
+	if st == Unknown && out != nil {
+		c.Silent = why
+	}
+	if st == Known && out.Exit == 0 {
 		var p Peers
 		for _, l := range outLines(out) {
 			f := strings.Split(l.text, ",")

@@ -44,16 +44,22 @@ func (us *Units) fromFiles(s *snap.Snapshot) {
 			if !slices.Contains(unitSuffixes, path.Ext(name)) || e.Type == snap.Dir {
 				continue
 			}
-			seen = seen || strings.Contains(dir, "lib/")
+			seen = seen || dir == "/usr/lib/systemd/system" || dir == "/lib/systemd/system"
 			if _, ok := us.All[name]; !ok {
 				us.All[name] = Unit{Name: name, Exists: true, FileState: fileState(dir, e)}
 			}
 		}
 	}
-	if !seen {
-		if denied != "" {
-			us.State, us.Why = Denied, denied
+	for _, p := range []string{"/etc/systemd/system/*.wants/*", "/etc/systemd/system/*.requires/*"} {
+		if _, st, why := s.Glob(p); st == Denied {
+			denied = why
 		}
+	}
+	// What is hidden may mask or enable any unit.
+	if denied != "" {
+		us.State, us.Why = Denied, denied
+	}
+	if !seen || denied != "" {
 		us.All = map[string]Unit{}
 		return
 	}

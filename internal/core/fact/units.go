@@ -10,7 +10,9 @@ import (
 type Units struct {
 	State State
 	Why   string
-	All   map[string]Unit // by full name: ssh.service
+	// Silent is set when systemd was asked and gave no answer.
+	Silent bool
+	All    map[string]Unit // by full name: ssh.service
 }
 
 // Unit is one systemd unit.
@@ -104,6 +106,7 @@ func parseUnits(h *Host, s *snap.Snapshot) {
 		st, why = Unknown, "`systemctl list-unit-files` failed: "+firstOf(files.Stderr)
 	}
 	us.State, us.Why = st, why
+	us.Silent = st == Unknown && files != nil && s.Source.Kind != "image"
 	if st != Known {
 		us.fromFiles(s)
 		return
@@ -132,6 +135,10 @@ func (us *Units) activity(s *snap.Snapshot) {
 		for name, u := range us.All {
 			u.Active = Not[string](st, why)
 			us.All[name] = u
+		}
+		if s.Source.Kind != "image" {
+			us.Silent = us.Silent || st == Unknown && loaded != nil
+			us.State, us.Why = st, why // a unit that is not among the files may run
 		}
 		return
 	}

@@ -18,6 +18,9 @@ type Updates struct {
 	UpgradeAt Value[time.Time] // when unattended-upgrades last ran
 	Pending   Value[[]Upgrade] // what an upgrade would install now
 	Kernels   []string         // installed, by the names of their module folders
+
+	KernelsHidden string // why some of them could not be seen
+	OriginsSilent string // why apt, which was asked for Origins, did not answer
 }
 
 // Upgrade is one package that apt would upgrade.
@@ -55,8 +58,10 @@ func parseUpdates(h *Host, s *snap.Snapshot) {
 	srcs, st, why := aptSources(s)
 	u.Sources = Value[[]Source]{V: srcs, State: st, Why: why, Place: Place{Path: "/etc/apt/sources.list"}}
 
-	if out, st, _ := s.Run(aptPolicy...); st == Known && out.Exit == 0 {
+	if out, st, why := s.Run(aptPolicy...); st == Known && out.Exit == 0 {
 		u.Origins = Is(policyOrigins(out), By(aptPolicy...))
+	} else if st == Unknown && out != nil && s.Source.Kind != "image" {
+		u.Origins, u.OriginsSilent = Not[[]Origin](Unknown, why), why
 	} else if st == Absent {
 		u.Origins = Not[[]Origin](Absent, "this host has no apt")
 	} else {
@@ -67,7 +72,10 @@ func parseUpdates(h *Host, s *snap.Snapshot) {
 	u.ListsAt = newest(s, aptStamps+"update-stamp", aptStamps+"update-success-stamp", "/var/lib/apt/lists", "/var/lib/apt/lists/partial")
 	u.UpgradeAt = newest(s, aptStamps+"unattended-upgrades-stamp", aptStamps+"upgrade-stamp")
 	u.Pending = pending(s)
-	es, _, _ := s.Glob("/lib/modules/*")
+	es, st, why := s.Glob("/lib/modules/*")
+	if st == Denied {
+		u.KernelsHidden = why
+	}
 	for _, e := range es {
 		if e.Type == snap.Dir {
 			u.Kernels = append(u.Kernels, path.Base(e.Path))

@@ -62,6 +62,9 @@ func (r *bootParam) Evaluate(h *fact.Host) control.Outcome {
 	if !image && o.Effective == control.Untold && o.Persistent != control.No {
 		return control.Missing(b.Now)
 	}
+	if b.Next.State == fact.Denied && !b.Asked.Known() && o.Effective != control.No {
+		return control.CannotTell(needRoot(h, b.Next.Why)) // it may be anything
+	}
 	if o.Effective == control.Untold && o.Persistent == control.Untold {
 		return control.CannotTell("the boot loader's settings are not there or could not be read: " + b.Next.Why)
 	}

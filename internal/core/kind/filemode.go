@@ -64,6 +64,15 @@ func (r *fileMode) Evaluate(h *fact.Host) control.Outcome {
 				continue
 			}
 			seen++
+			switch a := h.Accounts; {
+			case e.Mode&^r.Mode != 0: // whoever owns it
+			case e.UID != 0 && a.State != fact.Known && !slices.Contains(r.Owner, "any"):
+				unseen = "the name of the owner of " + e.Path + " is not known: " + a.Why
+				continue
+			case e.GID != 0 && a.GroupState != fact.Known && len(r.Group) > 0:
+				unseen = "the name of the group of " + e.Path + " is not known: " + a.GroupWhy
+				continue
+			}
 			if ev, wrong := r.wrong(h, e); wrong {
 				bad = append(bad, ev)
 			}

@@ -61,6 +61,9 @@ func (r *kernelModule) Evaluate(h *fact.Host) control.Outcome {
 	}
 	ms := h.Modules
 	image := h.Snap.Source.Kind == "image"
+	if !ms.Any && ms.Hidden != "" {
+		return control.CannotTell(needRoot(h, ms.Hidden))
+	}
 	if !ms.Any && len(ms.Loaded.V) == 0 {
 		return control.DoesNotApply("this system has no kernel modules of its own")
 	}
@@ -105,6 +108,9 @@ func (r *kernelModule) Evaluate(h *fact.Host) control.Outcome {
 	case judged == 0:
 		return control.DoesNotApply(strings.Join(fixed, ", ") + " is built into the kernel and cannot be kept out")
 	case len(bad) > 0 && ms.Missing != "":
+		return control.CannotTell(needRoot(h, ms.Missing), o.Evidence...)
+	case len(bad) == 0 && ms.Missing != "":
+		// A file of the same name in /etc hides the one that keeps a module out.
 		return control.CannotTell(needRoot(h, ms.Missing), o.Evidence...)
 	case !image && ms.Loaded.Missing():
 		return control.Missing(ms.Loaded)

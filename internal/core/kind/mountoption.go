@@ -51,12 +51,17 @@ func (r *mountOption) Evaluate(h *fact.Host) control.Outcome {
 		return control.CannotTell("the mounts could not be read: " + ms.Why)
 	}
 	now, mounted := ms.At(r.Point)
+	if image && ms.Fstab.Missing() {
+		return control.Missing(ms.Fstab)
+	}
 	options, at, will := r.next(h)
-	if ms.Fstab.Missing() {
-		if image {
-			return control.Missing(ms.Fstab)
-		}
+	hidden := ms.Fstab.Missing() || r.Point == "/tmp" && !ms.InFstab(r.Point) &&
+		(ms.TmpUnit.Missing() || ms.TmpUnit.Known() && h.Units.State != fact.Known && !ms.TmpWanted(h.Snap))
+	if hidden {
 		will = false
+	}
+	if hidden && (image || !mounted) {
+		return control.CannotTell(needRoot(h, whyHidden(h)))
 	}
 	if !mounted && !will {
 		return r.notMounted(image)
@@ -80,6 +85,9 @@ func (r *mountOption) Evaluate(h *fact.Host) control.Outcome {
 	}
 	o.Effective = control.TriOf(len(r.lacking(now.Options)) == 0)
 	o = o.With(control.Saw(r.Point+" now", now.Place, strings.Join(now.Options, ","), strings.Join(r.Options, ",")))
+	if hidden && o.Effective == control.Yes {
+		return control.CannotTell("what mounts "+r.Point+" at boot is not known: "+needRoot(h, whyHidden(h)), o.Evidence...)
+	}
 	o = o.Judge()
 	switch {
 	case o.Effective == control.No && o.Configured == control.Yes:
@@ -94,6 +102,16 @@ func (r *mountOption) Evaluate(h *fact.Host) control.Outcome {
 		o.Reason = fmt.Sprintf("%s is mounted with %s", r.Point, strings.Join(r.Options, ", "))
 	}
 	return o
+}
+
+func whyHidden(h *fact.Host) string {
+	switch ms := h.Mounts; {
+	case ms.Fstab.Missing():
+		return ms.Fstab.Why
+	case ms.TmpUnit.Missing():
+		return ms.TmpUnit.Why
+	}
+	return "the systemd units could not be read: " + h.Units.Why
 }
 
 func (r *mountOption) sentence(good control.Tri, options []string, verb string, at fact.Place) string {
@@ -118,10 +136,9 @@ func (r *mountOption) notMounted(image bool) control.Outcome {
 
 // next is what mounts Point at the next boot.
 func (r *mountOption) next(h *fact.Host) (options []string, at fact.Place, ok bool) {
-	if m, ok := h.Mounts.Next(r.Point); ok {
-		if !slices.Contains(m.Options, "noauto") || slices.Contains(m.Options, "x-systemd.automount") {
-			return m.Options, m.Place, true
-		}
+	if h.Mounts.InFstab(r.Point) {
+		m, _ := h.Mounts.Next(r.Point)
+		return m.Options, m.Place, true
 	}
 	if r.Point == "/tmp" && h.Mounts.TmpUnit.Known() {
 		// The unit ships on every Debian 12 and does nothing until enabled.

@@ -71,6 +71,8 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 			answers = append(answers, fact.SSHDAnswer{Who: w})
 		}
 	}
+	// A Match for a user speaks of somebody who is in a list that must be known.
+	everybody := h.Accounts.State == fact.Known && h.Accounts.GroupState == fact.Known || len(d.Config.Matches) == 0 || r.who != "all"
 	answers = slices.DeleteFunc(slices.Clone(answers), func(a fact.SSHDAnswer) bool {
 		return r.who == "root" && a.Who.User != "root" || r.who == "stranger" && a.Who.Exists
 	})
@@ -86,6 +88,10 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return out
 	case asked && !d.Answers.Known() && out.Effective == control.Yes:
 		return control.CannotTell("not every login could be asked about: "+d.Answers.Why, out.Evidence...)
+	case asked && d.StaleUnknown() != "" && out.Effective == control.Yes:
+		return control.CannotTell(d.StaleUnknown(), out.Evidence...)
+	case !everybody && out.Persistent == control.Yes:
+		return control.CannotTell("a Match may be for users who are not known: "+sshdUnread(h.Accounts.State, h.Accounts.Why), out.Evidence...)
 	case asked:
 		return out.Judge()
 	case filesOnly:

@@ -95,6 +95,13 @@ func (r *sysctl) Evaluate(h *fact.Host) control.Outcome {
 	var absent []string
 	for _, k := range r.keys {
 		if strings.HasPrefix(k, "net/ipv6/") {
+			if _, st, why := h.Snap.File("/proc/sys/net/ipv6/conf/all/disable_ipv6"); st == fact.Denied && !image {
+				return control.CannotTell("whether IPv6 is used is not known: " + needRoot(h, why))
+			}
+			if _, st, _ := h.Snap.Stat("/proc/sys/" + strings.Replace(k, "/*/", "/all/", 1)); st == fact.Denied && h.Sysctl.Running["net/ipv6/conf/all/disable_ipv6"].V != "1" {
+				seen = append(seen, r.look(h, k)...)
+				continue
+			}
 			if why, off := h.Sysctl.NoIPv6(h.Snap); off {
 				absent = append(absent, why)
 				continue
@@ -128,6 +135,10 @@ func (r *sysctl) look(h *fact.Host, key string) []sysctlSeen {
 		ifaces := []string{"default"}
 		if !image {
 			ifaces = append(h.Sysctl.Interfaces(family, name), ifaces...)
+			if _, st, why := h.Snap.Glob("/proc/sys/" + key); st == fact.Denied {
+				now := fact.Not[string](st, why)
+				out = append(out, sysctlSeen{name: fact.SysctlName(key), want: want, now: now, boot: now})
+			}
 		}
 		for _, i := range ifaces {
 			out = append(out, seeInterface(h, family, i, name, want))
@@ -221,8 +232,10 @@ func combine(family, name string, all, own fact.Value[string], forwarding func()
 		return own
 	}
 	if name == "accept_redirects" {
-		f := forwarding()
-		if f.Known() && f.V == "1" {
+		switch f := forwarding(); {
+		case f.State == fact.Denied && all.V != own.V:
+			return f
+		case f.Known() && f.V == "1":
 			how = "min"
 		}
 	}

@@ -40,6 +40,10 @@ func judgeSysctl(h *fact.Host, seen []sysctlSeen, image bool) control.Outcome {
 		o.Verdict = control.Unknown
 		o.Effective = control.Untold
 		return o.Because("%s", needRoot(h, unknown[0]))
+	case len(bad) > 0 && o.Effective == control.Yes && h.Sysctl.Missing != "":
+		// What is hidden may put right what the visible files do, or mask them.
+		o.Verdict, o.Persistent = control.Unknown, control.Untold
+		return o.Because("what the next boot sets is not known: %s", needRoot(h, h.Sysctl.Missing))
 	case len(bad) > 0:
 		o = o.Judge().Because("%s", bad[0])
 		if len(bad) > 1 {
@@ -49,6 +53,9 @@ func judgeSysctl(h *fact.Host, seen []sysctlSeen, image bool) control.Outcome {
 	case len(unknown) > 0:
 		o.Verdict = control.Unknown
 		return o.Because("%s", needRoot(h, unknown[0]))
+	case h.Sysctl.Missing != "":
+		o.Verdict, o.Persistent = control.Unknown, control.Untold
+		return o.Because("what the next boot sets is not known: %s", needRoot(h, h.Sysctl.Missing))
 	}
 	o = o.Judge()
 	s := seen[0]

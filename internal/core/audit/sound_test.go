@@ -1,0 +1,220 @@
+package audit_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"picket/catalogue"
+	"picket/internal/core/audit"
+	"picket/internal/core/cases"
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+	"picket/internal/core/kind"
+	"picket/internal/core/snap"
+)
+
+// An input is one thing that a host was asked for: a path, a command, the walk.
+type input struct {
+	kind, key string
+}
+
+func (i input) String() string { return i.kind + " " + i.key }
+
+// instead are the files that stand in for a command on an image.
+var instead = func() map[string][]string {
+	out := map[string][]string{}
+	for _, c := range fact.Ask(snap.New(snap.Source{Kind: "image"}, cases.Taken)).Commands {
+		out[c.Key()] = c.Instead
+	}
+	return out
+}()
+
+// inputs of a snapshot, in order.
+func inputs(s *snap.Snapshot) []input {
+	var out []input
+	for _, p := range slices.Sorted(maps.Keys(s.Entries)) {
+		out = append(out, input{"path", p})
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.Commands)) {
+		out = append(out, input{"command", k})
+	}
+	if s.Walk != nil {
+		out = append(out, input{"walk", ""})
+	}
+	return out
+}
+
+// copyOf is a snapshot that may be changed.
+func copyOf(s *snap.Snapshot) *snap.Snapshot {
+	c := snap.New(s.Source, s.Taken)
+	c.MarkComplete()
+	maps.Copy(c.Entries, s.Entries)
+	maps.Copy(c.Commands, s.Commands)
+	maps.Copy(c.Denials, s.Denials)
+	c.Walk = s.Walk
+	return c
+}
+
+// hidden are the ways in which we may not get to see an input.
+func hidden(s *snap.Snapshot, in input) map[string]*snap.Snapshot {
+	out := map[string]*snap.Snapshot{}
+	switch in.kind {
+	case "path":
+		gone := copyOf(s)
+		delete(gone.Entries, in.key)
+		gone.Denials[in.key] = "run as root to read " + in.key
+		out["hidden"] = gone
+		if e := s.Entries[in.key]; e.Read {
+			closed := copyOf(s)
+			c := *e
+			c.Read, c.Content, c.Denied = false, nil, "run as root to read "+in.key
+			closed.Entries[in.key] = &c
+			out[unreadable] = closed
+		}
+	case "command":
+		silent := copyOf(s)
+		silent.Commands[in.key] = &snap.Output{Argv: s.Commands[in.key].Argv, Err: "no answer after 10s"}
+		for _, p := range instead[in.key] {
+			if s.Source.Kind != "image" {
+				silent.Denials[p] = p + " was not read" // it is only where no command can run
+			}
+		}
+		out["without an answer"] = silent
+	case "walk":
+		late := copyOf(s)
+		late.Walk = &snap.Walked{Roots: s.Walk.Roots, Err: "ran out of time after 20s"}
+		out["cut short"] = late
+	}
+	return out
+}
+
+const unreadable = "not readable"
+
+// others are what the input might have been as well: not there, or as in
+// another case of the same control.
+//
+// Where only the content is hidden, what can be seen of the file stays.
+func others(s *snap.Snapshot, in input, how string, all []cases.Case) map[string]*snap.Snapshot {
+	out := map[string]*snap.Snapshot{}
+	put := func(name string, change func(*snap.Snapshot)) {
+		c := copyOf(s)
+		change(c)
+		out[name] = c
+	}
+	for i, o := range all {
+		name := fmt.Sprintf("as in %q", all[i].Name)
+		switch in.kind {
+		case "path":
+			if e := o.Snapshot.Entries[in.key]; e != nil && e.Denied == "" {
+				put(name, func(c *snap.Snapshot) {
+					if how == unreadable {
+						seen := *s.Entries[in.key]
+						seen.Content, seen.Size = e.Content, e.Size
+						e = &seen
+					}
+					c.Entries[in.key] = e
+				})
+			}
+		case "command":
+			if r := o.Snapshot.Commands[in.key]; r != nil && r.Err == "" && !r.Missing {
+				put(name, func(c *snap.Snapshot) { c.Commands[in.key] = r })
+			}
+		case "walk":
+			if o.Snapshot.Walk != nil {
+				put(name, func(c *snap.Snapshot) { c.Walk = o.Snapshot.Walk })
+			}
+		}
+	}
+	if in.kind == "path" && how != unreadable {
+		put("absent", func(c *snap.Snapshot) { delete(c.Entries, in.key) })
+	}
+	return out
+}
+
+// sound are the places where something else that is read as well makes the
+// verdict right without the input, by a pattern of "control input".
+var sound = map[string]string{
+	"boot/no-weakening path /boot/grub/grub.cfg": "Debian closes grub.cfg to users; /etc/default/grub, of which it is made, stands in for it",
+	"mounts/* path /proc/1/mountinfo":            "users may not read it; our own mounts are those of the host but in a sandbox",
+	"updates/* command apt-config dump":          "apt's files are read too and say the same; these cases plant only what apt-config printed",
+	"network/llmnr command ss -Hltunpe":          "the case is an image, which has no sockets to ask for",
+}
+
+func known(where string, used map[string]bool) bool {
+	for p := range sound {
+		if before, after, ok := strings.Cut(p, "*"); p == where || ok && strings.HasPrefix(where, before) && strings.HasSuffix(where, after) {
+			used[p] = true
+			return true
+		}
+	}
+	return false
+}
+
+// TestFailsClosed takes from every host of every case one thing after the
+// other, as if we were not allowed to see it. What is not seen must never make
+// a verdict better, nor keep it good where what is hidden may be what makes it
+// bad.
+func TestFailsClosed(t *testing.T) {
+	controls, _ := control.Load(catalogue.Controls(), kind.All())
+	tried, used := 0, map[string]bool{}
+	for _, c := range controls {
+		data, err := os.ReadFile(filepath.Join(controlsDir, c.ID+".txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := cases.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judge := func(s *snap.Snapshot) control.Outcome { return audit.Outcome(c, fact.Parse(s)) }
+		for _, tc := range list {
+			before := judge(tc.Snapshot)
+			for _, in := range inputs(tc.Snapshot) {
+				for how, s := range hidden(tc.Snapshot, in) {
+					var worse string // a host that looks the same without the input, and is bad
+					if before.Verdict == control.Pass {
+						for name, o := range others(tc.Snapshot, in, how, list) {
+							if judge(o).Verdict.Bad() && (worse == "" || name < worse) {
+								worse = name
+							}
+						}
+					}
+					after := judge(s)
+					tried++
+					what := ""
+					switch {
+					case after.Verdict == control.Error:
+						what = "is an error"
+					case before.Verdict.Bad() && after.Verdict == control.Pass, before.Verdict.Bad() && after.Verdict == control.NotApplicable:
+						what = fmt.Sprintf("was %s and becomes %s", before.Verdict, after.Verdict)
+					case before.Verdict == control.Unknown && after.Verdict == control.Pass:
+						what = "was unknown and becomes pass"
+					case before.Verdict == control.Pass && after.Verdict == control.NotApplicable:
+						what = "was pass and becomes not-applicable"
+					case before.Verdict == control.Pass && after.Verdict.Bad():
+						what = "was pass and becomes " + string(after.Verdict)
+					case worse != "" && after.Verdict == control.Pass:
+						what = "stays pass, though the host could be bad: " + worse
+					}
+					if what != "" && !known(c.ID+" "+in.String(), used) {
+						t.Errorf("%s, %q, %s %s: %s (%s)", c.ID, tc.Name, strings.TrimSpace(in.String()), how, what, after.Reason)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d things hidden", tried)
+	for p := range sound {
+		if !used[p] {
+			t.Errorf("the exception %q is not needed", p)
+		}
+	}
+	if tried < 1000 {
+		t.Errorf("only %d things were hidden", tried)
+	}
+}
