@@ -79,6 +79,7 @@ var sshdOptions = map[string]sshdOption{
 	"maxsessions":                     {def: "10", match: true},
 	"maxstartups":                     {def: "10:30:100", last: true},
 	"modulifile":                      {def: "/etc/ssh/moduli"},
+	"pamservicename":                  {def: "sshd"},
 	"passwordauthentication":          {def: "yes", match: true},
 	"permitemptypasswords":            {def: "no", match: true},
 	"permitlisten":                    {def: "any", match: true},
@@ -102,7 +103,7 @@ var sshdOptions = map[string]sshdOption{
 	"rdomain":                         {def: "none", match: true},
 	"refuseconnection":                {def: "no", match: true},
 	"rekeylimit":                      {def: "0 0", match: true},
-	"requiredrsasize":                 {def: "1024"},
+	"requiredrsasize":                 {def: "1024", match: true},
 	"revokedkeys":                     {def: "none", match: true},
 	"securitykeyprovider":             {def: "internal"},
 	"setenv":                          {match: true},
@@ -265,6 +266,9 @@ func (c SSHDConfig) fallback(keyword string) ([]string, string) {
 	if _, ok := sshdLists[keyword]; ok {
 		return nil, "what this version of sshd offers by itself is not known"
 	}
+	if keyword == "ipqos" && c.Version >= 1000 {
+		return []string{"ef cs1"}, ""
+	}
 	if def := sshdOptions[keyword].def; def != "" {
 		return strings.Split(def, "\n"), ""
 	}
@@ -279,8 +283,16 @@ func (c SSHDConfig) canonical(keyword string, args []string) []string {
 		return []string{c.list(keyword, one)}
 	}
 	switch keyword {
-	case "acceptenv", "allowusers", "allowgroups", "denyusers", "denygroups":
+	case "acceptenv", "allowusers", "allowgroups", "denyusers", "denygroups", "setenv":
 		return args
+	case "permitlisten":
+		out := slices.Clone(args)
+		for i, a := range out {
+			if _, err := strconv.Atoi(a); err == nil {
+				out[i] = "*:" + a
+			}
+		}
+		return []string{strings.Join(out, " ")}
 	case "permitrootlogin":
 		if low == "prohibit-password" {
 			return []string{"without-password"}
@@ -300,6 +312,9 @@ func (c SSHDConfig) canonical(keyword string, args []string) []string {
 		}
 		return []string{low}
 	case "loglevel", "syslogfacility":
+		if low == "debug1" {
+			return []string{"DEBUG"}
+		}
 		return []string{strings.ToUpper(one)}
 	case "rekeylimit":
 		return []string{rekey(args)}
@@ -312,7 +327,7 @@ func (c SSHDConfig) canonical(keyword string, args []string) []string {
 		}
 		return []string{low}
 	}
-	if low == "yes" || low == "no" || low == "none" || low == "any" {
+	if sshdWords[keyword] != nil || low == "yes" || low == "no" || low == "none" || low == "any" {
 		return []string{low}
 	}
 	return []string{one}

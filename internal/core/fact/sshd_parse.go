@@ -157,6 +157,12 @@ func (r *sshdReader) set(set SSHDSetting) {
 	case !known:
 		r.c.Unknown = append(r.c.Unknown, SSHDProblem{set.Written, set.Place})
 		return
+	case sshdRefuses(set.Keyword, set.Values) != "":
+		r.problem(set.Written+": "+sshdRefuses(set.Keyword, set.Values), set.Place)
+		return
+	case slices.Contains(set.Values, "") && strings.Contains("allowusers allowgroups denyusers denygroups", set.Keyword):
+		r.problem(set.Written+" has an empty pattern", set.Place)
+		return
 	case !r.c.everybody(set.Match) && !o.match:
 		r.problem(set.Written+" is not allowed within a Match block", set.Place)
 		return
