@@ -32,6 +32,7 @@ func All() []Check {
 		sshChecks,
 		sshClientChecks,
 		listenerChecks,
+		wifi,
 		accounts,
 		logins,
 		aging,

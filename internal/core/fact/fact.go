@@ -34,6 +34,7 @@ type Host struct {
 	Firewall Firewall
 	Sockets  Sockets
 	Network  Network
+	Wifi     Wifi
 
 	SSHClient SSHClient
 	Logins    Logins
@@ -76,6 +77,7 @@ var topics = []topic{
 	{"firewall", askFirewall, parseFirewall},
 	{"sockets", askSockets, parseSockets},
 	{"network", askNetwork, parseNetwork},
+	{"wifi", askWifi, parseWifi},
 	{"ssh client", askSSHClient, parseSSHClient},
 	{"logins", askLogins, parseLogins},
 	{"keys", askKeys, parseKeys},

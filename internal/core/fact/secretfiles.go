@@ -7,12 +7,9 @@ import (
 )
 
 // SecretFiles are where passwords, tokens and keys are known to lie. Only
-// their modes are read, never what is in them.
+// their modes are read, never what is in them. Those of wireless networks are
+// in wifi.go.
 var SecretFiles = []string{
-	"/etc/NetworkManager/system-connections/*",
-	"/etc/wpa_supplicant/*.conf",
-	"/etc/netplan/*.yaml",
-	"/etc/hostapd/hostapd.conf",
 	"/etc/wireguard/*.conf",
 	"/etc/mosquitto/pw.txt",
 	"/etc/mosquitto/passwd",

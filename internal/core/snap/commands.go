@@ -60,6 +60,7 @@ var Table = []Permitted{
 	{Argv: []string{"fail2ban-client", "status", "*"}},
 	{Argv: []string{"fail2ban-client", "-d"}},
 	{Argv: []string{"iw", "dev"}},
+	{Argv: []string{"wpa_cli", "-i", "*", "status"}},
 	{Argv: []string{"rfkill", "-J"}},
 	{Argv: []string{"nmcli", "-t", "-f", "*", "connection", "show"}},
 	{Argv: []string{"nmcli", "-t", "-f", "*", "device", "status"}},

@@ -161,6 +161,28 @@ func (d *Node) Without(keys ...string) *Node {
 	return &Node{&c, d.file}
 }
 
+// Line is where the node stands, from 1.
+func (d *Node) Line() int { return d.n.Line }
+
+// KeyLine is where a mapping's key stands; it is the node's own line when there
+// is no such key.
+func (d *Node) KeyLine(key string) int {
+	if d.n.Kind == lib.MappingNode {
+		for i := 0; i < len(d.n.Content); i += 2 {
+			if d.n.Content[i].Value == key {
+				return d.n.Content[i].Line
+			}
+		}
+	}
+	return d.n.Line
+}
+
+// Flow reports whether a mapping or list is written as {…} or […].
+func (d *Node) Flow() bool { return d.n.Style&lib.FlowStyle != 0 }
+
+// Empty reports whether a mapping or list has nothing in it.
+func (d *Node) Empty() bool { return d.n.Kind != lib.ScalarNode && len(d.n.Content) == 0 }
+
 // Scalar is a scalar's text, and whether the node is one.
 func (d *Node) Scalar() (string, bool) { return d.n.Value, d.n.Kind == lib.ScalarNode }
 

@@ -1,0 +1,58 @@
+package fact
+
+import (
+	"picket/internal/core/snap"
+)
+
+// A Pioreactor's access point is up when a file of this name is on the boot
+// partition at a boot. Its unit then writes ssid, proto and passphrase of
+// [local_access_point] into NetworkManager's PioreactorAP and starts that. So
+// the keyfile is what is offered now, and config.ini what the next boot offers.
+const pioreactorConnection = "PioreactorAP"
+
+func (w *Wifi) pioreactor(s *snap.Snapshot, each func(string, func(*snap.Entry) []WifiNetwork)) {
+	flag, off := Place{}, "there is no "+bootFolders[0]+pioreactorAP
+	for _, d := range bootFolders {
+		if e, st, _ := s.Stat(d + pioreactorAP); st == Known {
+			flag, off = Place{Path: e.Path}, ""
+			break
+		}
+	}
+	var next *WifiNetwork
+	for _, p := range pioreactors {
+		each(p, func(e *snap.Entry) []WifiNetwork {
+			for _, n := range readIniWifi(e, "local_access_point") {
+				n.Source, n.Offered, n.Off = "Pioreactor", true, off
+				if next == nil {
+					next = &n
+					continue
+				}
+				// The unit's own file goes over the shared one, key by key.
+				if n.SSID != "" {
+					next.SSID, next.Place = n.SSID, n.Place
+				}
+				if n.Secret != "" {
+					next.Secret, next.Guessed, next.NotChecked, next.Place = n.Secret, n.Guessed, n.NotChecked, n.Place
+				}
+			}
+			return nil
+		})
+	}
+	if next == nil {
+		return
+	}
+	for i, n := range w.Networks {
+		if n.Source == "NetworkManager" && n.Offered && isPioreactorAP(n.Place.Path) {
+			next.FromBoot = true
+			w.Networks[i].UntilBoot = flag.Path != ""
+			if flag.Path != "" && n.Off == "autoconnect=false" {
+				w.Networks[i].Off = ""
+			}
+		}
+	}
+	w.Networks = append(w.Networks, *next)
+}
+
+func isPioreactorAP(file string) bool {
+	return snap.Match("/*/*/*/"+pioreactorConnection+"*", file)
+}
