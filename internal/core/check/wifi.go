@@ -93,6 +93,15 @@ func wifiEncryption(h *fact.Host) control.Outcome {
 		return o
 	case len(in) == 0 || len(h.Wifi.Unread) > 0:
 		return none(h, "no wireless network", off)
+	case h.Snap.Source.Kind == "image":
+	case h.Wifi.LinksWhy != "" && len(h.Wifi.Links) == 0:
+		return control.CannotTell(h.Wifi.LinksWhy)
+	default:
+		for _, l := range h.Wifi.Links {
+			if l.Why != "" {
+				return control.CannotTell(l.Why)
+			}
+		}
 	}
 	o := control.Passed("the saved networks are protected: " + securities(in))
 	o.Persistent, o.Explicit = control.Yes, control.Yes

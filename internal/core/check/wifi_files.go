@@ -18,14 +18,18 @@ func wifiSecretFiles(h *fact.Host) control.Outcome {
 		}
 	}
 	es, unseen := h.Wifi.Files(h.Snap)
-	if e, st, _ := h.Snap.Stat("/etc/network/interfaces"); st == fact.Known {
-		es = append(es, e)
+	for _, p := range []string{"/etc/network/interfaces", "/etc/network/interfaces.d/*"} {
+		more, st, why := h.Snap.Glob(p)
+		if es = append(es, more...); st == fact.Denied || st == fact.Unknown {
+			unseen = why
+		}
 	}
-	more, _, _ := h.Snap.Glob("/etc/network/interfaces.d/*")
-	es = append(es, more...)
 	var found []control.Evidence
 	seen, ignored := 0, false
 	for _, e := range es {
+		if e.Denied != "" && e.Mode&0o007 != 0 {
+			unseen = e.Denied // whether it holds a secret
+		}
 		nm := strings.HasPrefix(e.Path, "/etc/NetworkManager/")
 		if !holds[e.Path] && !nm && (e.Read || !strings.Contains(e.Path, "psk")) {
 			continue // a file without a secret may be read by all
@@ -109,8 +113,13 @@ func wirelessUnused(h *fact.Host) control.Outcome {
 		o.Persistent = control.Yes
 		return o
 	}
-	if len(w.Unread) > 0 {
+	switch {
+	case len(w.Unread) > 0:
 		return control.CannotTell(w.Unread[0])
+	case w.Radios.Missing():
+		return control.Missing(w.Radios)
+	case w.LinksWhy != "":
+		return control.CannotTell(w.LinksWhy)
 	}
 	var found []control.Evidence
 	for _, l := range w.Links {
@@ -138,6 +147,10 @@ func bluetooth(h *fact.Host) control.Outcome {
 		return control.Missing(u.FileState)
 	case !u.Exists:
 		return control.DoesNotApply("bluetooth is not installed")
+	case !image && u.Active.Missing():
+		return control.Missing(u.Active)
+	case !image && h.Wifi.Radios.Missing():
+		return control.Missing(h.Wifi.Radios)
 	case !image && radio == nil && h.Wifi.Radios.Known() && !u.Running():
 		return control.DoesNotApply("this host has no Bluetooth adapter, or it is switched off for good")
 	}

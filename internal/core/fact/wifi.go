@@ -80,7 +80,7 @@ var (
 func askWifi(_ *Host, s *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{
 		Files: slices.Concat([]string{hostapdMore, supplicants, interfaces, interfacesD}, netplanFiles, pioreactors),
-		Stats: []string{"/sys/class/net/*/phy80211", Paired, "/etc/hostapd/*.psk", "/etc/hostapd.wpa_psk"},
+		Stats: []string{phys, Paired, "/etc/hostapd/*.psk", "/etc/hostapd.wpa_psk"},
 	}
 	for _, d := range keyfileDirs {
 		m.Files = append(m.Files, d+"/*")

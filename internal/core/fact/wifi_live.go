@@ -15,6 +15,7 @@ type WifiLink struct {
 	SSID      string // "" when it is part of no network
 	Pairwise  string // CCMP, TKIP, WEP-40, NONE; "" when not told
 	Mgmt      string // WPA2-PSK, SAE, NONE, …; "" when not told
+	Why       string // why the protection in use could not be asked, where somebody knows it
 	Place     Place
 }
 
@@ -32,6 +33,9 @@ func (l WifiLink) Weak() string {
 	}
 	return ""
 }
+
+// phys is there for every wireless interface.
+const phys = "/sys/class/net/*/phy80211"
 
 var iwDev = []string{"iw", "dev"}
 
@@ -56,7 +60,7 @@ var interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // wlans are the wireless interfaces.
 func wlans(s *snap.Snapshot) []string {
-	es, _, _ := s.Glob("/sys/class/net/*/phy80211")
+	es, _, _ := s.Glob(phys)
 	var out []string
 	for _, e := range es {
 		name := path.Base(path.Dir(e.Path))
@@ -68,30 +72,25 @@ func wlans(s *snap.Snapshot) []string {
 }
 
 func (w *Wifi) links(s *snap.Snapshot) {
+	if _, st, why := s.Glob(phys); st == Denied || st == Unknown {
+		w.LinksWhy = why
+	}
 	byName := map[string]int{}
 	for _, name := range wlans(s) {
 		byName[name] = len(w.Links)
 		w.Links = append(w.Links, WifiLink{Interface: name, Place: Place{Path: "/sys/class/net/" + name}})
 	}
-	if out, st, why := s.Run(iwDev...); st == Known && out.Exit == 0 {
-		now := -1
-		for _, l := range outLines(out) {
-			k, v := word(strings.TrimSpace(l.text))
-			i, known := byName[v]
-			switch {
-			case k == "Interface" && known:
-				now = i
-				w.Links[i].Place = l.at
-			case k == "Interface" || strings.HasPrefix(k, "phy#"):
-				now = -1
-			case now < 0:
-			case k == "ssid":
-				w.Links[now].SSID = printable(v)
-			case k == "type":
-				w.Links[now].Mode = printable(v)
-			}
-		}
-	} else if len(w.Links) > 0 {
+	out, st, why := s.Run(iwDev...)
+	switch {
+	case len(w.Links) == 0:
+		return
+	case st == Known && out.Exit == 0:
+		w.dev(out, byName)
+	case st == Known:
+		w.LinksWhy = "`iw dev` failed: " + firstOf(out.Stderr)
+	case st == Absent:
+		w.LinksWhy = why + ", so nothing tells what the wireless interfaces do"
+	default:
 		w.LinksWhy = why
 	}
 	for i := range w.Links {
@@ -99,11 +98,39 @@ func (w *Wifi) links(s *snap.Snapshot) {
 	}
 }
 
+// dev reads the answer of `iw dev`.
+func (w *Wifi) dev(out *snap.Output, byName map[string]int) {
+	now := -1
+	for _, l := range outLines(out) {
+		k, v := word(strings.TrimSpace(l.text))
+		i, known := byName[v]
+		switch {
+		case k == "Interface" && known:
+			now = i
+			w.Links[i].Place = l.at
+		case k == "Interface" || strings.HasPrefix(k, "phy#"):
+			now = -1
+		case now < 0:
+		case k == "ssid":
+			w.Links[now].SSID = printable(v)
+		case k == "type":
+			w.Links[now].Mode = printable(v)
+		}
+	}
+}
+
 // status reads what wpa_supplicant says of its connection.
 func (l *WifiLink) status(s *snap.Snapshot) {
-	out, st, _ := s.Run(wpaStatus(l.Interface)...)
-	if st != Known || out.Exit != 0 || !strings.Contains(string(out.Stdout), "wpa_state=COMPLETED") {
+	out, st, why := s.Run(wpaStatus(l.Interface)...)
+	switch {
+	case st == Unknown:
+		l.Why = why
 		return
+	case st == Known && out.Exit != 0 && !s.Root():
+		l.Why = "run as root to ask wpa_supplicant what " + l.Interface + " uses"
+		return
+	case st != Known || out.Exit != 0 || !strings.Contains(string(out.Stdout), "wpa_state=COMPLETED"):
+		return // another program connects it; the files have to do
 	}
 	l.Place = By(out.Argv...)
 	for _, o := range outLines(out) {
@@ -134,12 +161,19 @@ func radios(s *snap.Snapshot) Value[[]Radio] {
 	var out []Radio
 	for _, e := range es {
 		dir := path.Dir(e.Path)
+		if !e.Read {
+			return Not[[]Radio](Denied, e.Path+" could not be read")
+		}
 		r := Radio{Name: path.Base(dir), Kind: trimmed(e), Place: Place{Path: dir}}
 		if n, st, _ := s.File(dir + "/name"); st == Known {
 			r.Name = trimmed(n)
 		}
 		for _, b := range []struct{ file, why string }{{"/hard", "switched off by hand"}, {"/soft", "blocked"}} {
-			if f, st, _ := s.File(dir + b.file); st == Known && trimmed(f) == "1" {
+			f, st, why := s.File(dir + b.file)
+			if st == Denied || st == Unknown {
+				return Not[[]Radio](st, why)
+			}
+			if st == Known && trimmed(f) == "1" {
 				r.Off = b.why
 			}
 		}

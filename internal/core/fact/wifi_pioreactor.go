@@ -11,11 +11,15 @@ import (
 const pioreactorConnection = "PioreactorAP"
 
 func (w *Wifi) pioreactor(s *snap.Snapshot, each func(string, func(*snap.Entry) []WifiNetwork)) {
-	flag, off := Place{}, "there is no "+bootFolders[0]+pioreactorAP
+	flag, off, unseen := Place{}, "there is no "+bootFolders[0]+pioreactorAP, ""
 	for _, d := range bootFolders {
-		if e, st, _ := s.Stat(d + pioreactorAP); st == Known {
-			flag, off = Place{Path: e.Path}, ""
+		e, st, why := s.Stat(d + pioreactorAP)
+		if st == Known {
+			flag, off, unseen = Place{Path: e.Path}, "", ""
 			break
+		}
+		if st == Denied || st == Unknown {
+			unseen = why
 		}
 	}
 	var next *WifiNetwork
@@ -40,6 +44,9 @@ func (w *Wifi) pioreactor(s *snap.Snapshot, each func(string, func(*snap.Entry) 
 	}
 	if next == nil {
 		return
+	}
+	if unseen != "" {
+		w.Unread = append(w.Unread, unseen)
 	}
 	for i, n := range w.Networks {
 		if n.Source == "NetworkManager" && n.Offered && isPioreactorAP(n.Place.Path) {
