@@ -112,8 +112,8 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 	r := Report{
 		Schema: Schema, Picket: opt.Version, Taken: s.Taken, Profile: opt.Profile, Problems: s.Problems,
 		Host: Host{
-			Name: cmp.Or(h.OS.Hostname.V, s.Source.Target), Target: s.Source.Target, Via: s.Source.Kind,
-			OS: h.OS.Name.V, Model: h.OS.Model.V, Kernel: h.OS.Kernel.V, Root: s.Root(),
+			Name: cmp.Or(cut(h.OS.Hostname.V, MaxText), s.Source.Target), Target: s.Source.Target, Via: s.Source.Kind,
+			OS: cut(h.OS.Name.V, MaxText), Model: cut(h.OS.Model.V, MaxText), Kernel: cut(h.OS.Kernel.V, MaxText), Root: s.Root(),
 		},
 		Results: []Result{},
 	}
@@ -138,6 +138,7 @@ func one(c control.Control, h *fact.Host, opt Options) (res Result) {
 			res.Verdict = control.Error
 			res.Reason = fmt.Sprintf("a bug in Picket: %v", p)
 		}
+		res.bounded()
 	}()
 	o := Outcome(c, h)
 	res.Verdict, res.Reason = o.Verdict, o.Reason

@@ -137,6 +137,9 @@ func readUFW(s *snap.Snapshot, m *FirewallManager) {
 		m.On.Place = Place{Path: conf}
 	}
 	d, st, why := s.File(defaults)
+	if st == Absent {
+		st = Unknown // ufw does not start without it
+	}
 	if st != Known {
 		m.Rules = Ruleset{State: st, Why: why}
 		return
