@@ -11,8 +11,13 @@ import (
 const Hidden = "[secret]"
 
 var (
-	secretWord   = `[A-Za-z0-9_.-]*(?i:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|credentials?)[A-Za-z0-9_.-]*`
-	secretValue  = `("[^"\n]*"|'[^'\n]*'|[^\s"';&|)]+)`
+	secretWord  = `[A-Za-z0-9_.-]*(?i:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|credentials?)[A-Za-z0-9_.-]*`
+	secretValue = `((?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\.|[^\s"'\\])+|["'][^\n]*)`
+	// A line of its own: all that follows is the value, blanks and all.
+	secretLine = regexp.MustCompile(`(?m)^([ \t]*(?:export[ \t]+)?` + secretWord + `)([ \t]*=[ \t]*)([^\n]+)$`)
+	// Quotes around name and value: Environment="DB_PASSWORD=two words".
+	secretDouble = regexp.MustCompile(`("` + secretWord + `)(=)((?:\\.|[^"\\\n])*)`)
+	secretSingle = regexp.MustCompile(`('` + secretWord + `)(=)([^'\n]*)`)
 	secretAssign = regexp.MustCompile(`(` + secretWord + `)(\s*=\s*)` + secretValue)
 	secretOption = regexp.MustCompile(`(--?` + secretWord + `)([ \t]+)` + secretValue)
 	secretURL    = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'"]*:)([^\s/@'"]+)(@)`)
@@ -21,22 +26,42 @@ var (
 
 // hideSecrets replaces what looks like a credential in text that a person or
 // a program wrote: values of assignments and options whose name says so, and
-// passwords in addresses. Paths and references to variables stay.
+// passwords in addresses. Paths and references to variables stay. Where a value
+// ends is not always clear; then too much is hidden, not too little.
 func hideSecrets(text string) string {
-	hide := func(re *regexp.Regexp) {
-		text = re.ReplaceAllStringFunc(text, func(m string) string {
-			g := re.FindStringSubmatch(m)
-			name, value := g[1], strings.Trim(g[3], `"'`)
-			if notSecret.MatchString(name) || value == "" || value == Hidden ||
-				strings.HasPrefix(value, "/") || strings.HasPrefix(value, "$") || strings.HasPrefix(value, "%") || strings.HasPrefix(value, "-") {
-				return m
-			}
-			return name + g[2] + Hidden
-		})
+	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption} {
+		text = hideMatches(re, text)
 	}
-	hide(secretAssign)
-	hide(secretOption)
 	return secretURL.ReplaceAllString(text, "${1}"+Hidden+"${3}")
+}
+
+// hideMatches replaces the third group of every match, the value, unless the
+// first, the name, or the value itself show that it is no secret.
+func hideMatches(re *regexp.Regexp, text string) string {
+	var b strings.Builder
+	for {
+		g := re.FindStringSubmatchIndex(text)
+		if g == nil {
+			b.WriteString(text)
+			return b.String()
+		}
+		name, value := text[g[2]:g[3]], text[g[6]:g[7]]
+		bare := strings.TrimLeft(value, `"'`)
+		end := g[6] // where to look on: what is kept may hold other assignments
+		switch {
+		case strings.HasPrefix(bare, Hidden):
+			end += len(value) - len(bare) + len(Hidden)
+			b.WriteString(text[:end])
+		case notSecret.MatchString(name), strings.Trim(value, `"' `) == "", strings.ContainsRune("/$%-", rune(bare[0])):
+			b.WriteString(text[:end])
+		default:
+			b.WriteString(text[:end])
+			b.WriteString(Hidden)
+			kept := strings.TrimRight(value, ";&|)")
+			end += max(len(kept), 1)
+		}
+		text = text[end:]
+	}
 }
 
 // hideInFile is a redaction for files whose secrets stand in assignments.

@@ -10,7 +10,7 @@ import (
 // wordSecret is name=value with a secret: of a network disk in fstab, of a
 // credential on the kernel's command line. A value that is a path says where
 // the secret is, not what, and stays.
-var wordSecret = regexp.MustCompile(`(?i)([\w.-]*(?:pass|passwd|password|secret|token|psk|set_credential(?:_binary)?)=)(?:"[^"\n]*"|[^\s,"/][^\s,"]*)`)
+var wordSecret = regexp.MustCompile(`(?i)([\w.-]*(?:pass|passwd|password|secret|token|psk|set_credential(?:_binary)?)=)(?:"(?:\\.|[^"\\\n])*"|[^\s,"/](?:[^\s,]*[^\s,"])?)`)
 
 // redactWords replaces the values of words that name a secret.
 func redactWords(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {

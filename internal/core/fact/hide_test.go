@@ -1,0 +1,38 @@
+package fact
+
+import (
+	"strings"
+	"testing"
+)
+
+// Each line holds a secret of the word "hunter" and another; nothing of it may
+// be left, and what a rule reads must be.
+func TestHideSecrets(t *testing.T) {
+	for in, want := range map[string]string{
+		`DB_PASSWORD=hunter2`:                                   `DB_PASSWORD=[secret]`,
+		`Environment="DB_PASSWORD=hunter two" "A=b"`:            `Environment="DB_PASSWORD=[secret]" "A=b"`,
+		`Environment='API_KEY=hunter two' HOME=/x`:              `Environment='API_KEY=[secret]' HOME=/x`,
+		`Environment=TOKEN=hunter;two A=b`:                      `Environment=TOKEN=[secret] A=b`,
+		`Environment="A=b" "TOKEN=hunter\"two" "SECRET=hunter"`: `Environment="A=b" "TOKEN=[secret]" "SECRET=[secret]"`,
+		`psk_password="hunter\"2"`:                              `psk_password=[secret]`,
+		`  password = hunter and two`:                           `  password = [secret]`,
+		`export API_TOKEN="hunter`:                              `export API_TOKEN=[secret]`,
+		`* * * * * pi TOKEN=hunter2 /home/pi/x; y`:              `* * * * * pi TOKEN=[secret] /home/pi/x; y`,
+		`* * * * * pi a --password hunter2 && /home/pi/x`:       `* * * * * pi a --password [secret] && /home/pi/x`,
+		`* * * * * pi (SECRET=ab"hunter c"d /bin/x)`:            `* * * * * pi (SECRET=[secret] /bin/x)`,
+		`ExecStart=/bin/x --api-key=hunter2 --port 80`:          `ExecStart=/bin/x --api-key=[secret] --port 80`,
+		`deb http://u:hunter@h/ a b`:                            `deb http://u:[secret]@h/ a b`,
+		`PASSWORD_FILE=/etc/x TOKEN=$T SECRET=%d/x`:             `PASSWORD_FILE=/etc/x TOKEN=$T SECRET=%d/x`,
+		`TOKEN=$T SECRET=hunter`:                                `TOKEN=$T SECRET=[secret]`,
+		`PASSWORD=`:                                             `PASSWORD=`,
+		`PASSWORD=""`:                                           `PASSWORD=""`,
+	} {
+		got := hideSecrets(in)
+		if got != want || strings.Contains(got, "hunter") {
+			t.Errorf("%s\n  gives %s\n  want  %s", in, got, want)
+		}
+		if again := hideSecrets(got); again != got {
+			t.Errorf("%s: a second time gives %s", got, again)
+		}
+	}
+}
