@@ -142,6 +142,10 @@ func (us *Units) activity(s *snap.Snapshot) {
 		}
 		return
 	}
+	for name, u := range us.All {
+		u.Active = Is("inactive", By(listUnits...)) // unless it is loaded
+		us.All[name] = u
+	}
 	for _, l := range outLines(loaded) {
 		f := l.fields()
 		if len(f) > 0 && f[0] == "●" {
