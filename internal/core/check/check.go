@@ -33,6 +33,7 @@ func All() []Check {
 		sshClientChecks,
 		listenerChecks,
 		wifi,
+		raspberryPi,
 		accounts,
 		logins,
 		aging,

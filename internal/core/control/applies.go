@@ -23,6 +23,9 @@ func (a Applies) To(h *fact.Host) (ok bool, reason, unknown string) {
 		return false, "", "a running host is needed; this is an image"
 	}
 	if a.Hardware == "raspberry-pi" && !h.OS.RaspberryPi {
+		if h.OS.Model.Missing() && h.Snap.Source.Kind != "image" {
+			return false, "", h.OS.Model.Why
+		}
 		return false, "this is not a Raspberry Pi", ""
 	}
 	if len(a.Installed) > 0 {

@@ -35,6 +35,9 @@ type Host struct {
 	Sockets  Sockets
 	Network  Network
 	Wifi     Wifi
+	Pi       Pi
+
+	AutoLogins AutoLogins
 
 	SSHClient SSHClient
 	Logins    Logins
@@ -78,6 +81,8 @@ var topics = []topic{
 	{"sockets", askSockets, parseSockets},
 	{"network", askNetwork, parseNetwork},
 	{"wifi", askWifi, parseWifi},
+	{"raspberry pi", askPi, parsePi},
+	{"auto-login", askAutoLogin, parseAutoLogin},
 	{"ssh client", askSSHClient, parseSSHClient},
 	{"logins", askLogins, parseLogins},
 	{"keys", askKeys, parseKeys},

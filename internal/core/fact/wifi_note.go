@@ -62,7 +62,7 @@ func wifiNote(secret, ssid string, more func() bool) string {
 }
 
 var noteForm = regexp.MustCompile(`^\[(?:` + strings.Join([]string{
-	plainPhrase, hashedPhrase, wepKey, plainPassword, "not kept", "[a-z0-9-]{4,13}crypt", "sunmd5", notAHash,
+	plainPhrase, hashedPhrase, wepKey, plainPassword, "not kept", "[a-z0-9-]{1,13}crypt", "sunmd5", notAHash,
 }, "|") + `)(?:, (?:` + strings.Join([]string{
 	factory, common, ownName, hostName, noWord, networkName, `not checked \([a-z ]{1,60}\)`,
 }, "|") + `))?\]$`)

@@ -67,7 +67,6 @@ var Table = []Permitted{
 	{Argv: []string{"nmcli", "-t", "-f", "*", "device", "show"}},
 	{Argv: []string{"nmcli", "-t", "-f", "*", "general", "status"}},
 	{Argv: []string{"findmnt", "-J", "--real"}},
-	{Argv: []string{"rpi-eeprom-update"}},
 	{Argv: []string{"visudo", "-c"}},
 	{Argv: []string{"lsmod"}},
 	{Argv: []string{"aa-status", "--json"}},
