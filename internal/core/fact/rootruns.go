@@ -68,14 +68,27 @@ func (h *Host) RootRuns() []RootRun {
 func askRootRuns(h *Host, s *snap.Snapshot) snap.Manifest {
 	var m snap.Manifest
 	for _, r := range h.RootRuns() {
+		if merged(r.Path) {
+			m.Stats = append(m.Stats, withParents("/usr"+r.Path)...) // there is no round left to ask after the link is known
+		}
 		for _, p := range withParents(r.Path) {
 			m.Stats = append(m.Stats, p)
 			if e, st, _ := s.Stat(p); st == Known && e.Real != "" {
-				m.Stats = append(m.Stats, withParents(e.Real)...)
+				m.Stats = append(m.Stats, withParents(path.Dir(e.Real))...)
 			}
 		}
 	}
 	return m
+}
+
+// merged tells a path that leads into /usr on every Debian since 12.
+func merged(p string) bool {
+	for _, d := range []string{"/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/"} {
+		if strings.HasPrefix(p, d) {
+			return true
+		}
+	}
+	return false
 }
 
 func parseRootRuns(*Host, *snap.Snapshot) {}
@@ -106,7 +119,7 @@ func (h *Host) Writers(p string) (found []Writer, unknown string) {
 	all := withParents(p)
 	for _, q := range withParents(p) {
 		if e, st, _ := s.Stat(q); st == Known && e.Real != "" && e.Type != snap.Device {
-			for _, r := range withParents(e.Real) {
+			for _, r := range withParents(path.Dir(e.Real)) { // what is there itself is what e tells
 				if !slices.Contains(all, r) {
 					all = append(all, r)
 				}
