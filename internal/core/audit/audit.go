@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"picket/internal/core/control"
@@ -165,7 +166,21 @@ func Outcome(c control.Control, h *fact.Host) control.Outcome {
 	case !ok:
 		return control.DoesNotApply(reason)
 	}
-	return c.Rule.Evaluate(h)
+	o := c.Rule.Evaluate(h)
+	if o.Verdict == control.Unknown {
+		o.Reason = hint(o.Reason, h.Snap.Root())
+	}
+	return o
+}
+
+// hint leaves "run as root" once in a reason, and not at all where it was
+// done.
+func hint(reason string, root bool) string {
+	const what = "run as root"
+	if rest, ok := strings.CutSuffix(reason, "; "+what); ok && (root || strings.Contains(rest, what)) {
+		return rest
+	}
+	return reason
 }
 
 // order of verdicts in a report.

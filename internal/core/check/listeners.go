@@ -16,6 +16,7 @@ var listenerChecks = []Check{
 	{"listeners.databases", notReachable("a database", "Redis", "PostgreSQL", "MariaDB", "MongoDB", "InfluxDB", "memcached", "Elasticsearch", "etcd")},
 	{"listeners.remote-desktop", notReachable("a remote desktop", "VNC", "RDP", "X11")},
 	{"listeners.rpc", notReachable("a file server's helper", "rpcbind", "NFS")},
+	{"listeners.mail", notReachable("a mail server", "mail")},
 	{"listeners.mqtt", notReachable("MQTT in clear text", "MQTT", "MQTT over WebSocket")},
 	{"listeners.consoles", notReachable("a console meant for its own host", "Vault", "Ollama", "Prometheus", "Grafana", "nio")},
 	{"listeners.docker-api", notReachable("Docker's API without TLS", "Docker API")},
