@@ -33,7 +33,10 @@ var bare = Role{
 }
 
 // Debian is a Debian 12 as its installer leaves it with only an SSH server chosen.
-var Debian = Role{Name: "debian", Users: []string{"operator"}, over: &bare, setup: debianSetup}
+var Debian = Role{
+	Name: "debian", Users: []string{"operator"}, over: &bare, setup: debianSetup,
+	packages: []string{"apparmor", "cron", "logrotate"},
+}
 
 // Guides is a host whose owner followed two guides to the letter: configured, but in several places not
 // protected. Traps T1, T2, T3, T6, T12, T16 and T20 of requirements.md are in it.

@@ -39,3 +39,17 @@ ConditionCapability=
 ExecStart=
 ExecStart=!/usr/sbin/chronyd -x \$DAEMON_OPTS
 END
+
+# The lists that apt fetched when the system was installed. Nothing in the lab serves packages, so they
+# name the archives and no package.
+for archive in \
+	'debian stable bookworm Debian' 'debian stable-updates bookworm-updates Debian' \
+	'debian-security stable-security bookworm-security Debian-Security'; do
+	# shellcheck disable=SC2086 # four words
+	set -- $archive
+	list=/var/lib/apt/lists/mirror.example.org_$1_dists_$3
+	printf 'Origin: Debian\nLabel: %s\nSuite: %s\nCodename: %s\nComponents: main non-free-firmware\n' "$4" "$2" "$3" >"${list}_InRelease"
+	for component in main non-free-firmware; do
+		: >"${list}_${component}_binary-$(dpkg --print-architecture)_Packages"
+	done
+done

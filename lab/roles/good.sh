@@ -90,24 +90,33 @@ sed -i 's/^pool .*/server 192.168.77.1 iburst/' /etc/chrony/chrony.conf
 systemctl enable chrony
 
 # --- kernel and network ----------------------------------------------------------------------------------
+# With `*` too: an interface that is there before systemd-sysctl runs has not taken what `default` says.
 cat >/etc/sysctl.d/60-hardening.conf <<END
 net.ipv4.ip_forward = 0
 net.ipv6.conf.all.forwarding = 0
 net.ipv4.conf.all.send_redirects = 0
+net.ipv4.conf.*.send_redirects = 0
 net.ipv4.conf.default.send_redirects = 0
 net.ipv4.conf.all.accept_redirects = 0
+net.ipv4.conf.*.accept_redirects = 0
 net.ipv4.conf.default.accept_redirects = 0
 net.ipv4.conf.all.secure_redirects = 0
+net.ipv4.conf.*.secure_redirects = 0
 net.ipv4.conf.default.secure_redirects = 0
 net.ipv6.conf.all.accept_redirects = 0
+net.ipv6.conf.*.accept_redirects = 0
 net.ipv6.conf.default.accept_redirects = 0
 net.ipv4.conf.all.accept_source_route = 0
+net.ipv4.conf.*.accept_source_route = 0
 net.ipv4.conf.default.accept_source_route = 0
 net.ipv6.conf.all.accept_source_route = 0
+net.ipv6.conf.*.accept_source_route = 0
 net.ipv6.conf.default.accept_source_route = 0
 net.ipv4.conf.all.rp_filter = 1
+net.ipv4.conf.*.rp_filter = 1
 net.ipv4.conf.default.rp_filter = 1
 net.ipv4.conf.all.log_martians = 1
+net.ipv4.conf.*.log_martians = 1
 net.ipv4.conf.default.log_martians = 1
 net.ipv4.icmp_echo_ignore_broadcasts = 1
 net.ipv4.icmp_ignore_bogus_error_responses = 1
@@ -143,7 +152,7 @@ groupadd --system sugroup
 printf 'auth required pam_wheel.so use_uid group=sugroup\n%s\n' "$(cat /etc/pam.d/su)" >/etc/pam.d/su.new
 mv /etc/pam.d/su.new /etc/pam.d/su
 chmod 600 /etc/crontab
-chmod 700 /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly
+chmod 700 /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/cron.yearly
 printf 'root\n' | tee /etc/cron.allow >/etc/at.allow
 chmod 640 /etc/cron.allow /etc/at.allow
 mkdir -p /etc/systemd/coredump.conf.d /etc/systemd/journald.conf.d

@@ -49,9 +49,9 @@ func rootRunsUserFiles(h *fact.Host) control.Outcome {
 	case h.Accounts.GroupState != fact.Known && len(runs) > 0:
 		return unread(h.Accounts.GroupState, h.Accounts.GroupWhy) // who may write as a member
 	case h.Cron.State != fact.Known:
-		return control.CannotTell("not all cron tables could be read: " + h.Cron.Why + "; run as root")
+		return control.CannotTell("not all cron tables could be read: " + asRoot(h, h.Cron.Why))
 	case unseen != "":
-		return control.CannotTell(unseen + "; run as root")
+		return control.CannotTell(asRoot(h, unseen))
 	case len(runs) == 0:
 		return control.DoesNotApply("no service and no cron job runs as root here")
 	}
@@ -129,9 +129,17 @@ func secretsInUnits(h *fact.Host) control.Outcome {
 	case len(bad) > 0:
 		return control.Failed(fmt.Sprintf("%s: %s", bad[0].Place, bad[0].Found), bad...)
 	case unseen != "":
-		return control.CannotTell(unseen + "; run as root")
+		return control.CannotTell(asRoot(h, unseen))
 	case read == 0:
 		return control.DoesNotApply("this host has no unit files of its own")
 	}
 	return control.Passed("no unit file in /etc/systemd/system holds a credential")
+}
+
+// asRoot adds what helps to see more, where it would.
+func asRoot(h *fact.Host, why string) string {
+	if h.Snap.Root() || strings.Contains(why, "run as root") {
+		return why
+	}
+	return why + "; run as root"
 }

@@ -112,8 +112,9 @@ func (t *tree) resolve(p string) (real string, st unix.Stat_t, err error) {
 		if links++; links > maxLinks {
 			return "", st, unix.ELOOP
 		}
-		if t.live && len(todo) == 0 && strings.HasPrefix(next, "/proc/") {
-			// What a process has open may have no path, or another one.
+		if t.live && len(todo) == 0 && strings.HasPrefix(next, "/proc/") && strings.Count(next, "/") > 2 {
+			// What a process has open may have no path, or another one. The links in
+			// /proc itself, as /proc/net, are ordinary ones.
 			err := unix.Stat(next, &st)
 			if !path.IsAbs(target) {
 				target = ""
