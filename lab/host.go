@@ -227,7 +227,12 @@ func (h *Host) TrySSH(user string, command ...string) (string, int) {
 
 // Dial opens a connection from the bridge, for example to net.JoinHostPort(h.Addr(), "22").
 func (h *Host) Dial(network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(h.t.Context(), 10*time.Second)
+	return h.DialWithin(10*time.Second, network, addr)
+}
+
+// DialWithin is Dial that gives up after some time.
+func (h *Host) DialWithin(limit time.Duration, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(h.t.Context(), limit)
 	defer cancel()
 	return h.DialContext(ctx, network, addr)
 }

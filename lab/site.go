@@ -23,6 +23,7 @@ type site struct {
 	alive   *os.File // locked as long as the process lives
 	keyFile string   // an ed25519 key without passphrase; every role's users accept it
 	bridge  *bridge
+	janitor *janitor
 	starts  chan startRequest
 	made    int // hosts so far: the next one's number
 	open    int // hosts that are not closed
@@ -79,23 +80,18 @@ func openSite() (_ *site, err error) {
 	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return nil, err
 	}
-	sweep(runs)
-	dir, err := os.MkdirTemp(runs, fmt.Sprintf("%d-", os.Getpid()))
-	if err != nil {
-		return nil, err
-	}
-	s := &site{cache: cache, dir: dir, keyFile: filepath.Join(dir, "key"), starts: make(chan startRequest)}
+	s := &site{cache: cache, starts: make(chan startRequest)}
 	go s.starter()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if err := os.Chmod(dir, 0o755); err != nil {
+	if err := s.claim(runs); err != nil {
 		return nil, err
 	}
-	if s.alive, err = lockFile(context.Background(), filepath.Join(dir, "alive")); err != nil {
-		return nil, err
+	if s.janitor, err = s.callJanitor(); err != nil {
+		return nil, fmt.Errorf("start what clears away after a test that is killed: %w", err)
 	}
 	if err := run(exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", s.keyFile)); err != nil {
 		return nil, err
@@ -106,6 +102,26 @@ func openSite() (_ *site, err error) {
 	return s, nil
 }
 
+// claim makes the folder of this run, and marks it as one whose process lives before another process can
+// take it for left over.
+func (s *site) claim(runs string) error {
+	turn, err := lockFile(context.Background(), filepath.Join(filepath.Dir(runs), "run.lock"))
+	if err != nil {
+		return err
+	}
+	defer turn.Close()
+	sweep(runs)
+	if s.dir, err = os.MkdirTemp(runs, fmt.Sprintf("%d-", os.Getpid())); err != nil {
+		return err
+	}
+	s.keyFile = filepath.Join(s.dir, "key")
+	if err := os.Chmod(s.dir, 0o755); err != nil {
+		return err
+	}
+	s.alive, err = lockFile(context.Background(), filepath.Join(s.dir, "alive"))
+	return err
+}
+
 // run is the name of this run of the lab.
 func (s *site) run() string { return filepath.Base(s.dir) }
 
@@ -114,7 +130,11 @@ func (s *site) close() error {
 		s.bridge.close()
 	}
 	close(s.starts)
-	err := clearRun(s.dir)
+	var err error
+	if s.dir != "" {
+		err = clearRun(s.dir)
+	}
+	s.janitor.dismiss()
 	if s.alive != nil {
 		s.alive.Close()
 	}
