@@ -120,8 +120,11 @@ func crontab(e *snap.Entry, user string) []Job {
 			j.User, rest = word(rest)
 		}
 		// An unquoted % ends the command; the rest is its input.
-		if i := strings.IndexByte(rest, '%'); i >= 0 && (i == 0 || rest[i-1] != '\\') {
-			rest = rest[:i]
+		for i := range len(rest) {
+			if rest[i] == '%' && (i == 0 || rest[i-1] != '\\') {
+				rest = rest[:i]
+				break
+			}
 		}
 		j.Command = strings.TrimSpace(rest)
 		if j.Command == "" || len(out) > 1000 {

@@ -80,13 +80,23 @@ func (l *Logging) receivers(s *snap.Snapshot) {
 			if !e.Read {
 				continue
 			}
+			open, at := "", Place{} // input( whose parameters go on below
 			for _, ln := range lines(e) {
 				t := strings.ToLower(uncomment(ln.text, "#"))
+				if open == "" || len(open) > 4096 {
+					at = ln.at
+				} else {
+					t = open + " " + t
+				}
+				if open = ""; strings.HasPrefix(t, "input(") && !strings.Contains(t, ")") {
+					open = t
+					continue
+				}
 				for _, m := range []string{"imudp", "imtcp", "imrelp", "imptcp"} {
 					opens := strings.HasPrefix(t, "input(") && strings.Contains(t, `"`+m+`"`) ||
 						m == "imudp" && strings.HasPrefix(t, "$udpserverrun") || m == "imtcp" && strings.HasPrefix(t, "$inputtcpserverrun")
 					if opens && len(l.Receivers) < 100 {
-						l.Receivers = append(l.Receivers, Receiver{m, ln.at})
+						l.Receivers = append(l.Receivers, Receiver{m, at})
 					}
 				}
 			}
