@@ -161,12 +161,18 @@ func chronySynchronised(t fact.Time) control.Outcome {
 	}
 	if p := c.Sources; p.Known() {
 		ev = append(ev, control.Saw("chrony's sources", p.Place, fmt.Sprintf("%d known, %d reachable, %d chosen", p.V.All, p.V.Reachable, p.V.Selected), "one chosen"))
+		if c.Own {
+			return ineffective(fmt.Sprintf("chrony follows the host's own clock (local stratum): %d sources are set, %d reachable", p.V.All, p.V.Reachable), ev...)
+		}
 		if p.V.All == 0 && !c.Synchronised {
 			return ineffective("chrony runs, but has no source", ev...)
 		}
 		if p.V.All > 0 && p.V.Reachable == 0 {
 			return ineffective(fmt.Sprintf("chrony runs, but none of its %d sources is reachable", p.V.All), ev...)
 		}
+	}
+	if c.Own {
+		return ineffective("chrony follows the host's own clock (local stratum), which nothing corrects", ev...)
 	}
 	if !c.Synchronised {
 		return ineffective("chrony runs, but is not synchronised", ev...)

@@ -18,6 +18,7 @@ type Time struct {
 // Chrony is what chronyd says of itself.
 type Chrony struct {
 	Synchronised bool
+	Own          bool   // it follows its own clock (local stratum), which nothing corrects
 	Silent       string // why chronyc, which was asked for its sources, did not answer
 	Leap         string // "Normal", "Not synchronised"
 	Sources      Value[Peers]
@@ -123,7 +124,8 @@ func chrony(s *snap.Snapshot) Value[Chrony] {
 			c.Leap = v
 		}
 	}
-	c.Synchronised = id != "00000000" && id != "" && stratum > 0 && c.Leap != "Not synchronised"
+	c.Own = id == "7F7F0101"
+	c.Synchronised = !c.Own && id != "00000000" && id != "" && stratum > 0 && c.Leap != "Not synchronised"
 	c.Sources = Not[Peers](Unknown, "chronyc gave no list of sources")
 	out, st, why = s.Run(chronySources...)
 	if st == Unknown && out != nil {
