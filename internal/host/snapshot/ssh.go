@@ -27,13 +27,13 @@ type SSHOptions struct {
 	SudoPassword func(user string) ([]byte, error)
 	NoSudo       bool          // do not try
 	Round        time.Duration // for a whole round; zero: DefaultRound
-	Walk         time.Duration // for the walk within it; zero: DefaultWalk
+	Walk         time.Duration // for the walk within it; zero: snap.WalkTime
+	Command      time.Duration // for one command; zero: what the table says
 }
 
 // Time limits.
 const (
 	DefaultRound = 60 * time.Second
-	DefaultWalk  = 20 * time.Second
 	greeting     = 20 * time.Second // until a shell answers
 )
 
@@ -48,7 +48,7 @@ func NewSSH(c Connection, target string, opt SSHOptions) Taker {
 		opt.Round = DefaultRound
 	}
 	if opt.Walk == 0 {
-		opt.Walk = DefaultWalk
+		opt.Walk = snap.WalkTime
 	}
 	return &sshTaker{conn: c, target: target, opt: opt}
 }
@@ -81,7 +81,8 @@ func (t *sshTaker) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot)
 		s.Problems = append(s.Problems, t.problem)
 		t.problem = ""
 	}
-	a := newAnswer(m)
+	limit := limits{t.opt.Walk, t.opt.Command}
+	a := newAnswer(m, limit)
 	if t.broken != "" {
 		a.fill(s, t.broken)
 		return nil
@@ -97,7 +98,7 @@ func (t *sshTaker) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot)
 		t.in.expect(nonce)
 		sent := make(chan error, 1)
 		go func() {
-			_, err := io.WriteString(t.stdin, program(m, nonce, t.opt.Walk))
+			_, err := io.WriteString(t.stdin, program(m, nonce, limit))
 			sent <- err
 		}()
 		if err := a.read(t.in); err != nil {

@@ -19,6 +19,7 @@ import (
 // only those that were asked for.
 type answer struct {
 	m      snap.Manifest
+	limit  limits
 	files  matcher // content is wanted
 	all    matcher
 	lstat  map[string]*snap.Entry
@@ -44,9 +45,9 @@ type body struct {
 	err  string
 }
 
-func newAnswer(m snap.Manifest) *answer {
+func newAnswer(m snap.Manifest, limit limits) *answer {
 	return &answer{
-		m: m, files: newMatcher(m.Files), all: newMatcher(m.Files, m.Stats),
+		m: m, limit: limit, files: newMatcher(m.Files), all: newMatcher(m.Files, m.Stats),
 		lstat: map[string]*snap.Entry{}, stat: map[string]*snap.Entry{},
 		target: map[string]string{}, real: map[string]string{}, parent: map[string]string{},
 		locked: map[string]bool{}, unread: map[string]bool{}, body: map[string]*body{},
@@ -422,7 +423,7 @@ func (a *answer) command(s *stream, name string, args []string) error {
 		o.Err = ""
 		if o.Exit == 137 {
 			p, _ := snap.Permit(o.Argv)
-			o.Exit, o.Err = 0, "no answer within "+short(p.Timeout)
+			o.Exit, o.Err = -1, "no answer after "+short(a.limit.of(p))
 		}
 		var text []byte
 		text, _, err = s.keep(64 << 10)

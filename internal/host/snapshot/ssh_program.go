@@ -12,6 +12,19 @@ import (
 // lanes is how many commands run side by side.
 const lanes = 4
 
+// limits of one round, enforced on the host.
+type limits struct {
+	walk    time.Duration
+	command time.Duration // zero: what the table says
+}
+
+func (l limits) of(p snap.Permitted) time.Duration {
+	if l.command > 0 {
+		return max(l.command, time.Second)
+	}
+	return p.Timeout
+}
+
 // A section of the answer begins with a line of the round's nonce and one of
 // these words. What is in it ends in "//" and a line feed where names are
 // listed: no path that a folder was searched for has two slashes in a row.
@@ -46,16 +59,16 @@ const (
 //
 // What runs side by side is put together by pipes alone, without temporary
 // files: in `b | { a; cat; }` both run at once and a's output comes first.
-func program(m snap.Manifest, nonce string, walkTime time.Duration) string {
+func program(m snap.Manifest, nonce string, limit limits) string {
 	var b strings.Builder
 	b.WriteString("PATH=" + snap.Path + " LC_ALL=C; export PATH LC_ALL; unset ENV BASH_ENV CDPATH GREP_OPTIONS TAR_OPTIONS\n")
 	fmt.Fprintf(&b, "N=%s\n", nonce)
 	b.WriteString(preamble)
 
 	tasks := []string{compileFiles(&b, m)}
-	tasks = append(tasks, compileCommands(&b, m.Commands)...)
+	tasks = append(tasks, compileCommands(&b, m.Commands, limit)...)
 	if m.Walk != nil {
-		tasks = append(tasks, compileWalk(&b, m.Walk, walkTime))
+		tasks = append(tasks, compileWalk(&b, m.Walk, limit.walk))
 	}
 	for i, t := range slices.Backward(tasks) {
 		if i == len(tasks)-1 {
@@ -281,7 +294,7 @@ func compileDenials(m snap.Manifest) string {
 
 // compileCommands spreads the commands over lanes. Those that may take long
 // come last, as what is behind them waits.
-func compileCommands(b *strings.Builder, cs []snap.Command) []string {
+func compileCommands(b *strings.Builder, cs []snap.Command, limit limits) []string {
 	calls := make([][]string, lanes+1)
 	for i, c := range cs {
 		p, err := snap.Permit(c.Argv)
@@ -296,7 +309,7 @@ func compileCommands(b *strings.Builder, cs []snap.Command) []string {
 		if p.Timeout > snap.DefaultTimeout {
 			lane = lanes
 		}
-		calls[lane] = append(calls[lane], fmt.Sprintf("run %d %d %s\n", i, int(p.Timeout.Seconds()), strings.Join(words, " ")))
+		calls[lane] = append(calls[lane], fmt.Sprintf("run %d %d %s\n", i, int(limit.of(p).Seconds()), strings.Join(words, " ")))
 	}
 	var tasks []string
 	for i, c := range calls {
