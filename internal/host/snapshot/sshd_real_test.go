@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -154,9 +153,7 @@ func compare(t *testing.T, sshd func(string, ...string) *exec.Cmd, version strin
 		plant("/etc/ssh/"+p, files[p])
 		fmt.Fprintf(&text, "-- %s --\n%s", p, files[p])
 	}
-	if out, err := exec.Command("cp", hostKey(t), filepath.Join(dir, "key")).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	hostKey(t, dir)
 	plant("/var/lib/dpkg/status", "Package: openssh-server\nStatus: install ok installed\nVersion: "+version+"\n")
 	c := fact.Parse(s).SSHD.Config
 	for _, w := range logins {
@@ -200,25 +197,13 @@ func compare(t *testing.T, sshd func(string, ...string) *exec.Cmd, version strin
 // valueRefused reports that sshd does not like a value; ours are not checked.
 func valueRefused(stderr string) bool { return strings.Contains(stderr, "Bad SSH2") }
 
-var hostKeyOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "picket-key")
+// hostKey makes a key in dir, without which sshd does not answer.
+func hostKey(t *testing.T, dir string) {
+	t.Helper()
+	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, "key")).CombinedOutput()
 	if err != nil {
-		return "", err
+		t.Fatalf("ssh-keygen: %v: %s", err, out)
 	}
-	key := filepath.Join(dir, "key")
-	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("ssh-keygen: %w: %s", err, out)
-	}
-	return key, nil
-})
-
-func hostKey(t *testing.T) string {
-	key, err := hostKeyOnce()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }
 
 // TestStaticResolverAgainstSSHD compares what our reading of sshd's files
@@ -263,9 +248,7 @@ func TestStaticResolverAgainstSSHD(t *testing.T) {
 func TestWhatMayDifferByLogin(t *testing.T) {
 	sshd := realSSHD(t)
 	dir := t.TempDir()
-	if out, err := exec.Command("cp", hostKey(t), filepath.Join(dir, "key")).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	hostKey(t, dir)
 	ask := func(text string) string {
 		if err := os.WriteFile(filepath.Join(dir, "sshd_config"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
