@@ -137,6 +137,27 @@ func TestTraps(t *testing.T) {
 			undo:  `systemctl reload ssh`,
 		},
 		{
+			name: "H13 the host joins an open network", control: "wifi/encryption", verdict: bad,
+			plant: `mkdir -p /etc/wpa_supplicant; printf 'network={\n\tssid="cafe"\n\tkey_mgmt=NONE\n}\n' >/etc/wpa_supplicant/wpa_supplicant.conf`,
+			undo:  `rm -r /etc/wpa_supplicant`,
+			texts: []string{"cafe", "/etc/wpa_supplicant/wpa_supplicant.conf:1"},
+		},
+		{
+			name: "H13 the factory passphrase of an access point, hashed", control: "wifi/access-point-default", verdict: bad,
+			plant: `mkdir -p /etc/NetworkManager/system-connections; cd /etc/NetworkManager/system-connections
+				psk=$(python3 -c "import hashlib; print(hashlib.pbkdf2_hmac('sha1', b'raspberry', b'pioreactor', 4096, 32).hex())")
+				printf '[connection]\ntype=wifi\n[wifi]\nmode=ap\nssid=pioreactor\n[wifi-security]\nkey-mgmt=wpa-psk\npsk=%s\n' "$psk" >ap.nmconnection; chmod 600 ap.nmconnection`,
+			undo:  `rm -r /etc/NetworkManager`,
+			texts: []string{"pioreactor", "hashed passphrase: factory password"},
+		},
+		{
+			name: "a console logs somebody in", control: "boot/auto-login", verdict: bad,
+			plant: `mkdir /etc/systemd/system/getty@tty1.service.d
+				printf '[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin operator --noclear %%I $TERM\n' >/etc/systemd/system/getty@tty1.service.d/a.conf`,
+			undo:  `rm -r /etc/systemd/system/getty@tty1.service.d`,
+			texts: []string{"operator", "a.conf:3"},
+		},
+		{
 			name: "T5 the timers are masked", control: "updates/automatic", verdict: "ineffective",
 			plant: `systemctl mask --now apt-daily.timer apt-daily-upgrade.timer`,
 			undo:  `systemctl unmask apt-daily.timer apt-daily-upgrade.timer; systemctl start apt-daily.timer apt-daily-upgrade.timer`,

@@ -61,7 +61,7 @@ func wifiSecretFiles(h *fact.Host) control.Outcome {
 			reason += "; NetworkManager ignores those of its own that are open"
 		}
 		if len(found) > 1 {
-			reason = fmt.Sprintf("%s and %d more", reason, len(found)-1)
+			reason = fmt.Sprintf("%s; %d more are open too", reason, len(found)-1)
 		}
 		o := control.Failed(reason, found[:min(len(found), maxFound)]...)
 		o.Persistent = control.No
