@@ -11,39 +11,91 @@ import (
 )
 
 var aging = []Check{
-	{"aging.max-days", newAccounts("PASS_MAX_DAYS", 99999, 1, 365, "365 or less")},
-	{"aging.min-days", newAccounts("PASS_MIN_DAYS", 0, 1, 365, "1 or more")},
-	{"aging.warn-days", newAccounts("PASS_WARN_AGE", 7, 7, 99999, "7 or more")},
+	{"aging.max-days", age{
+		key: "PASS_MAX_DAYS", unset: "not set: never", least: 1, most: 365, wanted: "1 to 365",
+		of: func(p fact.Password) int { return p.Max }, what: "days until its password runs out",
+	}.judge},
+	{"aging.min-days", age{
+		key: "PASS_MIN_DAYS", unset: "not set: none", least: 1, most: 365, wanted: "1 or more",
+		of: func(p fact.Password) int { return p.Min }, what: "days between two changes of its password",
+	}.judge},
+	{"aging.warn-days", age{
+		key: "PASS_WARN_AGE", unset: "not set: no warning", least: 7, most: 99999, wanted: "7 or more",
+		of: func(p fact.Password) int { return p.Warn }, what: "days of warning before its password runs out",
+	}.judge},
 	{"aging.inactive", inactive},
 	{"aging.future", changedInFuture},
 	{"aging.hash-algorithm", hashAlgorithm},
 }
 
-// newAccounts judges what login.defs gives to new accounts. Those that exist keep
-// what they have: changing it can lock people out.
-func newAccounts(key string, otherwise, least, most int, wanted string) func(*fact.Host) control.Outcome {
-	return func(h *fact.Host) control.Outcome {
-		e, st, why := h.Snap.File("/etc/login.defs")
-		if st == fact.Denied || st == fact.Unknown {
-			return cannot(st, why)
-		}
-		at := fact.Place{Path: "/etc/login.defs"}
-		v := h.Accounts.Defs[key]
-		found := fmt.Sprintf("%d, as it is not set", otherwise)
-		if v.Known() && e != nil {
-			at, found = v.Place, v.V
-		}
-		n := h.Accounts.Def(key, otherwise)
-		ev := control.Saw(key, at, found, wanted)
-		if n < least || n > most {
-			return judged([]control.Evidence{ev}, "")
-		}
-		o := judged(nil, fmt.Sprintf("%s is %s", key, found)).With(ev)
-		o.Explicit = control.TriOf(v.Known())
-		return o
-	}
+// An age is one of the numbers of days that login.defs gives to new accounts
+// and shadow keeps for each. Without a line in login.defs, useradd writes none.
+type age struct {
+	key, unset  string
+	least, most int
+	wanted      string
+	of          func(fact.Password) int
+	what        string
 }
 
+func (a age) fits(n int) bool { return n >= a.least && n <= a.most }
+
+// judge wants the number for new accounts, and for those with a password that
+// were there before: login.defs does not touch them.
+func (a age) judge(h *fact.Host) control.Outcome {
+	if _, st, why := h.Snap.File(loginDefs); st == fact.Denied || st == fact.Unknown {
+		return cannot(st, why)
+	}
+	at, found := fact.Place{Path: loginDefs}, a.unset
+	v := h.Accounts.Defs[a.key]
+	if v.Known() {
+		at, found = v.Place, v.V
+	}
+	ev := control.Saw(a.key, at, found, a.wanted)
+	if n, err := strconv.Atoi(v.V); err != nil || !a.fits(n) {
+		return judged([]control.Evidence{ev}, "")
+	}
+	bad, open := peoplesAges(h, a.what, a.wanted, func(p fact.Password) bool { return a.fits(a.of(p)) }, a.of)
+	switch {
+	case open.Verdict == control.Unknown:
+		return open
+	case len(bad) > 0:
+		return ineffective(fmt.Sprintf("%s is %s for new accounts, but not for those that were there before: %s: %s", a.key, found, bad[0].Fact, bad[0].Found),
+			append(bad, ev)...)
+	}
+	o := judged(nil, fmt.Sprintf("%s is %s", a.key, found)).With(ev)
+	o.Configured, o.Explicit = control.Yes, control.Yes
+	return o
+}
+
+const loginDefs = "/etc/login.defs"
+
+// peoplesAges finds the accounts with a password that works and a number in
+// shadow which does not fit; open is unknown when shadow could not be read.
+func peoplesAges(h *fact.Host, what, wanted string, fits func(fact.Password) bool, of func(fact.Password) int) (bad []control.Evidence, open control.Outcome) {
+	ps := h.Accounts.Passwords
+	if !ps.Known() {
+		return nil, cannot(ps.State, ps.Why)
+	}
+	for _, name := range byName(ps.V) {
+		p := ps.V[name]
+		if p.Scheme == "" || p.Locked || fits(p) {
+			continue
+		}
+		found := "none"
+		if n := of(p); n != fact.Never {
+			found = strconv.Itoa(n)
+		}
+		bad = append(bad, control.Saw(name+"'s "+what, p.Place, found, wanted))
+	}
+	return bad, open
+}
+
+// endless is what shadow's programs take as a password that never runs out.
+const endless = 99999
+
+// inactive wants new accounts, and those with a password, to close some time
+// after it ran out; which never comes where it does not run out.
 func inactive(h *fact.Host) control.Outcome {
 	_, st, why := h.Snap.File("/etc/default/useradd")
 	if st == fact.Denied || st == fact.Unknown {
@@ -58,7 +110,22 @@ func inactive(h *fact.Host) control.Outcome {
 	if n, err := strconv.Atoi(v.V); err != nil || n < 0 || n > 45 {
 		return judged([]control.Evidence{ev}, "")
 	}
-	return judged(nil, "new accounts close "+v.V+" days after their password ran out").With(ev)
+	days := func(p fact.Password) int { return p.Inactive }
+	bad, open := peoplesAges(h, "days until it closes", "0 to 45", func(p fact.Password) bool { return p.Inactive >= 0 && p.Inactive <= 45 }, days)
+	if open.Verdict == control.Unknown {
+		return open
+	}
+	if len(bad) > 0 {
+		return ineffective(fmt.Sprintf("INACTIVE is %s for new accounts, but not for those that were there before: %s: %s", v.V, bad[0].Fact, bad[0].Found), append(bad, ev)...)
+	}
+	ps := h.Accounts.Passwords.V
+	for _, name := range byName(ps) {
+		if p := ps[name]; p.Scheme != "" && !p.Locked && (p.Max < 0 || p.Max >= endless) {
+			return ineffective("accounts close "+v.V+" days after their password ran out, but that of "+name+" never does",
+				control.Saw(name+"'s days until its password runs out", p.Place, strconv.Itoa(p.Max), "365 or less"), ev)
+		}
+	}
+	return judged(nil, "accounts close "+v.V+" days after their password ran out").With(ev)
 }
 
 func changedInFuture(h *fact.Host) control.Outcome {
@@ -77,8 +144,10 @@ func changedInFuture(h *fact.Host) control.Outcome {
 }
 
 // good hashes, in the words of login.defs and pam_unix, and in those of shadow.
+// The programs of shadow know no other word than these, in capitals, and take
+// DES for any that they do not know.
 var (
-	goodMethods = []string{"YESCRYPT", "GOST_YESCRYPT", "SHA512", "BCRYPT", "SCRYPT"}
+	goodMethods = []string{"YESCRYPT", "SHA512"}
 	goodSchemes = []string{"yescrypt", "gost-yescrypt", "scrypt", "sha512crypt", "sha256crypt", "bcrypt"}
 	pamMethods  = []string{"yescrypt", "gost_yescrypt", "sha512", "sha256", "blowfish", "md5", "bigcrypt"}
 )
@@ -101,14 +170,21 @@ func hashAlgorithm(h *fact.Host) control.Outcome {
 				method = a
 			}
 		}
-		if method != "" && !slices.Contains(goodMethods, strings.ToUpper(method)) && method != "blowfish" {
+		if method != "" && !slices.Contains([]string{"yescrypt", "gost_yescrypt", "sha512", "blowfish"}, method) {
 			bad = append(bad, control.Saw("pam_unix", l.Place, method, "yescrypt"))
 		}
 	}
-	if m := h.Accounts.Defs["ENCRYPT_METHOD"]; m.Known() && !slices.Contains(goodMethods, strings.ToUpper(m.V)) {
-		bad = append(bad, control.Saw("ENCRYPT_METHOD", m.Place, m.V, "YESCRYPT or SHA512"))
+	if _, st, why := h.Snap.File(loginDefs); st == fact.Denied || st == fact.Unknown {
+		return cannot(st, why)
+	}
+	if m := h.Accounts.Defs["ENCRYPT_METHOD"]; m.Known() && !slices.Contains(goodMethods, m.V) {
+		found := m.V
+		if slices.Contains(goodMethods, strings.ToUpper(m.V)) {
+			found += ": only capitals are understood, so DES is used"
+		}
+		bad = append(bad, control.Saw("ENCRYPT_METHOD", m.Place, found, "YESCRYPT or SHA512"))
 	} else if !m.Known() {
-		bad = append(bad, control.Saw("ENCRYPT_METHOD", fact.Place{Path: "/etc/login.defs"}, "not set: DES", "YESCRYPT or SHA512"))
+		bad = append(bad, control.Saw("ENCRYPT_METHOD", fact.Place{Path: loginDefs}, "not set: DES", "YESCRYPT or SHA512"))
 	}
 	ps := h.Accounts.Passwords
 	if ps.Known() {

@@ -98,7 +98,7 @@ func dotfiles(h *fact.Host) control.Outcome {
 		if home.User.UID != 0 && !h.Accounts.Human(home.User) {
 			continue
 		}
-		if home.DotsWhy != "" && home.State != fact.Absent {
+		if home.DotsWhy != "" {
 			unseen = home.DotsWhy
 		}
 		for _, e := range home.Dots {
@@ -110,8 +110,18 @@ func dotfiles(h *fact.Host) control.Outcome {
 				ev = append(ev, control.Saw(path.Base(e.Path), at, why, "no such file"))
 				continue
 			}
-			if e.Mode&0o022 != 0 && e.Mode&0o1000 == 0 && (e.Type == snap.File || e.Type == snap.Dir) {
-				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o: others may write it", e.Mode), "0755 or less"))
+			if e.Type != snap.File && e.Type != snap.Dir || e.Mode&0o1000 != 0 {
+				continue
+			}
+			switch {
+			case e.UID != home.User.UID && e.UID != 0:
+				ev = append(ev, control.Saw("owner", at, h.Accounts.UserName(e.UID)+": what "+home.User.Name+" runs at login is theirs to change", home.User.Name))
+			case e.Mode&0o002 != 0:
+				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o: everybody may write it", e.Mode), "0755 or less"))
+			case e.Mode&0o020 != 0 && h.Accounts.GroupState != fact.Known:
+				unseen = h.Accounts.GroupWhy
+			case e.Mode&0o020 != 0 && !ownGroup(h, home.User, e.GID):
+				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o: the group %s may write it", e.Mode, h.Accounts.GroupName(e.GID)), "0755 or less"))
 			}
 		}
 	}
@@ -121,7 +131,48 @@ func dotfiles(h *fact.Host) control.Outcome {
 	return judged(ev, "no hidden file of a home trusts or obeys others")
 }
 
-var umaskLine = regexp.MustCompile(`^umask\s+([0-7]{3,4})$`)
+// ownGroup reports whether a group is that of one user alone, as useradd and
+// adduser make one for each.
+func ownGroup(h *fact.Host, u fact.User, gid int) bool {
+	if gid != u.GID {
+		return gid == 0
+	}
+	for _, g := range h.Accounts.Groups {
+		if g.GID == gid {
+			return !slices.ContainsFunc(h.Accounts.Members(g), func(m string) bool { return m != u.Name })
+		}
+	}
+	return false
+}
+
+var umaskLine = regexp.MustCompile(`^umask\s+(\S+)$`)
+
+// umaskOf reads the argument of umask: octal, or what is allowed for each of
+// user, group and others. ok is false for what changes only a part.
+func umaskOf(arg string) (mask int, ok bool) {
+	if n, err := strconv.ParseUint(arg, 8, 16); err == nil {
+		return int(n), n <= 0o777
+	}
+	mask, seen := 0o777, ""
+	for part := range strings.SplitSeq(arg, ",") {
+		who, what, ok := strings.Cut(part, "=")
+		if !ok || who == "" || strings.Trim(who, "ugoa") != "" || strings.Trim(what, "rwx") != "" {
+			return 0, false
+		}
+		bits := 0
+		for i, c := range "xwr" {
+			if strings.ContainsRune(what, c) {
+				bits |= 1 << i
+			}
+		}
+		for _, w := range strings.ReplaceAll(who, "a", "ugo") {
+			shift := map[rune]int{'u': 6, 'g': 3, 'o': 0}[w]
+			mask = mask&^(7<<shift) | (7&^bits)<<shift
+			seen += string(w)
+		}
+	}
+	return mask, strings.Contains(seen, "u") && strings.Contains(seen, "g") && strings.Contains(seen, "o")
+}
 
 // defaultUmask follows a login: pam_umask with login.defs, then the shell's
 // start files; the last one counts.
@@ -132,6 +183,9 @@ func defaultUmask(h *fact.Host) control.Outcome {
 	}
 	if h.Session.Unread != "" {
 		return control.CannotTell(h.Session.Unread + "; run as root")
+	}
+	if _, st, why := h.Snap.File(loginDefs); st == fact.Denied || st == fact.Unknown {
+		return cannot(st, why)
 	}
 	mask, at, set := 0o022, fact.Place{Path: "/etc/pam.d/common-session"}, false
 	for _, l := range session.V {
@@ -154,8 +208,9 @@ func defaultUmask(h *fact.Host) control.Outcome {
 			continue
 		}
 		if m := umaskLine.FindStringSubmatch(l.Text); m != nil {
-			n, _ := strconv.ParseUint(m[1], 8, 16)
-			mask, at, set = int(n), l.Place, true
+			if n, ok := umaskOf(m[1]); ok {
+				mask, at, set = n, l.Place, true
+			}
 		}
 	}
 	ev := control.Saw("umask of a login", at, fmt.Sprintf("%03o", mask), "027, or stricter")
@@ -175,7 +230,10 @@ func defaultUmask(h *fact.Host) control.Outcome {
 	return judged([]control.Evidence{ev}, "")
 }
 
-var tmoutLine = regexp.MustCompile(`(?:^|\s)TMOUT=(\d+)`)
+var (
+	tmoutLine     = regexp.MustCompile(`(?:^|\s)TMOUT=(\d+)`)
+	readonlyTMOUT = regexp.MustCompile(`\b(?:readonly|(?:declare|typeset)\s+(?:-\w+\s+)*-\w*r\w*)\s+(?:-\w+\s+)*TMOUT`)
+)
 
 func shellTimeout(h *fact.Host) control.Outcome {
 	if h.Session.Unread != "" {
@@ -184,7 +242,7 @@ func shellTimeout(h *fact.Host) control.Outcome {
 	value, at := 0, fact.Place{Path: "/etc/profile.d"}
 	fixed := false
 	for _, l := range h.Session.Shell {
-		if strings.Contains(l.Text, "readonly") && strings.Contains(l.Text, "TMOUT") {
+		if readonlyTMOUT.MatchString(l.Text) {
 			fixed = true
 		}
 		if m := tmoutLine.FindStringSubmatch(l.Text); m != nil && !strings.HasPrefix(l.Place.Path, "/root/") {

@@ -60,12 +60,14 @@ func loginHomes(a Accounts) []User {
 	return out
 }
 
+const noHome = "there is no home folder"
+
 // askable says why a home's files cannot be asked for; "" when they can. A
 // path that no redaction covers is never asked for.
 func askable(home string) string {
 	switch {
 	case home == "" || home == "/" || home == "/nonexistent":
-		return "there is no home folder"
+		return noHome
 	case !path.IsAbs(home) || path.Clean(home) != home:
 		return "its home is not a clean absolute path"
 	case snap.IsPattern(home) || strings.ContainsAny(home, "\\\n\uFFFD"):
@@ -93,11 +95,11 @@ func parseKeys(h *Host, s *snap.Snapshot) {
 	for _, u := range loginHomes(h.Accounts) {
 		home := Home{User: u}
 		if why := askable(u.Home); why != "" {
-			home.State, home.SSH = Unknown, Unknown
-			if why == "there is no home folder" {
-				home.State, home.SSH = Absent, Absent
+			home.State, home.SSH, home.DotsWhy = Unknown, Unknown, why
+			if why == noHome {
+				home.State, home.SSH, home.DotsWhy = Absent, Absent, ""
 			}
-			home.Why, home.SSHWhy, home.DotsWhy = why, why, why
+			home.Why, home.SSHWhy = why, why
 			k.Homes = append(k.Homes, home)
 			continue
 		}
