@@ -183,8 +183,11 @@ func (p *program) snapshot(ctx context.Context, target string, controls []contro
 	shot, err := snapshot.Take(ctx, taker, func(s *snap.Snapshot) snap.Manifest {
 		return audit.Ask(controls, s)
 	}, snapshot.Options{Now: p.now, Progress: func(what string) { progress.Say(target + ": " + what) }})
+	if err != nil && !strings.HasPrefix(err.Error(), target+": ") { // SSH names it already
+		err = fmt.Errorf("%s: %w", target, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", target, err)
+		return nil, err
 	}
 	return shot, nil
 }

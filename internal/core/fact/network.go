@@ -66,14 +66,17 @@ func parseNetwork(h *Host, s *snap.Snapshot) {
 			n.Routes = append(n.Routes, parseRoutes(o.Stdout, c.all)...)
 		}
 	}
-	n.IPv6 = ipv6(s)
+	n.IPv6 = ipv6(h, s)
 }
 
 // ipv6 is false where the kernel has no IPv6 address but its own loopback's,
-// or may not have any.
-func ipv6(s *snap.Snapshot) Value[bool] {
+// or may not have any after the next boot.
+func ipv6(h *Host, s *snap.Snapshot) Value[bool] {
 	e, st, why := s.File(ifInet6)
 	if s.Source.Kind == "image" {
+		if a, set := h.Sysctl.Boot("net/ipv6/conf/all/disable_ipv6"); set && a.Value == "1" {
+			return Is(false, a.Place)
+		}
 		return Not[bool](Unknown, "whether IPv6 is used is not known of an image")
 	}
 	switch st {

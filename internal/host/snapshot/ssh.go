@@ -137,7 +137,7 @@ func (t *sshTaker) within(ctx context.Context, d time.Duration, f func() error) 
 			t.conn.Close()
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return errors.New("the host closed the connection half way")
+			return errors.New("the connection broke off half way")
 		}
 		return err
 	}

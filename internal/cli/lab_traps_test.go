@@ -1,0 +1,229 @@
+package cli_test
+
+import (
+	"testing"
+
+	"picket/internal/core/audit"
+	"picket/internal/core/control"
+	"picket/lab"
+)
+
+// A trap looks protected, or once was, and is not. It is planted on a host
+// that is protected.
+type trap struct {
+	name, control string
+	plant, undo   string // sh, as root
+	verdicts      string // wanted, parted by "|"; "" is fail or ineffective
+	texts         []string
+}
+
+// rounds of traps: those of one round do not disturb each other. T and H are
+// rows of the requirements.
+var rounds = [][]trap{
+	{
+		{
+			name: "T1 a drop-in switches passwords back on", control: "ssh/password-login", verdicts: "ineffective",
+			plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-cloud-init.conf; systemctl reload ssh`,
+			undo:  `rm /etc/ssh/sshd_config.d/00-cloud-init.conf; systemctl reload ssh`,
+			texts: []string{"/etc/ssh/sshd_config.d/00-cloud-init.conf:1"},
+		},
+		{
+			name: "T2 the ban daemon is to follow a log that Debian 12 does not write", control: "ban/ssh", verdicts: "ineffective",
+			plant: `mv /etc/fail2ban/jail.d/sshd.local /root/; printf '[sshd]\nenabled = true\n' >/etc/fail2ban/jail.d/defaults-debian.conf
+				systemctl restart fail2ban || true; for i in $(seq 50); do systemctl is-failed -q fail2ban && break; sleep 0.1; done`,
+			undo: `mv /root/sshd.local /etc/fail2ban/jail.d/; systemctl reset-failed fail2ban; systemctl restart fail2ban
+				for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+			texts: []string{"/var/log/auth.log"},
+		},
+		{
+			name: "T5 the timers are masked", control: "updates/automatic", verdicts: "ineffective",
+			plant: `systemctl mask --now apt-daily.timer apt-daily-upgrade.timer`,
+			undo:  `systemctl unmask apt-daily.timer apt-daily-upgrade.timer; systemctl start apt-daily.timer apt-daily-upgrade.timer`,
+			texts: []string{"apt-daily"},
+		},
+		{
+			name: "T13 the firewall's service is on, its rules are gone", control: "firewall/default-deny", verdicts: "ineffective",
+			plant: `nft flush table inet filter; nft delete table inet filter`,
+			undo:  `systemctl restart nftables; systemctl restart fail2ban; for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+		},
+		{
+			name: "T15 every user can read a TLS key", control: "keys/tls-keys",
+			plant: `install -d /etc/ssl/private; openssl genpkey -quiet -algorithm ed25519 -out /etc/ssl/private/site.key 2>/dev/null ||
+				printf -- '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHcdyLhN7pUmS4dzQf0f4nUqX2pA7Zz3bC3b2n9xkLrV\n-----END PRIVATE KEY-----\n' >/etc/ssl/private/site.key
+				stat -c %a /etc/ssl/private >/root/mode; chmod 755 /etc/ssl/private; chmod 644 /etc/ssl/private/site.key`,
+			undo:  `rm /etc/ssl/private/site.key; chmod "$(cat /root/mode)" /etc/ssl/private; rm /root/mode`,
+			texts: []string{"/etc/ssl/private/site.key"},
+		},
+		{
+			name: "T16 no source of time answers", control: "time/synchronised",
+			plant: `cp -p /etc/chrony/chrony.conf /root/; sed -i 's/^server .*/server 192.0.2.1 iburst/' /etc/chrony/chrony.conf; systemctl restart chrony`,
+			undo:  `mv /root/chrony.conf /etc/chrony/; systemctl restart chrony; chronyc -n waitsync 100 0 0 0.2 >/dev/null`,
+		},
+		{
+			name: "T20 a key without passphrase", control: "keys/passphrases",
+			plant: `su operator -c "ssh-keygen -q -t ed25519 -N '' -f /home/operator/.ssh/id_ed25519"`,
+			undo:  `rm /home/operator/.ssh/id_ed25519 /home/operator/.ssh/id_ed25519.pub`,
+			texts: []string{"/home/operator/.ssh/id_ed25519"},
+		},
+		{
+			name: "T22 root runs what a user can write", control: "services/root-runs-user-files",
+			plant: `printf '#!/bin/sh\nexec sleep 1000\n' >/home/operator/app; chown operator /home/operator/app; chmod 755 /home/operator/app
+				printf '[Service]\nExecStart=/home/operator/app\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/app.service
+				systemctl daemon-reload; systemctl enable --now app.service`,
+			undo:  `systemctl disable --now app.service; rm /etc/systemd/system/app.service /home/operator/app; systemctl daemon-reload`,
+			texts: []string{"app.service", "/home/operator/app"},
+		},
+		{
+			name: "H1 a factory password", control: "accounts/factory-password", verdicts: "fail",
+			plant: `useradd -m -s /bin/bash pi; echo pi:raspberry | chpasswd`,
+			undo:  `userdel -r pi 2>/dev/null`,
+			texts: []string{"pi", "factory"},
+		},
+	},
+	{
+		{
+			name: "a drop-in lets root in that the main file keeps out", control: "ssh/root-login",
+			plant: `sed -i '/^PermitRootLogin/d' /etc/ssh/sshd_config.d/00-hardening.conf; cp -p /etc/ssh/sshd_config /root/
+				printf 'PermitRootLogin yes\n' >/etc/ssh/sshd_config.d/50-image.conf; printf 'PermitRootLogin no\n' >>/etc/ssh/sshd_config; systemctl reload ssh`,
+			undo: `rm /etc/ssh/sshd_config.d/50-image.conf; mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf
+				systemctl reload ssh`,
+			texts: []string{"/etc/ssh/sshd_config.d/50-image.conf:1"},
+		},
+		{
+			name: "one user may use a password", control: "ssh/password-login",
+			plant: `printf 'Match User operator\nPasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/05-one.conf
+				sed -i '/^PasswordAuthentication/d' /etc/ssh/sshd_config.d/00-hardening.conf; printf 'PasswordAuthentication no\n' >/etc/ssh/sshd_config.d/10-later.conf; systemctl reload ssh`,
+			undo: `rm /etc/ssh/sshd_config.d/05-one.conf /etc/ssh/sshd_config.d/10-later.conf
+				sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; systemctl reload ssh`,
+			texts: []string{"operator"},
+		},
+		{
+			name: "T12 a ban for ever, and not even its own addresses left out", control: "ban/ignore-own",
+			plant: `cp -p /etc/fail2ban/jail.d/sshd.local /root/; sed -i -e '/^ignoreip/d' -e 's/^bantime.*/bantime = -1/' /etc/fail2ban/jail.d/sshd.local; systemctl restart fail2ban
+				for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+			undo: `mv /root/sshd.local /etc/fail2ban/jail.d/; systemctl restart fail2ban; for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+		},
+		{
+			name: "H13 the host joins an open network", control: "wifi/encryption",
+			plant: `mkdir -p /etc/wpa_supplicant; printf 'network={\n\tssid="cafe"\n\tkey_mgmt=NONE\n}\n' >/etc/wpa_supplicant/wpa_supplicant.conf`,
+			undo:  `rm -r /etc/wpa_supplicant`,
+			texts: []string{"cafe", "/etc/wpa_supplicant/wpa_supplicant.conf:1"},
+		},
+		{
+			name: "H13 the factory passphrase of an access point, hashed", control: "wifi/access-point-default",
+			plant: `mkdir -p /etc/NetworkManager/system-connections; cd /etc/NetworkManager/system-connections
+				psk=$(python3 -c "import hashlib; print(hashlib.pbkdf2_hmac('sha1', b'raspberry', b'pioreactor', 4096, 32).hex())")
+				printf '[connection]\ntype=wifi\n[wifi]\nmode=ap\nssid=pioreactor\n[wifi-security]\nkey-mgmt=wpa-psk\npsk=%s\n' "$psk" >ap.nmconnection; chmod 600 ap.nmconnection`,
+			undo:  `rm -r /etc/NetworkManager`,
+			texts: []string{"pioreactor", "hashed passphrase: factory password"},
+		},
+		{
+			name: "a console logs somebody in", control: "boot/auto-login",
+			plant: `mkdir /etc/systemd/system/getty@tty1.service.d
+				printf '[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin operator --noclear %%I $TERM\n' >/etc/systemd/system/getty@tty1.service.d/a.conf`,
+			undo:  `rm -r /etc/systemd/system/getty@tty1.service.d`,
+			texts: []string{"operator", "a.conf:3"},
+		},
+		{
+			name: "T16 two programs keep the clock", control: "time/one-daemon", verdicts: "fail",
+			plant: `printf '[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/ntpsec.service; systemctl daemon-reload; systemctl enable --now ntpsec`,
+			undo:  `systemctl disable --now ntpsec; rm /etc/systemd/system/ntpsec.service; systemctl daemon-reload`,
+			texts: []string{"chrony and ntpsec"},
+		},
+		{
+			name: "T19 the client insists on what no server offers any more", control: "ssh/client-fits-server", verdicts: "fail",
+			plant: `printf 'Host *\n  KexAlgorithms ecdh-sha2-nistp256\n' >/etc/ssh/ssh_config.d/pin.conf`,
+			undo:  `rm /etc/ssh/ssh_config.d/pin.conf`,
+			texts: []string{"/etc/ssh/ssh_config.d/pin.conf:2", "ecdh-sha2-nistp256"},
+		},
+	},
+	{
+		{
+			name: "a line behind a Match holds for nobody else", control: "ssh/root-login",
+			plant: `cp -p /etc/ssh/sshd_config /root/; sed -i '/^PermitRootLogin/d' /etc/ssh/sshd_config.d/00-hardening.conf
+				printf 'Match User nobody\nPermitRootLogin no\n' >>/etc/ssh/sshd_config; systemctl reload ssh`,
+			undo: `mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf; systemctl reload ssh`,
+		},
+		{
+			name: "T6 UsePAM no locks out an account with a key", control: "ssh/use-pam",
+			plant: `printf 'UsePAM no\n' >/etc/ssh/sshd_config.d/00-pam.conf; systemctl reload ssh
+				useradd -m -s /bin/bash -G sudo mary; install -d -m 700 -o mary /home/mary/.ssh
+				cp /home/operator/.ssh/authorized_keys /home/mary/.ssh/; chown mary /home/mary/.ssh/authorized_keys`,
+			undo:  `rm /etc/ssh/sshd_config.d/00-pam.conf; userdel -r mary 2>/dev/null; systemctl reload ssh`,
+			texts: []string{"mary"},
+		},
+	},
+	{
+		{
+			name: "a setting in a drop-in alone is enough", control: "ssh/root-login", verdicts: "pass",
+			plant: `printf 'PermitRootLogin yes\n' >>/etc/ssh/sshd_config; systemctl reload ssh`,
+			undo:  `sed -i '$d' /etc/ssh/sshd_config; systemctl reload ssh`,
+		},
+	},
+	{
+		{
+			name: "the file is right and sshd has not read it", control: "ssh/config-loaded",
+			plant: `sleep 1; touch /etc/ssh/sshd_config.d/00-hardening.conf`,
+			undo:  `systemctl reload ssh`,
+		},
+	},
+}
+
+// TestTraps plants what looks protected and is not, and takes it away again.
+func TestTraps(t *testing.T) {
+	t.Parallel()
+	h := start(t, lab.Good)
+	lived(h)
+	before := auditOn(t, h)
+	for _, round := range rounds {
+		for _, tr := range round {
+			must(t, before, tr.control, "pass|not-applicable")
+			h.Sh(tr.plant)
+		}
+		planted := auditOn(t, h)
+		for _, tr := range round {
+			t.Run(tr.name, func(t *testing.T) {
+				verdicts := tr.verdicts
+				if verdicts == "" {
+					verdicts = "fail|ineffective"
+				}
+				must(t, planted, tr.control, verdicts, tr.texts...)
+			})
+		}
+		for i := range round {
+			h.Sh(round[len(round)-1-i].undo)
+		}
+		same(t, before, auditOn(t, h))
+	}
+}
+
+// same wants every verdict of a host to be what it was.
+func same(t *testing.T, before, after audit.Report) {
+	t.Helper()
+	for _, was := range before.Results {
+		if is := result(t, after, was.Control); is.Verdict != was.Verdict {
+			t.Errorf("%s was %s and is %s after the traps were taken away: %s", was.Control, was.Verdict, is.Verdict, is.Reason)
+		}
+	}
+}
+
+// lived makes a host one that has been up for a day: its timers of apt have
+// run, which nothing in the lab could serve.
+func lived(h *lab.Host) {
+	h.Sh(`mkdir -p /var/lib/apt/periodic
+		touch /var/lib/apt/lists /var/lib/apt/periodic/update-stamp /var/lib/apt/periodic/update-success-stamp \
+			/var/lib/apt/periodic/upgrade-stamp /var/lib/apt/periodic/unattended-upgrades-stamp`)
+}
+
+// findings lists the controls that are bad, of these severities.
+func findings(r audit.Report, severities ...control.Severity) []string {
+	var out []string
+	for _, res := range r.Results {
+		for _, s := range severities {
+			if res.Verdict.Bad() && res.Severity == s {
+				out = append(out, res.Control)
+			}
+		}
+	}
+	return out
+}
