@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -166,13 +167,13 @@ func (w sshdWant) judge(h *fact.Host, answers []fact.SSHDAnswer) control.Outcome
 		if place == (fact.Place{}) {
 			place = fact.Place{Path: "/etc/ssh/sshd_config"}
 		}
-		if ok, detail := w.accepts(values); !ok {
-			text, configured := w.wrong(d, a, values, found, detail)
+		if ok, weak := w.accepts(values); !ok {
+			text, configured := w.wrong(d, a, values, found, weak)
 			out.Effective, out.Persistent = control.No, control.No
 			out.Configured = out.Configured.And(control.TriOf(configured))
 			if !slices.Contains(wrong, text) {
 				wrong = append(wrong, text)
-				out.Evidence = append(out.Evidence, control.Saw(w.option+whoOf(w, a), place, show(values)+detail, w.String()))
+				out.Evidence = append(out.Evidence, control.Saw(w.option+whoOf(w, a), place, seenValue(values, weak), w.String()))
 				for _, o := range found.Others {
 					out.Evidence = append(out.Evidence, control.Saw(w.option+", which has no effect here", o.Place, strings.Join(o.Values, " "), ""))
 				}
@@ -212,18 +213,20 @@ func (w sshdWant) judge(h *fact.Host, answers []fact.SSHDAnswer) control.Outcome
 
 // wrong says why a login gets a wrong value, and whether the files ask for the
 // right one for everybody.
-func (w sshdWant) wrong(d fact.SSHD, a fact.SSHDAnswer, values []string, found fact.SSHDFound, detail string) (text string, configured bool) {
+func (w sshdWant) wrong(d fact.SSHD, a fact.SSHDAnswer, values []string, found fact.SSHDFound, weak []string) (text string, configured bool) {
+	is, which := w.state(values, weak)
 	for _, o := range found.Others {
 		if ok, _ := w.accepts(d.Config.Canonical(o)); ok && len(o.Match) == 0 {
 			configured = true
 			text = fmt.Sprintf("%s %s at %s has no effect: ", w.option, strings.Join(o.Values, " "), o.Place)
 		}
 	}
+	text += is
 	if len(found.By) == 0 {
-		text += w.option + " is " + show(values) + detail + " by default"
+		text += " by default"
+		which = cmp.Or(which, ": no file sets it")
 	} else {
 		by := found.By[0]
-		text += fmt.Sprintf("%s is %s%s", w.option, show(values), detail)
 		if m := d.Config.Block(by); m != "" {
 			configured = false // somebody chose this for some logins
 			text += fmt.Sprintf(" for %s (%s, %s)", a.Who, m, by.Place)
@@ -240,7 +243,42 @@ func (w sshdWant) wrong(d fact.SSHD, a fact.SSHDAnswer, values []string, found f
 			}
 		}
 	}
-	return text, configured
+	return text + which, configured
+}
+
+// state is what an option is, in words. Of a list only what is wrong in it is
+// worth a word: how much, and (which) the first of it.
+func (w sshdWant) state(values, weak []string) (is, which string) {
+	if len(weak) == 0 {
+		return w.option + " is " + show(values), ""
+	}
+	what := "entries too many"
+	if len(weak) == 1 {
+		what = "entry too many"
+	}
+	if strings.HasSuffix(w.option, "Algorithms") || w.option == "Ciphers" || w.option == "MACs" {
+		what = "weak algorithms"
+		if len(weak) == 1 {
+			what = "weak algorithm"
+		}
+	}
+	return fmt.Sprintf("%s allows %d %s", w.option, len(weak), what), ": " + firstFew(weak, 3)
+}
+
+// seenValue is a value for evidence; of a list, what is wrong in it.
+func seenValue(values, weak []string) string {
+	if len(weak) > 0 {
+		return firstFew(weak, 12)
+	}
+	return show(values)
+}
+
+// firstFew joins the first n words and counts the rest.
+func firstFew(words []string, n int) string {
+	if len(words) <= n+1 {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(words[:n], ", "), len(words)-n)
 }
 
 // whoOf names the login in evidence, where options may differ.

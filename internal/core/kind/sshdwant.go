@@ -1,7 +1,6 @@
 package kind
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -80,7 +79,11 @@ func (w sshdWant) String() string {
 		out = append(out, "not "+strings.Join(w.Not, " or "))
 	}
 	if w.Subset != nil {
-		out = append(out, "only "+strings.Join(w.Subset, ","))
+		if len(w.Subset) > 4 { // the control's fix has them all
+			out = append(out, "none of these")
+		} else {
+			out = append(out, "only "+strings.Join(w.Subset, ", "))
+		}
 	}
 	if w.Without != nil {
 		out = append(out, "without "+strings.Join(w.Without, ", "))
@@ -88,19 +91,18 @@ func (w sshdWant) String() string {
 	return strings.Join(out, ", ")
 }
 
-// accepts compares a value; detail says which elements of a list are wrong.
-func (w sshdWant) accepts(values []string) (ok bool, detail string) {
+// accepts compares a value; wrong are the elements of a list that may not be.
+func (w sshdWant) accepts(values []string) (ok bool, wrong []string) {
 	one := strings.Join(values, " ")
 	if w.values != nil {
-		return slices.ContainsFunc(w.values, func(v string) bool { return strings.EqualFold(canonicalRoot(v), canonicalRoot(one)) }), ""
+		return slices.ContainsFunc(w.values, func(v string) bool { return strings.EqualFold(canonicalRoot(v), canonicalRoot(one)) }), nil
 	}
 	if slices.ContainsFunc(w.Not, func(v string) bool { return strings.EqualFold(v, one) }) {
-		return false, ""
+		return false, nil
 	}
 	if w.Min != "" || w.Max != "" {
-		return within(one, w.Min, w.Max), ""
+		return within(one, w.Min, w.Max), nil
 	}
-	var wrong []string
 	for _, e := range strings.FieldsFunc(one, func(r rune) bool { return r == ',' || r == ' ' }) {
 		bad := w.Subset != nil && !slices.Contains(w.Subset, e)
 		for _, p := range w.Without {
@@ -111,10 +113,7 @@ func (w sshdWant) accepts(values []string) (ok bool, detail string) {
 			wrong = append(wrong, e)
 		}
 	}
-	if len(wrong) > 0 {
-		return false, fmt.Sprintf(" with %s in it", strings.Join(wrong, ", "))
-	}
-	return true, ""
+	return len(wrong) == 0, wrong
 }
 
 // canonicalRoot makes the two names of one value of PermitRootLogin the same.

@@ -47,7 +47,7 @@ func judgeSysctl(h *fact.Host, seen []sysctlSeen, image bool) control.Outcome {
 	case len(bad) > 0:
 		o = o.Judge().Because("%s", bad[0])
 		if len(bad) > 1 {
-			o.Reason += fmt.Sprintf("; and %d more", len(bad)-1)
+			o.Reason += fmt.Sprintf(" (and %d more)", len(bad)-1)
 		}
 		return o
 	case len(unknown) > 0:
@@ -113,7 +113,7 @@ func (s sysctlSeen) complaint(h *fact.Host, now, boot control.Tri) string {
 	case now == control.No && s.set:
 		return fmt.Sprintf("%s, as %s says; wanted %s", what, s.asked.Place, s.wanted())
 	case now == control.No:
-		return fmt.Sprintf("%s, wanted %s; no file sets it", what, s.wanted())
+		return fmt.Sprintf("%s, wanted %s: no file sets it", what, s.wanted())
 	case now == control.Yes:
 		return fmt.Sprintf("%s now, but the next boot gives %s (%s)", what, s.boot.V, s.boot.Place)
 	default: // an image
@@ -127,11 +127,15 @@ func (s sysctlSeen) unread(h *fact.Host) bool {
 
 func (s sysctlSeen) evidence(now, boot control.Tri) []control.Evidence {
 	var out []control.Evidence
-	if now != control.Untold {
+	same := now != control.Untold && boot == control.No && s.now.V == s.boot.V && s.boot.Place.Line == 0
+	switch {
+	case same:
+		out = append(out, control.Saw(s.name+" now and after a reboot", s.now.Place, s.now.V, s.wanted()))
+	case now != control.Untold:
 		out = append(out, control.Saw(s.name+" now", s.now.Place, s.now.V, s.wanted()))
 	}
-	if boot == control.No {
-		out = append(out, control.Saw(s.name+" after a boot", s.boot.Place, s.boot.V, s.wanted()))
+	if boot == control.No && !same {
+		out = append(out, control.Saw(s.name+" after a reboot", s.boot.Place, s.boot.V, s.wanted()))
 	}
 	if s.set && s.asked.Place != s.boot.Place {
 		out = append(out, control.Saw(s.name+" as asked for", s.asked.Place, s.asked.Value, s.wanted()))
