@@ -3,6 +3,7 @@
 package snap
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -263,8 +264,8 @@ func (s *Snapshot) Run(argv ...string) (o *Output, st State, why string) {
 		return nil, Unknown, "`" + key + "` was not run"
 	case o.Missing:
 		return o, Absent, argv[0] + " is not installed"
-	case o.Err != "":
-		return o, Unknown, "`" + key + "`: " + o.Err
+	case o.Err != "" || o.Cut:
+		return o, Unknown, "`" + key + "`: " + cmp.Or(o.Err, "its output was cut off")
 	}
 	return o, Known, ""
 }

@@ -88,7 +88,7 @@ func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *sn
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	stdout, stderr := &bounded{max: snap.MaxOutput}, &bounded{max: maxStderr}
+	stdout, stderr := &bounded{max: snap.MaxOutput, full: cancel}, &bounded{max: maxStderr}
 	cmd := exec.CommandContext(ctx, program, argv[1:]...)
 	cmd.Env = []string{"PATH=" + r.path, "LC_ALL=C", "HOME=/", "TERM=dumb"}
 	cmd.Dir = "/"
@@ -102,6 +102,8 @@ func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *sn
 	o.Stderr = strings.ToValidUTF8(string(complaint), "\uFFFD")
 	var exit *exec.ExitError
 	switch {
+	case o.Cut:
+		o.Err = tooMuch
 	case err == nil:
 	case errors.Is(err, exec.ErrWaitDelay):
 		_ = cmd.Cancel() // a process that it left behind holds our pipe
@@ -112,7 +114,7 @@ func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *sn
 	case errors.As(err, &exit) && exit.Exited():
 		o.Exit = exit.ExitCode()
 	case errors.As(err, &exit):
-		o.Err = "ended by " + exit.String()
+		o.Err = fmt.Sprintf("ended by signal %d", exit.Sys().(syscall.WaitStatus).Signal())
 	default:
 		o.Err = "it could not be started: " + err.Error()
 	}
@@ -121,6 +123,10 @@ func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *sn
 	}
 	return o
 }
+
+// tooMuch is said of a command whose output was cut off: what is missing may
+// be what matters.
+var tooMuch = fmt.Sprintf("it printed more than %d MB", snap.MaxOutput>>20)
 
 // find looks a program up in our own list of folders, whatever PATH says.
 func (r runner) find(name string) string {
@@ -136,14 +142,15 @@ func (r runner) find(name string) string {
 	return ""
 }
 
-// bounded keeps the first max bytes written to it and swallows the rest, so
-// that a program that prints without end is not blocked but only cut. It is
+// bounded keeps the first max bytes written to it, swallows the rest, and says
+// once that it is full. It is
 // locked because a process that outlives its parent may still write when the
 // answer is taken.
 type bounded struct {
 	mu   sync.Mutex
 	max  int
 	data []byte
+	full func() // may be nil
 	cut  bool
 	done bool
 }
@@ -156,7 +163,12 @@ func (b *bounded) Write(p []byte) (int, error) {
 	}
 	n := min(len(p), b.max-len(b.data))
 	b.data = append(b.data, p[:n]...)
-	b.cut = b.cut || n < len(p)
+	if n < len(p) {
+		if !b.cut && b.full != nil {
+			b.full()
+		}
+		b.cut = true
+	}
 	return len(p), nil
 }
 

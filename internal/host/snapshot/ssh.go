@@ -75,12 +75,33 @@ func (t *sshTaker) Source(ctx context.Context) (snap.Source, error) {
 	return src, nil
 }
 
-// Round sends one program and reads what it prints.
+// Round sends one program and reads what it prints. Files that stand in for
+// commands without an answer are asked for by a second one.
 func (t *sshTaker) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) error {
 	if t.problem != "" {
 		s.Problems = append(s.Problems, t.problem)
 		t.problem = ""
 	}
+	if err := t.ask(ctx, m, s); err != nil {
+		return err
+	}
+	var instead snap.Manifest
+	for _, c := range m.Commands {
+		if o := s.Commands[c.Key()]; o.Missing || o.Err != "" {
+			instead.Files = append(instead.Files, c.Instead...)
+		}
+	}
+	if instead = instead.Minus(s); instead.Empty() || t.broken != "" {
+		return nil
+	}
+	if err := t.ask(ctx, instead, s); err != nil {
+		return err
+	}
+	s.MarkAsked(instead)
+	return nil
+}
+
+func (t *sshTaker) ask(ctx context.Context, m snap.Manifest, s *snap.Snapshot) error {
 	limit := limits{t.opt.Walk, t.opt.Command}
 	a := newAnswer(m, limit)
 	if t.broken != "" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,10 +31,11 @@ type answer struct {
 	locked map[string]bool
 	unread map[string]bool
 	body   map[string]*body
-	denied map[int]string // pattern → folder
+	denied map[string]string // pattern, as far as it is known spelled out → folder
 	outs   map[int]*snap.Output
 	walk   *snap.Walked
 
+	walkFull      bool   // more was found than is kept
 	meta, content bool   // complete
 	missing       string // a tool
 	entries       int
@@ -51,7 +53,7 @@ func newAnswer(m snap.Manifest, limit limits) *answer {
 		lstat: map[string]*snap.Entry{}, stat: map[string]*snap.Entry{},
 		target: map[string]string{}, real: map[string]string{}, parent: map[string]string{},
 		locked: map[string]bool{}, unread: map[string]bool{}, body: map[string]*body{},
-		denied: map[int]string{}, outs: map[int]*snap.Output{},
+		denied: map[string]string{}, outs: map[int]*snap.Output{},
 	}
 }
 
@@ -87,7 +89,10 @@ func (a *answer) section(s *stream, name string, args []string) error {
 			if err != nil || n < 0 || n >= len(a.m.Files)+len(a.m.Stats) {
 				return errGarbage
 			}
-			a.denied[n] = dir
+			p := slices.Concat(a.m.Files, a.m.Stats)[n]
+			if len(a.denied) < snap.MaxEntries {
+				a.denied[spelledOut(p, dir)] = dir
+			}
 			return nil
 		})
 	case secLstat, secStat:
@@ -145,24 +150,25 @@ func (a *answer) section(s *stream, name string, args []string) error {
 		return a.command(s, name, args)
 	case secWalk:
 		a.walk = &snap.Walked{Roots: a.walkRoots(), Err: "it did not come to its end"}
-		return s.names(func(item string) error {
+		full := false
+		err := s.names(func(item string) error {
 			e, err := parseStat(item)
 			if err != nil {
 				return err
 			}
-			if path.IsAbs(e.Path) {
-				a.entries++
+			if full = len(a.walk.Found) >= snap.MaxFound; !full && path.IsAbs(e.Path) {
 				a.walk.Found = append(a.walk.Found, *e)
-			}
-			if a.entries > snap.MaxEntries {
-				return fmt.Errorf("the walk found more than %d files", snap.MaxEntries)
 			}
 			return nil
 		})
+		a.walkFull = full
+		return err
 	case secWalked:
+		text, _, err := s.keep(maxStderr)
 		if a.walk != nil && len(args) > 0 {
-			a.walk.Err = walkError(args[0])
+			a.walk.Err = a.walkError(args[0], string(text))
 		}
+		return err
 	case secFailed:
 	default:
 		return errGarbage
@@ -177,14 +183,49 @@ func (a *answer) walkRoots() []string {
 	return a.m.Walk.Roots
 }
 
-func walkError(status string) string {
+// walkError says why a walk is incomplete, from how find ended and what it
+// complained about. A file that went while it was looked at is no problem.
+func (a *answer) walkError(status, complaints string) string {
+	if a.walkFull {
+		return fmt.Sprintf("stopped after %d findings", snap.MaxFound)
+	}
 	switch status {
 	case "0":
 		return ""
 	case "137", "124", "143":
-		return "ran out of time"
+		return "ran out of time after " + short(a.limit.walk)
 	}
-	return "find could not look everywhere (exit status " + status + ")"
+	first, gone := "", 0
+	for l := range strings.Lines(complaints) {
+		switch l = strings.TrimSpace(l); {
+		case strings.HasSuffix(l, ": Permission denied"):
+			return closedFolders
+		case strings.HasSuffix(l, ": No such file or directory"):
+			gone++
+		case first == "":
+			first = strings.ToValidUTF8(l, "\uFFFD")
+		}
+	}
+	if first == "" && gone > 0 && len(complaints) < maxStderr {
+		return ""
+	}
+	return fmt.Sprintf("find could not look everywhere (exit status %s): %.200s", status, first)
+}
+
+// closedFolders is completed by fill, which knows who we are.
+const closedFolders = "some folders could not be entered"
+
+// spelledOut spells out the beginning of a pattern that is known to lead to dir.
+func spelledOut(pattern, dir string) string {
+	if !snap.IsPattern(pattern) {
+		return pattern
+	}
+	parts := strings.Split(pattern, "/")
+	n := strings.Count(dir, "/") + 1
+	if n > len(parts) || !snap.Match(strings.Join(parts[:n], "/"), dir) {
+		return pattern
+	}
+	return strings.Join(append([]string{snap.Literal(dir)}, parts[n:]...), "/")
 }
 
 func pairs(s *stream, to map[string]string) error {
@@ -214,7 +255,7 @@ func parseStat(item string) (*snap.Entry, error) {
 	}
 	e := &snap.Entry{
 		Path: f[5], Mode: uint32(mode & 0o7777), UID: int(uid), GID: int(gid), Size: size,
-		MTime: time.Unix(mtime, 0).UTC(),
+		MTime: snap.Time(mtime),
 	}
 	switch mode & 0o170000 {
 	case 0o100000:
@@ -393,6 +434,8 @@ func (a *answer) headErrors(text string) {
 	}
 }
 
+const unfinished = "its answer did not come to an end"
+
 // command keeps a part of a command's answer.
 func (a *answer) command(s *stream, name string, args []string) error {
 	if len(args) == 0 {
@@ -411,7 +454,7 @@ func (a *answer) command(s *stream, name string, args []string) error {
 	case secAbsent:
 		o.Missing = true
 	case secCommand:
-		o.Err = "its answer did not come to an end"
+		o.Exit, o.Err = -1, unfinished
 		o.Stdout, o.Cut, err = s.keep(snap.MaxOutput)
 	case secExit:
 		if len(args) < 2 {
@@ -421,13 +464,18 @@ func (a *answer) command(s *stream, name string, args []string) error {
 			return errGarbage
 		}
 		o.Err = ""
-		if o.Exit == 137 {
-			p, _ := snap.Permit(o.Argv)
+		switch p, _ := snap.Permit(o.Argv); {
+		case o.Exit > 128 && o.Exit < 160 && o.Exit != 137:
+			o.Exit, o.Err = -1, fmt.Sprintf("ended by signal %d", o.Exit-128)
+		case o.Exit == 137:
 			o.Exit, o.Err = -1, "no answer after "+short(a.limit.of(p))
 		}
 		var text []byte
-		text, _, err = s.keep(64 << 10)
-		o.Stderr = string(text)
+		text, _, err = s.keep(maxStderr)
+		o.Stderr = strings.ToValidUTF8(string(text), "\uFFFD")
+		if o.Cut {
+			o.Exit, o.Err = -1, tooMuch
+		}
 	}
 	return err
 }

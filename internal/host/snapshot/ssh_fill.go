@@ -14,38 +14,35 @@ import (
 // not come is then unknown, and never absent.
 func (a *answer) fill(s *snap.Snapshot, why string) {
 	root := s.Source.UID == 0
-	refused := func(p string) string {
-		if root {
-			return "permission denied: " + p
+	refused := func(p string) string { return snap.Refused(p, root) }
+	for p, dir := range a.denied {
+		if snap.IsPattern(p) {
+			s.Denials[p] = refused(dir + "/")
+		} else {
+			s.Denials[p] = refused(p)
 		}
-		return "run as root to read " + p
 	}
-	patterns := slices.Concat(a.m.Files, a.m.Stats)
-	for i, p := range patterns {
-		if dir, ok := a.denied[i]; ok {
-			s.Denials[p] = refused(dir)
-		} else if !a.meta && why != "" {
+	if !a.meta && why != "" {
+		for _, p := range slices.Concat(a.m.Files, a.m.Stats) {
 			s.Denials[p] = why
 		}
 	}
 	for p, e := range a.lstat {
 		if a.locked[p] {
-			s.Denials[p] = refused(p)
+			s.Denials[snap.Literal(p)] = refused(p)
 			continue
 		}
 		e = a.entry(p, e)
 		if a.files.match(p) && e.Type == snap.File {
 			a.fillContent(e, why, refused)
 		}
-		if old := s.Entries[p]; old == nil || !old.Read {
-			s.Entries[p] = e
-		}
+		s.Put(e)
 	}
 	for i, c := range a.m.Commands {
 		o := a.outs[i]
 		if o == nil {
-			o = &snap.Output{Argv: c.Argv, Err: cmp.Or(why, "it was not run")}
-		} else if o.Err != "" && why != "" && o.Exit == 0 && !strings.HasPrefix(o.Err, "no answer") {
+			o = &snap.Output{Argv: c.Argv, Exit: -1, Err: cmp.Or(why, "it was not run")}
+		} else if o.Err == unfinished && why != "" {
 			o.Err = why
 		}
 		s.Commands[c.Key()] = o
@@ -54,6 +51,9 @@ func (a *answer) fill(s *snap.Snapshot, why string) {
 		w := a.walk
 		if w == nil {
 			w = &snap.Walked{Roots: a.m.Walk.Roots, Err: cmp.Or(why, "it was not made")}
+		}
+		if w.Err == closedFolders && !root {
+			w.Err = "run as root to see all: " + closedFolders
 		}
 		slices.SortFunc(w.Found, func(x, y snap.Entry) int { return strings.Compare(x.Path, y.Path) })
 		s.Walk = w

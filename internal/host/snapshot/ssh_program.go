@@ -46,10 +46,10 @@ const (
 	secHeadErrs = "errs"    // what it complained about
 	secContent  = "content" // all content is complete
 	secCommand  = "run"     // IDX: output of a command
-	secExit     = "exit"    // IDX STATUS: its stderr
+	secExit     = "exit"    // IDX STATUS: its stderr, or the beginning of it
 	secAbsent   = "absent"  // IDX: no such program
 	secWalk     = "walk"    // like lstat
-	secWalked   = "walked"  // STATUS of find
+	secWalked   = "walked"  // STATUS of find: its stderr, or the beginning of it
 	secEnd      = "end"
 )
 
@@ -61,8 +61,8 @@ const (
 // files: in `b | { a; cat; }` both run at once and a's output comes first.
 func program(m snap.Manifest, nonce string, limit limits) string {
 	var b strings.Builder
-	b.WriteString("PATH=" + snap.Path + " LC_ALL=C; export PATH LC_ALL; unset ENV BASH_ENV CDPATH GREP_OPTIONS TAR_OPTIONS\n")
-	fmt.Fprintf(&b, "N=%s\n", nonce)
+	b.WriteString("PATH=" + snap.Path + " LC_ALL=C HOME=/ TERM=dumb; export PATH LC_ALL HOME TERM; unset ENV BASH_ENV CDPATH GREP_OPTIONS TAR_OPTIONS\n")
+	fmt.Fprintf(&b, "N=%s M=%d W=%d\n", nonce, snap.MaxOutput+1, snap.MaxOutput*2)
 	b.WriteString(preamble)
 
 	tasks := []string{compileFiles(&b, m)}
@@ -72,13 +72,23 @@ func program(m snap.Manifest, nonce string, limit limits) string {
 	}
 	for i, t := range slices.Backward(tasks) {
 		if i == len(tasks)-1 {
-			fmt.Fprintf(&b, "lane%d() { %s; }\n", i, t)
+			fmt.Fprintf(&b, "lane%d() { %s; }\n", i, kept(i, t))
 		} else {
-			fmt.Fprintf(&b, "lane%d() { lane%d | { %s </dev/null; cat; }; }\n", i, i+1, t)
+			fmt.Fprintf(&b, "lane%d() { lane%d | { %s; cat; }; }\n", i, i+1, kept(i, t))
 		}
 	}
 	b.WriteString("round() { set +e +f; tools || return 0; lane0; say " + secEnd + "; }\nround </dev/null 2>/dev/null\n")
 	return b.String()
+}
+
+// kept has what a task prints wait in memory until it is its turn, so that no
+// command is taken for a slow one because the wire is. The first goes out as
+// it comes.
+func kept(i int, task string) string {
+	if i == 0 {
+		return task + " </dev/null"
+	}
+	return task + " </dev/null | $B"
 }
 
 // preamble holds the functions that do not depend on the manifest. $f is the
@@ -88,6 +98,8 @@ tools() {
 	for t in stat xargs tar find head cat; do
 		command -v "$t" >/dev/null || { say no "$t"; return 1; }
 	done
+	B="dd bs=$W iflag=fullblock"
+	[ "$(printf x | $B)" = x ] || B='cat'
 	T=
 	if timeout -s KILL 9 true; then T='timeout -s KILL'
 	elif timeout -s KILL -t 9 true; then T='timeout -s KILL -t'
@@ -176,13 +188,21 @@ heads() {
 	say errs
 	printf '%s' "$e"
 }
+head16k() { head -c 16384; cat >/dev/null; }
+mark() { printf '%s' "$N:$1:"; }
+split() {
+	s=${e#*"$N:"}
+	s=${s%%:*}
+	e=${e%%"$N:"*}${e#*"$N:$s:"}
+}
 run() {
 	i=$1 t=$2
 	shift 2
 	command -v "$1" >/dev/null || { say absent "$i"; return; }
 	say run "$i"
 	if [ -n "$T" ]; then set -- $T "$t" "$@"; fi
-	{ e=$("$@" 2>&1 1>&3 3>&- </dev/null); s=$?; } 3>&1
+	{ e=$({ { { (exec "$@" 2>&3 3>&- 4>&- 5>&- </dev/null); mark $? >&5; } | head -c "$M" >&4 3>&- 5>&-; } 3>&1 | head16k; } 5>&1); } 4>&1
+	split
 	say exit "$i" "$s"
 	printf '%s' "$e"
 }
@@ -321,50 +341,60 @@ func compileCommands(b *strings.Builder, cs []snap.Command, limit limits) []stri
 	return tasks
 }
 
-// compileWalk writes the one pass of find over the file systems. The time limit is
-// on find alone: what it has found until then is still looked at.
+// compileWalk writes the one pass of find over the file systems. The time limit
+// is on find alone: what it has found until then is still looked at, which is
+// why it must not keep it back.
 func compileWalk(b *strings.Builder, w *snap.Walk, limit time.Duration) string {
 	var roots, prune []string
 	for _, r := range w.Roots {
-		roots = append(roots, quoteWord(r))
-	}
-	for _, s := range w.Skip {
-		if !snap.IsPattern(s) {
-			s = findLiteral.Replace(s)
+		if word := quoteWord(r); strings.HasPrefix(r, "/") && !slices.Contains(roots, word) {
+			roots = append(roots, word)
 		}
-		prune = append(prune, "-path "+quoteWord(s))
 	}
-	var owner []string
-	known := func(test string, ids []int) {
-		if len(ids) == 0 {
-			return
+	for _, s := range slices.Concat(w.Skip, snap.WalkSkip) {
+		if test := findPath(s); !slices.Contains(prune, test) {
+			prune = append(prune, test)
 		}
+	}
+	want := []string{
+		`-type f \( -perm -4000 -o -perm -2000 \)`,
+		`\( -type f -o -type b -o -type c \) -perm -0002`,
+		`-type d -perm -0002 ! -perm -1000`,
+	}
+	for _, known := range []struct {
+		test string
+		ids  []int
+	}{{"-user", w.UIDs}, {"-group", w.GIDs}} {
 		var not []string
-		for _, id := range ids {
-			not = append(not, fmt.Sprintf("! %s %d", test, id))
+		for _, id := range known.ids {
+			not = append(not, fmt.Sprintf("! %s %d", known.test, id))
 		}
-		owner = append(owner, "\\( "+strings.Join(not, " ")+" \\)")
-	}
-	known("-user", w.UIDs)
-	known("-group", w.GIDs)
-	want := `-type f \( -perm -4000 -o -perm -2000 \) -o ! -type l -perm -0002`
-	if len(owner) > 0 {
-		want += " -o " + strings.Join(owner, " -o ")
-	}
-	skip := ""
-	if len(prune) > 0 {
-		skip = `\( ` + strings.Join(prune, " -o ") + ` \) -prune -o`
-	}
-	if len(roots) == 0 {
-		roots = []string{"/"}
+		if not != nil {
+			want = append(want, "! -type l "+strings.Join(not, " "))
+		}
 	}
 	fmt.Fprintf(b, `walk() {
 say walk
-{ s=$({ { ${T:+$T %d} find %s -xdev %s \( %s \) -print0; echo $? >&3; } | lstats >&4; } 3>&1); } 4>&1
+u=
+if command -v stdbuf >/dev/null; then u='stdbuf -o0'; fi
+{ e=$({ { { (exec ${T:+$T %d} $u find %s -xdev \( %s \) -prune -o \( %s \) -print0 2>&3 3>&- 4>&- 5>&-); mark $? >&5; } |
+	lstats >&4 3>&- 5>&-; } 3>&1 | head16k; } 5>&1); } 4>&1
+split
 say walked "$s"
+printf '%%s' "$e"
 }
-`, int(max(limit, time.Second).Seconds()), strings.Join(roots, " "), skip, want)
+`, int(max(limit, time.Second).Seconds()), strings.Join(roots, " "), strings.Join(prune, " -o "), strings.Join(want, " -o "))
 	return "walk"
+}
+
+// findPath is a test of find for a pattern. In find a star matches slashes,
+// too; with another number of them it is another folder.
+func findPath(pattern string) string {
+	if !snap.IsPattern(pattern) {
+		return "-path " + quoteWord(findLiteral.Replace(pattern))
+	}
+	deeper := strings.Repeat("/*", strings.Count(pattern, "/")+1)
+	return `\( -path ` + quoteWord(pattern) + " ! -path " + quoteWord(deeper) + ` \)`
 }
 
 var findLiteral = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
