@@ -226,6 +226,9 @@ func (l *loader) build(x *index) error {
 		}
 		l.s.Entries[e.Path] = e
 		if name := x.Entries[i].Member; name != "" {
+			if e.Type != snap.File || e.Denied != "" {
+				return fmt.Errorf("entry %.120q: only a file has content, and only one that could be read", e.Path)
+			}
 			e.Read = true
 			if err := l.promise(name, fileLimit(e.Path), &e.Content); err != nil {
 				return err

@@ -88,7 +88,11 @@ func describe(s *snap.Snapshot) (*index, []member, error) {
 				odd++
 				e.Member = fmt.Sprintf("files/~odd/%04d", odd)
 			}
-			if err := add(e.Member, s.Entries[p].Content, fileLimit(p)); err != nil {
+			content := s.Entries[p].Content
+			if limit := fileLimit(p); int64(len(content)) > limit {
+				content, e.Cut = content[:limit], true // it grew when secrets were replaced
+			}
+			if err := add(e.Member, content, fileLimit(p)); err != nil {
 				return nil, nil, err
 			}
 		}
