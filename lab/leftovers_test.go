@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -178,6 +179,21 @@ func TestLeftOut(t *testing.T) {
 		out, _ := cmd.CombinedOutput()
 		if text := string(out); !strings.Contains(text, tc.want) || !strings.HasSuffix(strings.TrimSpace(text), tc.result) {
 			t.Errorf("PICKET_LAB=%s: want %q and %s, got\n%s", tc.lab, tc.want, tc.result, text)
+		}
+	}
+}
+
+// TestSetup: what the lab says it needs, setup.sh installs.
+func TestSetup(t *testing.T) {
+	script, err := os.ReadFile("setup.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(script), "wanted='")
+	wanted, _, _ := strings.Cut(rest, "'")
+	for _, name := range Packages {
+		if !slices.Contains(strings.Fields(wanted), name) {
+			t.Errorf("setup.sh does not install %s", name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what booted hosts need, on a Debian 12 and as root; anywhere else,
-# or with PICKET_LAB=off, it does nothing and the tests say what they left out.
+# Installs what booted hosts and the race detector need, on a Debian 12 and as
+# root; anywhere else, or with PICKET_LAB=off, it does nothing and the tests say
+# what they left out.
 set -eu
 
 if [ "${PICKET_LAB:-}" = off ]; then
@@ -17,7 +18,7 @@ fi
 
 # systemd-container first and alone: it may bring a newer systemd with it, and
 # an upgrade that stopped half way is finished before anything else.
-wanted='systemd-container mmdebstrap iproute2 openssh-client openssh-server util-linux nftables busybox-static shellcheck dash'
+wanted='systemd-container mmdebstrap iproute2 openssh-client openssh-server util-linux nftables busybox-static shellcheck dash procps gcc libc6-dev'
 missing=
 for p in $wanted; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed$' || missing="$missing $p"

@@ -122,7 +122,7 @@ func result(t *testing.T, r audit.Report, id string) audit.Result {
 			return res
 		}
 	}
-	t.Fatalf("no result for %s", id)
+	t.Errorf("no result for %s", id)
 	return audit.Result{}
 }
 
@@ -131,6 +131,9 @@ func result(t *testing.T, r audit.Report, id string) audit.Result {
 func must(t *testing.T, r audit.Report, id, verdicts string, texts ...string) {
 	t.Helper()
 	res := result(t, r, id)
+	if res.Control == "" {
+		return
+	}
 	all := res.Reason
 	for _, e := range res.Evidence {
 		all += "\n  " + e.Place + ": " + e.Fact + ": " + e.Found + ", wanted " + e.Wanted

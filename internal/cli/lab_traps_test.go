@@ -127,7 +127,8 @@ var rounds = [][]trap{
 		{
 			name: "T16 two programs keep the clock", control: "time/one-daemon", verdicts: "fail",
 			plant: `printf '[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/ntpsec.service; systemctl daemon-reload; systemctl enable --now ntpsec`,
-			undo:  `systemctl disable --now ntpsec; rm /etc/systemd/system/ntpsec.service; systemctl daemon-reload`,
+			undo: `systemctl disable --now ntpsec; rm /etc/systemd/system/ntpsec.service; systemctl daemon-reload
+				systemctl restart chrony; chronyc -n waitsync 100 0 0 0.2 >/dev/null`, // each refuses to run beside the other
 			texts: []string{"chrony and ntpsec"},
 		},
 		{

@@ -149,8 +149,7 @@ printf 'Defaults use_pty\nDefaults logfile="/var/log/sudo.log"\nDefaults timesta
 chmod 440 /etc/sudoers.d/50-hardening
 visudo --check --quiet
 groupadd --system sugroup
-printf 'auth required pam_wheel.so use_uid group=sugroup\n%s\n' "$(cat /etc/pam.d/su)" >/etc/pam.d/su.new
-mv /etc/pam.d/su.new /etc/pam.d/su
+sed -i '/^auth.*pam_rootok.so/a auth required pam_wheel.so use_uid group=sugroup' /etc/pam.d/su
 chmod 600 /etc/crontab
 chmod 700 /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/cron.yearly
 printf 'root\n' | tee /etc/cron.allow >/etc/at.allow
