@@ -39,6 +39,7 @@ func All() []Check {
 		aging,
 		sudo,
 		keys,
+		tlsChecks,
 		pam,
 		cron,
 	} {

@@ -14,6 +14,9 @@ var pam = []Check{
 	{"pam.nullok", pamNullOK},
 	{"pam.su", suRestricted},
 	{"pam.core-dumps", coreDumps},
+	{"pam.faillock", pamLockout},
+	{"pam.quality", pamQuality},
+	{"pam.history", pamHistory},
 }
 
 func pamUnix(h *fact.Host) control.Outcome {

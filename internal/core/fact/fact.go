@@ -43,6 +43,7 @@ type Host struct {
 	Logins    Logins
 	Keys      Keys
 	Session   Session
+	TLS       TLS
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -87,6 +88,7 @@ var topics = []topic{
 	{"logins", askLogins, parseLogins},
 	{"keys", askKeys, parseKeys},
 	{"session", askSession, parseSession},
+	{"tls", askTLS, parseTLS},
 }
 
 // Parse reads all topics from a snapshot.

@@ -18,9 +18,18 @@ type redaction struct {
 	replace func(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte
 }
 
+// tlsRedactions cover all that parseTLS asks for.
+func tlsRedactions() []redaction {
+	var out []redaction
+	for _, p := range tlsFiles {
+		out = append(out, redaction{p, redactTLS})
+	}
+	return out
+}
+
 // redactions, the first that matches a path wins. A file that may hold a
 // secret and is asked for by a topic has its line here.
-var redactions = []redaction{
+var redactions = append(tlsRedactions(), []redaction{
 	{"/etc/passwd*", redactShadow},
 	{"/etc/shadow*", redactShadow},
 	{"/etc/group*", redactGroup},
@@ -90,7 +99,7 @@ var redactions = []redaction{
 	{"/etc/profile.d/*", redactStart},
 	{"/root/.profile", redactStart},
 	{"/root/.bash*", redactStart},
-}
+}...)
 
 // talkative commands repeat what files say, secrets included.
 var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}}

@@ -38,6 +38,7 @@ var startFiles = []string{"/etc/profile", "/etc/bash.bashrc", "/etc/profile.d/*.
 func askSession(*Host, *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{Files: append([]string{
 		"/etc/security/limits.conf", "/etc/security/limits.d/*.conf", "/etc/systemd/coredump.conf", "/etc/systemd/coredump.conf.d/*.conf",
+		"/etc/security/faillock.conf", "/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/*.conf", "/etc/security/pwhistory.conf",
 	}, startFiles...)}
 	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
 		m.Stats = append(m.Stats, dir)
