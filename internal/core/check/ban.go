@@ -105,6 +105,8 @@ func fail2ban(h *fact.Host) control.Outcome {
 			return ineffective("fail2ban.service is active, but the server does not answer", control.Saw("fail2ban", b.Answers.Place, "no answer", "pong"))
 		case b.Running.Missing():
 			return control.CannotTell("fail2ban runs, but its jails could not be listed")
+		case b.State != fact.Known:
+			return control.CannotTell("fail2ban runs, but its settings could not be read: " + b.Why)
 		}
 		j, ok := runningSSHJail(h)
 		if !ok {

@@ -93,10 +93,17 @@ func coreDumps(h *fact.Host) control.Outcome {
 		}
 		bad = append(bad, control.Saw("core size", limits.at, found, "* hard core 0"))
 	}
-	if has := h.Packages.Has("systemd-coredump"); has.Known() && has.V {
+	has := h.Packages.Has("systemd-coredump")
+	if !has.Known() && len(bad) == 0 {
+		return control.Missing(has)
+	}
+	if has.V {
 		value, at := "external, as it is not set", fact.Place{Path: "/etc/systemd/coredump.conf"}
 		files := []string{"/etc/systemd/coredump.conf"}
-		drop, _, _ := h.Snap.Glob("/etc/systemd/coredump.conf.d/*.conf")
+		drop, st, why := h.Snap.Glob("/etc/systemd/coredump.conf.d/*.conf")
+		if st == fact.Denied || st == fact.Unknown {
+			return cannot(st, why)
+		}
 		for _, e := range drop {
 			files = append(files, e.Path)
 		}

@@ -91,7 +91,10 @@ func parseBan(h *Host, s *snap.Snapshot) {
 	} else {
 		b.Answers = Not[bool](st, why)
 	}
-	b.Running = Not[[]string](b.Answers.State, b.Answers.Why)
+	b.Running = Not[[]string](Unknown, "the jails that run were not listed")
+	if b.Answers.Missing() {
+		b.Running = Not[[]string](b.Answers.State, b.Answers.Why)
+	}
 	if out, st, _ := s.Run(f2bStatus...); st == Known && out.Exit == 0 && b.Answers.V {
 		b.Running = Is([]string(nil), By(f2bStatus...))
 		for _, l := range outLines(out) {
@@ -106,13 +109,17 @@ func parseBan(h *Host, s *snap.Snapshot) {
 // jail.local, jail.d/*.local.
 func (b *Ban) readJails(s *snap.Snapshot) {
 	const dir = "/etc/fail2ban/"
-	main, st, why := s.File(dir + "jail.conf")
-	_, localState, _ := s.File(dir + "jail.local")
+	_, st, why := s.File(dir + "jail.conf")
+	_, localState, localWhy := s.File(dir + "jail.local")
 	b.State, b.Why = st, why
-	if st != Known && (main != nil || localState != Known) {
+	switch {
+	case localState == Denied || localState == Unknown:
+		b.State, b.Why = localState, localWhy
+		return
+	case st == Denied || st == Unknown || st == Absent && localState == Absent:
 		return
 	}
-	b.State = Known
+	b.State, b.Why = Known, ""
 	parts, pst, pwhy := s.Glob(dir + "jail.d/*")
 	if pst == Denied || pst == Unknown {
 		b.State, b.Why = pst, pwhy
@@ -132,9 +139,6 @@ func (b *Ban) readJails(s *snap.Snapshot) {
 	part(".conf")
 	files = append(files, dir+"jail.local")
 	part(".local")
-	if e, st, _ := s.Stat(dir + "jail.local"); st == Known && e.Denied != "" {
-		b.State, b.Why = Denied, e.Denied
-	}
 	conf := newPyIni()
 	for _, f := range files {
 		conf.read(s, f, new([]string))

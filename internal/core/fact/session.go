@@ -84,9 +84,14 @@ func pamStack(s *snap.Snapshot, name string, depth int) Value[[]PAMLine] {
 		f := strings.Fields(t)
 		switch {
 		case len(f) == 2 && f[0] == "@include":
-			if depth < 4 {
-				out = append(out, pamStack(s, f[1], depth+1).V...)
+			if depth == 4 {
+				return Not[[]PAMLine](Unknown, l.at.String()+" includes too deep")
 			}
+			part := pamStack(s, f[1], depth+1)
+			if part.Missing() {
+				return part
+			}
+			out = append(out, part.V...)
 			continue
 		case len(f) < 3:
 			continue
