@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 // TestRefusedSSHConfig: while sshd refuses its files, nothing that they say is
 // in force after the next start, and none of it may pass.
 func TestRefusedSSHConfig(t *testing.T) {
+	t.Parallel()
 	h := start(t, lab.Good)
 	h.Write("/etc/ssh/sshd_config.d/zz.conf", 0o600, "LoginGraceTime soon\n")
 	r := auditOn(t, h)
@@ -34,42 +36,53 @@ func TestRefusedSSHConfig(t *testing.T) {
 }
 
 // TestRootRunsUserFiles plants what T22 means, in every way that root comes to
-// run somebody else's file.
+// run somebody else's file, all at once: APP is a name of its own in each.
 func TestRootRunsUserFiles(t *testing.T) {
+	t.Parallel()
 	h := start(t, lab.Good)
 	const id = "services/root-runs-user-files"
 	must(t, auditOn(t, h, "--only", id), id, "pass")
-	const unit = `printf '[Unit]\nDescription=x\n[Service]\n%s\n[Install]\nWantedBy=multi-user.target\n' "$1" >/etc/systemd/system/app.service
-		systemctl daemon-reload; systemctl enable --now app.service || true`
-	const clean = `systemctl disable --now app.service 2>/dev/null || true; rm -rf /etc/systemd/system/app.service* /etc/systemd/system/app.timer /etc/cron.d/app /opt/app /home/operator/bin; systemctl daemon-reload`
-	for _, tc := range []struct {
+	const unit = `printf '[Unit]\nDescription=x\n[Service]\n%s\n[Install]\nWantedBy=multi-user.target\n' "$1" >/etc/systemd/system/APP.service
+		systemctl daemon-reload; systemctl enable --now APP.service || true`
+	cases := []struct {
 		name, plant string
 		texts       []string
 	}{
-		{"a program", `set -- ExecStart=/opt/app/run; ` + unit, []string{"/opt/app/run"}},
-		{"a command before the program", `set -- "$(printf 'ExecStartPre=/opt/app/run\nExecStart=/bin/true')"; ` + unit, []string{"/opt/app/run"}},
-		{"a script and its interpreter", `set -- 'ExecStart=/usr/bin/env python3 -u /opt/app/run'; ` + unit, []string{"/opt/app/run"}},
-		{"a line of the shell", `set -- "ExecStart=/bin/sh -c 'cd /tmp && exec /opt/app/run'"; ` + unit, []string{"/opt/app/run"}},
-		{"an environment file", `set -- "$(printf 'EnvironmentFile=-/opt/app/run\nExecStart=/bin/true')"; ` + unit, []string{"/opt/app/run"}},
-		{"a folder on the PATH", `install -d -o operator /home/operator/bin; set -- "$(printf 'Environment=PATH=/home/operator/bin:/usr/bin\nExecStart=/bin/true')"; ` + unit, []string{"/home/operator/bin"}},
-		{"the unit itself", `set -- "$(printf 'User=operator\nExecStart=/bin/true')"; ` + unit + `; chown operator /etc/systemd/system/app.service`, []string{"/etc/systemd/system/app.service"}},
+		{"a program", `set -- ExecStart=/opt/APP/run; ` + unit, []string{"/opt/APP/run"}},
+		{"a command before the program", `set -- "$(printf 'ExecStartPre=/opt/APP/run\nExecStart=/bin/true')"; ` + unit, []string{"/opt/APP/run"}},
+		{"a script and its interpreter", `set -- 'ExecStart=/usr/bin/env python3 -u /opt/APP/run'; ` + unit, []string{"/opt/APP/run"}},
+		{"a line of the shell", `set -- "ExecStart=/bin/sh -c 'cd /tmp && exec /opt/APP/run'"; ` + unit, []string{"/opt/APP/run"}},
+		{"an environment file", `set -- "$(printf 'EnvironmentFile=-/opt/APP/run\nExecStart=/bin/true')"; ` + unit, []string{"/opt/APP/run"}},
+		{"a folder on the PATH", `install -d -o operator /home/operator/APP.bin; set -- "$(printf 'Environment=PATH=/home/operator/APP.bin:/usr/bin\nExecStart=/bin/true')"; ` + unit, []string{"/home/operator/APP.bin"}},
+		{"the unit itself", `set -- "$(printf 'User=operator\nExecStart=/bin/true')"; ` + unit + `; chown operator /etc/systemd/system/APP.service`, []string{"/etc/systemd/system/APP.service"}},
 		{"a drop-in", `set -- "$(printf 'User=operator\nExecStart=/bin/true')"; ` + unit + `
-			install -d /etc/systemd/system/app.service.d; printf '[Service]\nNice=5\n' >/etc/systemd/system/app.service.d/a.conf; chmod 666 /etc/systemd/system/app.service.d/a.conf; systemctl daemon-reload`,
-			[]string{"/etc/systemd/system/app.service.d/a.conf"}},
-		{"with root's rights though it has a user", `set -- "$(printf 'User=operator\nExecStartPre=+/opt/app/run\nExecStart=/bin/true')"; ` + unit, []string{"/opt/app/run"}},
-		{"by a timer", `set -- ExecStart=/opt/app/run; ` + unit + `; systemctl disable app.service
-			printf '[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n' >/etc/systemd/system/app.timer; systemctl daemon-reload; systemctl enable --now app.timer`,
-			[]string{"/opt/app/run"}},
-		{"by cron", `printf '*/5 * * * * root cd / && /opt/app/run --x >/dev/null\n' >/etc/cron.d/app`, []string{"/opt/app/run", "/etc/cron.d/app:1"}},
-		{"below a folder of a user", `chown root /opt/app/run; set -- ExecStart=/opt/app/run; ` + unit, []string{"/opt/app"}},
-		{"by a link", `mv /opt/app/run /home/operator/run; ln -s /home/operator/run /opt/app/run; chown root /opt/app /home/operator/run; set -- ExecStart=/opt/app/run; ` + unit, []string{"/home/operator"}},
-	} {
+			install -d /etc/systemd/system/APP.service.d; printf '[Service]\nNice=5\n' >/etc/systemd/system/APP.service.d/a.conf; chmod 666 /etc/systemd/system/APP.service.d/a.conf; systemctl daemon-reload`,
+			[]string{"/etc/systemd/system/APP.service.d/a.conf"}},
+		{"with root's rights though it has a user", `set -- "$(printf 'User=operator\nExecStartPre=+/opt/APP/run\nExecStart=/bin/true')"; ` + unit, []string{"/opt/APP/run"}},
+		{"by a timer", `set -- ExecStart=/opt/APP/run; ` + unit + `; systemctl disable APP.service
+			printf '[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n' >/etc/systemd/system/APP.timer; systemctl daemon-reload; systemctl enable --now APP.timer`,
+			[]string{"/opt/APP/run"}},
+		{"by cron", `printf '*/5 * * * * root cd / && /opt/APP/run --x >/dev/null\n' >/etc/cron.d/APP`, []string{"/opt/APP/run", "/etc/cron.d/APP:1"}},
+		{"below a folder of a user", `chown root /opt/APP/run; set -- ExecStart=/opt/APP/run; ` + unit, []string{"/opt/APP"}},
+		{"by a link", `mv /opt/APP/run /home/operator/APP.run; ln -s /home/operator/APP.run /opt/APP/run; chown root /opt/APP /home/operator/APP.run; set -- ExecStart=/opt/APP/run; ` + unit, []string{"APP.service: /opt/APP/run", "/home/operator"}},
+	}
+	for i, tc := range cases {
+		const app = `install -d -o operator /opt/APP; printf '#!/bin/sh\nexit 0\n' >/opt/APP/run; chmod 755 /opt/APP/run; chown operator /opt/APP/run
+			`
+		h.Sh(strings.ReplaceAll(app+tc.plant, "APP", name(i)))
+	}
+	planted := auditOn(t, h, "--only", id)
+	for i, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			h.Sh(`install -d -o operator /opt/app; printf '#!/bin/sh\nexit 0\n' >/opt/app/run; chmod 755 /opt/app/run; chown operator /opt/app/run
-				` + tc.plant)
-			must(t, auditOn(t, h, "--only", id), id, "fail|ineffective", tc.texts...)
-			h.Sh(clean)
+			for _, text := range tc.texts {
+				must(t, planted, id, "fail|ineffective", strings.ReplaceAll(text, "APP", name(i)))
+			}
 		})
 	}
+	h.Sh(`systemctl disable --now $(cd /etc/systemd/system; ls -d app-*.service app-*.timer) 2>/dev/null || true
+		rm -rf /etc/systemd/system/app-* /etc/cron.d/app-* /opt/app-* /home/operator/app-*; systemctl daemon-reload`)
 	must(t, auditOn(t, h, "--only", id), id, "pass")
 }
+
+// name is one of the ways to plant something, in names of files and units.
+func name(i int) string { return fmt.Sprintf("app-%c", 'a'+i) }

@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"path"
 	"regexp"
 	"strings"
 
@@ -35,7 +36,7 @@ var pamFiles = []string{"common-auth", "common-account", "common-password", "com
 // startFiles in reading order.
 var startFiles = []string{"/etc/profile", "/etc/bash.bashrc", "/etc/profile.d/*.sh", "/root/.profile", "/root/.bash_profile", "/root/.bashrc"}
 
-func askSession(*Host, *snap.Snapshot) snap.Manifest {
+func askSession(h *Host, _ *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{Files: append([]string{
 		"/etc/security/limits.conf", "/etc/security/limits.d/*.conf", "/etc/systemd/coredump.conf", "/etc/systemd/coredump.conf.d/*.conf",
 		"/etc/security/faillock.conf", "/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/*.conf", "/etc/security/pwhistory.conf",
@@ -43,10 +44,32 @@ func askSession(*Host, *snap.Snapshot) snap.Manifest {
 	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
 		m.Stats = append(m.Stats, dir)
 	}
+	for _, l := range h.Session.Shell {
+		m.Stats = append(m.Stats, pathFolders(l.Text)...)
+	}
+	m.Stats = append(m.Stats, pathFolders(h.Accounts.Defs["ENV_SUPATH"].V)...)
+	if d, ok := h.Sudo.Global("secure_path"); ok {
+		m.Stats = append(m.Stats, pathFolders("PATH="+d.Value)...)
+	}
 	for _, f := range pamFiles {
 		m.Files = append(m.Files, "/etc/pam.d/"+f)
 	}
 	return m
+}
+
+// pathFolders are the folders in a line that sets PATH.
+func pathFolders(line string) []string {
+	_, value, ok := strings.Cut(line, "PATH=")
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, p := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(":;\"' \t", r) }) {
+		if path.IsAbs(p) && !snap.IsPattern(p) && len(out) < 100 {
+			out = append(out, path.Clean(p))
+		}
+	}
+	return out
 }
 
 func parseSession(h *Host, s *snap.Snapshot) {
