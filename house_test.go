@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -167,6 +168,35 @@ func TestPackageDocs(t *testing.T) {
 		want := regexp.MustCompile(fmt.Sprintf(`^(Package|Command) %s `, regexp.QuoteMeta(name)))
 		if len(all) != 1 || !want.MatchString(all[0]) {
 			t.Errorf("%s: want one package comment that begins with Package %s, found %d", dir, name, len(all))
+		}
+	}
+}
+
+// TestDependenciesAreExplained wants a line in docs/dependencies.md for every
+// module that the program or a tool is built with.
+func TestDependenciesAreExplained(t *testing.T) {
+	doc, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := regexp.MustCompile(`(?m)^\t([^\s/]+\.[^\s]+) v\S+( // indirect)?$`)
+	for _, file := range []string{"go.mod", "tools/go.mod"} {
+		mod, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, m := range module.FindAllStringSubmatch(string(mod), -1) {
+			found++
+			if m[2] != "" && file == "tools/go.mod" {
+				continue // what a tool brings along is no part of the program
+			}
+			if !strings.Contains(string(doc), m[1]) {
+				t.Errorf("docs/dependencies.md says nothing of %s, which %s wants", m[1], file)
+			}
+		}
+		if found == 0 {
+			t.Errorf("no module found in %s", file)
 		}
 	}
 }
