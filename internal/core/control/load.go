@@ -109,12 +109,8 @@ func (c Control) problems(n *yaml.Node) yaml.Problems {
 	if !slices.Contains(Layers, c.Layer) {
 		ps = append(ps, at("layer").Problem("%s", unknownWord("layer", c.Layer, Layers)))
 	}
-	var severities []string
-	for _, s := range Severities {
-		severities = append(severities, string(s))
-	}
 	if c.Severity.Rank() < 0 {
-		ps = append(ps, at("severity").Problem("%s", unknownWord("severity", string(c.Severity), severities)))
+		ps = append(ps, at("severity").Problem("%s", unknownWord("severity", string(c.Severity), severityNames())))
 	}
 	for _, r := range c.Risk {
 		if !slices.Contains(Risks, r) {
@@ -141,6 +137,14 @@ func unknownWord(what, got string, known []string) string {
 		return msg + "; did you mean \"" + near + "\"?"
 	}
 	return msg + "; one of: " + strings.Join(known, ", ")
+}
+
+func severityNames() []string {
+	var out []string
+	for _, s := range Severities {
+		out = append(out, string(s))
+	}
+	return out
 }
 
 func kindNames(kinds []Kind) []string {

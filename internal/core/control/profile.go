@@ -10,23 +10,26 @@ import (
 	"picket/internal/core/yaml"
 )
 
-// A Profile selects controls. A control exists once; profiles only choose.
+// A Profile selects controls: those of some severity or above and those named,
+// less those excluded. A control exists once; profiles only choose.
 type Profile struct {
 	Name    string   // of its file
 	Title   string   `yaml:"title"`
 	Why     string   `yaml:"why"`
-	Include []string `yaml:"include"` // ids or patterns: ssh/*, */root-*
+	AtLeast Severity `yaml:"at-least"` // every control of this severity or above; empty: none by that
+	Include []string `yaml:"include"`  // ids or patterns: ssh/*, */root-*
 	Exclude []string `yaml:"exclude"`
 }
 
 // Selects reports whether the profile holds a control.
-func (p Profile) Selects(id string) bool {
-	return matchAny(p.Include, id) && !matchAny(p.Exclude, id)
+func (p Profile) Selects(c Control) bool {
+	severe := p.AtLeast != "" && c.Severity.Rank() >= p.AtLeast.Rank()
+	return (severe || matchAny(p.Include, c.ID)) && !matchAny(p.Exclude, c.ID)
 }
 
 // Select returns the controls that the profile holds, in order.
 func (p Profile) Select(all []Control) []Control {
-	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return !p.Selects(c.ID) })
+	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return !p.Selects(c) })
 }
 
 // Filter keeps the controls whose id matches one of only (all, if empty) and
@@ -95,6 +98,9 @@ func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
 			ps = node.Decode(&p)
 		}
 		if len(ps) == 0 {
+			if p.AtLeast != "" && p.AtLeast.Rank() < 0 {
+				ps = append(ps, node.Get("at-least").Problem("%s", unknownWord("severity", string(p.AtLeast), severityNames())))
+			}
 			for _, key := range []string{"include", "exclude"} {
 				list := node.Get(key)
 				if list == nil {
