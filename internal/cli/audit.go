@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func (p *program) short(ctx context.Context) error {
 		return err
 	}
 	r := reports[0]
-	text := report.Text{Width: min(ui.Width(p.io.Out), 100), Style: p.style, Short: true, Next: next(r)}
+	text := report.Text{Width: min(ui.Width(p.io.Out), 100), Style: p.style, Short: true, Next: p.next(r, true)}
 	if err := text.Write(p.io.Out, r); err != nil {
 		return err
 	}
@@ -84,35 +85,61 @@ func (p *program) short(ctx context.Context) error {
 }
 
 // next is the command to type after an audit.
-func next(r audit.Report) string {
+func (p *program) next(r audit.Report, short bool) string {
 	if !r.Host.Root && r.Host.Via == "local" && r.Counts.Unknown > 0 {
-		return "sudo picket audit"
+		return p.typedAsRoot("audit")
 	}
+	findings := 0
+	worst := ""
 	for _, res := range r.Results {
 		if res.Finding() {
-			return "picket explain " + res.Control
+			worst = cmp.Or(worst, res.Control)
+			findings++
 		}
 	}
-	if r.Counts.Unknown > 0 {
-		return "picket audit"
+	switch {
+	case short && (findings > 1 || r.Counts.Unknown > 0):
+		return p.typed("audit")
+	case worst != "":
+		return p.typed("explain " + worst)
 	}
 	return ""
 }
 
 // chosen loads the controls of the profile, less what the flags and settings
-// leave out.
+// leave out. A control that --only names in full is judged whatever the
+// profile.
 func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, error) {
 	name := opt.profile
 	if name == "" {
 		name = s.Policy.Profile
 	}
-	controls, profile, err := catalogueOf(name)
+	all, profile, err := catalogueOf(name)
 	if err != nil {
 		return nil, "", err
 	}
-	controls, err = control.Filter(controls, opt.only, slices.Concat(opt.skip, s.Policy.Skip))
+	var pool []control.Control
+	for _, c := range all {
+		if profile.Selects(c) || slices.Contains(opt.only, c.ID) {
+			pool = append(pool, c)
+		}
+	}
+	controls, err := control.Filter(pool, opt.only, nil)
 	if err != nil {
+		if _, err := control.Filter(all, opt.only, nil); err == nil {
+			return nil, "", withHint(usage(fmt.Errorf("the profile %s holds no control that matches %s", profile.Name, strings.Join(opt.only, ", "))),
+				"add --profile strict to judge all controls")
+		}
 		return nil, "", usage(err)
+	}
+	// What is skipped may be outside of the profile, or of --only.
+	skip := slices.Concat(opt.skip, s.Policy.Skip)
+	if _, err := control.Filter(all, nil, skip); err != nil {
+		return nil, "", usage(err)
+	}
+	controls = control.Without(controls, skip)
+	if len(controls) == 0 {
+		return nil, "", usage(errors.New("no control is left to judge: --only and --skip leave nothing over"))
 	}
 	return controls, profile.Name, nil
 }
@@ -140,36 +167,58 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	if opt.save != "" && len(targets) > 1 {
 		return usage(errors.New("--save takes one target at a time"))
 	}
-	reports, err := p.judge(ctx, targets, controls, profile, s, opt)
-	if err != nil {
-		return err
+	reports, unread := p.judge(ctx, targets, controls, profile, s, opt)
+	if len(reports) == 0 {
+		return unread
 	}
 	for _, out := range outputs {
 		if err := p.write(out, reports, opt); err != nil {
 			return err
 		}
 	}
-	return exit(reports, limit)
+	if unread != nil {
+		p.fail(unread)
+	}
+	if err := exit(reports, limit); err != nil || unread == nil {
+		return err
+	}
+	return errPartial
 }
 
-// judge takes a snapshot of each target and evaluates it.
+// judge takes a snapshot of each target and evaluates it. One that cannot be
+// read does not keep the others from being judged: the error names all such.
+// A target that is misspelt ends the run before anything else is read.
 func (p *program) judge(ctx context.Context, targets []string, controls []control.Control, profile string, s settings.Settings, opt auditOptions) ([]audit.Report, error) {
-	var reports []audit.Report
-	for _, target := range targets {
-		shot, err := p.snapshot(ctx, target, controls, opt)
-		if err != nil {
+	for _, t := range targets {
+		if err := checkTarget(t); err != nil {
 			return nil, err
 		}
-		if opt.save != "" {
-			if err := snapshot.SaveFile(opt.save, shot); err != nil {
+	}
+	var reports []audit.Report
+	var unread []error
+	for _, target := range targets {
+		shot, err := p.snapshot(ctx, target, controls, opt)
+		if err == nil && opt.save != "" {
+			err = snapshot.SaveFile(opt.save, shot)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
 				return nil, err
 			}
+			unread = append(unread, err)
+			continue
 		}
 		reports = append(reports, audit.Evaluate(controls, shot, audit.Options{
 			Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit(),
 		}))
 	}
-	return reports, nil
+	switch len(unread) {
+	case 0:
+		return reports, nil
+	case 1:
+		return reports, unread[0]
+	}
+	return reports, &several{unread}
 }
 
 func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions) (*snap.Snapshot, error) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -19,12 +20,21 @@ import (
 	"picket/internal/ui"
 )
 
-// catalogueOf loads the built-in controls and the profile that was asked for.
-func catalogueOf(profile string) ([]control.Control, control.Profile, error) {
+// builtIn loads the controls and profiles that are part of the program.
+func builtIn() ([]control.Control, []control.Profile, error) {
 	all, problems := control.Load(catalogue.Controls(), kind.All())
 	profiles, more := control.LoadProfiles(catalogue.Profiles(), all)
 	if err := append(problems, more...).Err(); err != nil {
-		return nil, control.Profile{}, fmt.Errorf("the built-in catalogue is broken: %w", err)
+		return nil, nil, fmt.Errorf("the built-in catalogue is broken: %w", err)
+	}
+	return all, profiles, nil
+}
+
+// catalogueOf loads all built-in controls and the profile that was asked for.
+func catalogueOf(profile string) ([]control.Control, control.Profile, error) {
+	all, profiles, err := builtIn()
+	if err != nil {
+		return nil, control.Profile{}, err
 	}
 	if profile == "" {
 		profile = DefaultProfile
@@ -32,11 +42,11 @@ func catalogueOf(profile string) ([]control.Control, control.Profile, error) {
 	var names []string
 	for _, p := range profiles {
 		if p.Name == profile {
-			return p.Select(all), p, nil
+			return all, p, nil
 		}
 		names = append(names, p.Name)
 	}
-	err := usage(fmt.Errorf("unknown profile %q; one of: %s", profile, strings.Join(names, ", ")))
+	err = usage(fmt.Errorf("unknown profile %q; one of: %s", profile, strings.Join(names, ", ")))
 	if near := yaml.Nearest(profile, names); near != "" {
 		err = withHint(err, "did you mean "+near+"?")
 	}
@@ -60,10 +70,11 @@ func (p *program) controlsCommand() *cobra.Command {
 		Example: "  picket controls list --profile baseline",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			controls, _, err := catalogueOf(profile)
+			all, prof, err := catalogueOf(cmp.Or(profile, "strict"))
 			if err != nil {
 				return err
 			}
+			controls := prof.Select(all)
 			width := 0
 			for _, c := range controls {
 				width = max(width, len(c.ID))
@@ -75,7 +86,7 @@ func (p *program) controlsCommand() *cobra.Command {
 			return nil
 		},
 	}
-	list.Flags().StringVar(&profile, "profile", "", "only the controls of the profile `NAME` (default "+DefaultProfile+")")
+	list.Flags().StringVar(&profile, "profile", "", "only the controls of the profile `NAME` (default: all)")
 	check := &cobra.Command{
 		Use:   "check [FILE…]",
 		Short: "check control files and their cases; without files, the built-in ones",
@@ -84,7 +95,7 @@ beside it comes out as it says. All problems of all files are told at once.`,
 		Example: "  picket controls check\n  picket controls check mine/door-sensor.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				all, _, err := catalogueOf("")
+				all, _, err := builtIn()
 				if err != nil {
 					return err
 				}

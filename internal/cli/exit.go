@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+
+	"picket/internal/ui"
 )
 
 // Exit codes, as every command's help says.
@@ -50,13 +52,27 @@ var errFindings = &coded{err: errors.New("findings"), code: ExitFindings}
 // errPartial ends a run whose report says what could not be read.
 var errPartial = &coded{err: errors.New("something could not be read"), code: ExitPartial}
 
+// several are errors about different targets.
+type several struct{ errs []error }
+
+func (e *several) Error() string   { return errors.Join(e.errs...).Error() }
+func (e *several) Unwrap() []error { return e.errs }
+
 // fail prints an error and returns its code. Anything without a code is
 // something that could not be read.
 func (p *program) fail(err error) int {
 	if err == error(errFindings) || err == error(errPartial) {
 		return err.(*coded).code
 	}
-	fmt.Fprintf(p.io.Err, "picket: %v\n", err)
+	var many *several
+	if errors.As(err, &many) {
+		code := ExitPartial
+		for _, e := range many.errs {
+			code = p.fail(e)
+		}
+		return code
+	}
+	fmt.Fprintf(p.io.Err, "picket: %v\n", ui.Clean(err.Error()))
 	var c *coded
 	if !errors.As(err, &c) {
 		return ExitPartial

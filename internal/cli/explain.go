@@ -10,6 +10,7 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/yaml"
+	"picket/internal/report"
 	"picket/internal/ui"
 )
 
@@ -25,7 +26,7 @@ func (p *program) explainCommand() *cobra.Command {
 			return nil
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
-			all, _, _ := catalogueOf("")
+			all, _, _ := builtIn()
 			var ids []string
 			for _, c := range all {
 				if strings.HasPrefix(c.ID, start) {
@@ -39,7 +40,7 @@ func (p *program) explainCommand() *cobra.Command {
 }
 
 func (p *program) explain(id string) error {
-	all, _, err := catalogueOf("")
+	all, profiles, err := builtIn()
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (p *program) explain(id string) error {
 		}
 		return withHint(err, "`picket controls list` shows all")
 	}
-	p.showControl(all[i])
+	p.showControl(all[i], profiles)
 	return nil
 }
 
@@ -73,7 +74,7 @@ func nearControls(id string, ids []string) []string {
 	return out
 }
 
-func (p *program) showControl(c control.Control) {
+func (p *program) showControl(c control.Control, profiles []control.Profile) {
 	width := min(ui.Width(p.io.Out), 100)
 	w, bold := p.io.Out, func(s string) string { return p.style.Paint(s, ui.Bold) }
 	fmt.Fprintf(w, "%s · %s · %s\n%s\n", bold(c.ID), c.Severity, c.Layer, ui.Wrap(c.Title, width, ""))
@@ -85,8 +86,14 @@ func (p *program) showControl(c control.Control) {
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", bold("What to do"))
-	for _, line := range strings.Split(strings.TrimSpace(c.Fix), "\n") {
-		fmt.Fprintf(w, "  %s\n", line)
+	for _, s := range report.Steps(c.Fix) {
+		if !s.Code {
+			fmt.Fprintf(w, "  %s\n", ui.Wrap(s.Text, width, "  "))
+			continue
+		}
+		for line := range strings.Lines(s.Text) { // not wrapped: to be copied
+			fmt.Fprintf(w, "      %s\n", bold(strings.TrimSuffix(line, "\n")))
+		}
 	}
 	if c.Note != "" {
 		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Good to know"), ui.Wrap(c.Note, width, "  "))
@@ -94,6 +101,13 @@ func (p *program) showControl(c control.Control) {
 	if len(c.Risk) > 0 {
 		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Risk of the change"), strings.Join(c.Risk, ", "))
 	}
+	var in []string
+	for _, prof := range profiles {
+		if prof.Selects(c) {
+			in = append(in, prof.Name)
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n  %s\n", bold("Profiles that hold it"), strings.Join(in, ", "))
 	if refs := references(c.Refs); len(refs) > 0 {
 		fmt.Fprintf(w, "\n%s\n", bold("Also asked for by"))
 		for _, r := range refs {

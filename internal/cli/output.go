@@ -69,7 +69,7 @@ func (p *program) render(w io.Writer, format string, reports []audit.Report, opt
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			t := report.Text{Width: min(ui.Width(w), 100), Style: style, All: opt.all, Next: next(r)}
+			t := report.Text{Width: min(ui.Width(w), 100), Style: style, All: opt.all, Next: p.next(r, false)}
 			if err := t.Write(w, r); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ var (
 
 // A program is one run of picket: what it was given from outside.
 type program struct {
+	name   string // as it was typed
 	io     ui.IO
 	getenv func(string) string
 	now    func() time.Time
@@ -31,14 +33,14 @@ type program struct {
 	configs []string // --config
 }
 
-// Main runs picket with the arguments that follow its name and returns the
-// exit code. It is the whole program: nothing below it exits, or reads
+// Main runs picket with its arguments, the first of which is its name as it was
+// typed, and returns the exit code. It is the whole program: nothing below it exits, or reads
 // arguments, the environment or the clock by itself.
 func Main(ctx context.Context, args []string, io ui.IO, getenv func(string) string) int {
-	p := &program{io: io, getenv: getenv, now: time.Now}
+	p := &program{name: args[0], io: io, getenv: getenv, now: time.Now}
 	p.style = ui.Style{On: ui.Color(io.Out, getenv)}
 	root := p.root()
-	root.SetArgs(args)
+	root.SetArgs(args[1:])
 	root.SetIn(io.In)
 	root.SetOut(io.Out)
 	root.SetErr(io.Err)
@@ -96,6 +98,23 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return withHint(err, "did you mean `"+cmd.CommandPath()+" "+near[0]+"`?")
 	}
 	return withHint(err, "see `"+cmd.CommandPath()+" --help`")
+}
+
+// typed is a command as it can be typed here: the program may run from its
+// sources, or not be in the path.
+func (p *program) typed(args string) string {
+	if strings.Contains(p.name, "/go-build") {
+		return "go run ./cmd/picket " + args
+	}
+	return p.name + " " + args
+}
+
+// typedAsRoot is the same with sudo, which seldom knows where Go is.
+func (p *program) typedAsRoot(args string) string {
+	if strings.Contains(p.name, "/go-build") {
+		return "go build ./cmd/picket && sudo ./picket " + args
+	}
+	return "sudo " + p.name + " " + args
 }
 
 func versionText() string {

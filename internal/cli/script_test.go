@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"picket": func() {
-			os.Exit(cli.Main(context.Background(), os.Args[1:], ui.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Getenv))
+			os.Exit(cli.Main(context.Background(), os.Args, ui.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Getenv))
 		},
 	})
 }

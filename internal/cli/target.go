@@ -41,20 +41,32 @@ func (p *program) open(ctx context.Context, target string, opt sshOptions, progr
 		t, err := snapshot.NewImage(strings.TrimPrefix(target, "image:"))
 		return t, nil, err
 	}
-	info, err := os.Stat(target)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, nil, withHint(usage(fmt.Errorf("unknown target %q", target)), targetHint(target))
-	case err != nil:
-		return nil, nil, err
-	case info.IsDir():
-		return nil, nil, withHint(usage(fmt.Errorf("%s is a folder", target)), "to audit a mounted card, type image:"+target)
-	}
 	s, err := snapshot.Open(target)
 	if err != nil {
 		return nil, nil, withHint(err, "a saved snapshot is written by `picket audit --save FILE`")
 	}
 	return nil, s, nil
+}
+
+// checkTarget finds what is wrong with a target before any host is read.
+func checkTarget(target string) error {
+	if target == "local" || strings.HasPrefix(target, "image:") {
+		return nil
+	}
+	if strings.HasPrefix(target, "ssh://") {
+		if _, err := remote.ParseTarget(target); err != nil {
+			return usage(err)
+		}
+		return nil
+	}
+	info, err := os.Stat(target)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return withHint(usage(fmt.Errorf("unknown target %q", target)), targetHint(target))
+	case err == nil && info.IsDir():
+		return withHint(usage(fmt.Errorf("%s is a folder", target)), "to audit a mounted card, type image:"+target)
+	}
+	return nil // what else is wrong concerns this target alone
 }
 
 // targetHint guesses what was meant.

@@ -16,30 +16,37 @@ type Text struct {
 	Width int
 	Style ui.Style
 	Short bool   // one screen: the worst findings and what to type next
-	All   bool   // also what passes and what does not apply
+	All   bool   // every detail, also of what passes and does not apply
 	Next  string // the command to type next; "" leaves it out
 }
 
-// shortFindings is how many findings the short form shows: with the head and
-// the foot they fit on a screen of 24 lines.
-const shortFindings = 6
+// shortLines is how many lines the findings of the short form may take: with
+// the head, the foot and the next prompt they fit on a screen of 24 lines.
+const shortLines = 15
+
+// fewResults is how many results are shown with every detail, whatever their
+// severity: somebody has asked for just these.
+const fewResults = 12
+
+// indent is where the text beside a severity stands.
+var indent = strings.Repeat(" ", 10)
 
 // Write writes one report.
 func (t Text) Write(w io.Writer, r audit.Report) error {
 	b := &strings.Builder{}
 	t.head(b, r)
-	t.findings(b, r)
-	if !t.Short {
+	if t.Short {
+		t.worst(b, r)
+	} else {
+		t.findings(b, r)
 		t.unknown(b, r)
 		t.waived(b, r)
 		if t.All {
-			t.list(b, r, "passed", control.Pass)
-			t.list(b, r, "does not apply here", control.NotApplicable)
+			t.list(b, r, "Passed", control.Pass)
+			t.list(b, r, "Does not apply here", control.NotApplicable)
 		}
 	}
-	for _, p := range r.Problems {
-		fmt.Fprintf(b, "\n%s\n", t.Style.Paint(ui.Wrap("note: "+ui.Clean(p), t.Width, "  "), ui.Yellow))
-	}
+	t.notes(b, r.Problems)
 	if t.Next != "" {
 		fmt.Fprintf(b, "\nNext: %s\n", t.Style.Paint(t.Next, ui.Bold))
 	}
@@ -47,11 +54,25 @@ func (t Text) Write(w io.Writer, r audit.Report) error {
 	return err
 }
 
+func (t Text) notes(b *strings.Builder, notes []string) {
+	for i, p := range notes {
+		if t.Short && i == 1 {
+			fmt.Fprintf(b, "%s\n", t.Style.Paint(fmt.Sprintf("note: %d more, see picket audit", len(notes)-1), ui.Yellow))
+			return
+		}
+		text := ui.Clean(p)
+		if t.Short {
+			text = ui.Cut(text, t.Width-6)
+		}
+		fmt.Fprintf(b, "\n%s\n", t.Style.Paint(ui.Wrap("note: "+text, t.Width, "  "), ui.Yellow))
+	}
+}
+
 func (t Text) head(b *strings.Builder, r audit.Report) {
-	name := []string{t.Style.Paint(ui.Clean(r.Host.Name), ui.Bold)}
+	name := []string{t.Style.Paint(oneLine(r.Host.Name), ui.Bold)}
 	for _, s := range []string{r.Host.OS, r.Host.Model} {
 		if s != "" {
-			name = append(name, ui.Clean(s))
+			name = append(name, oneLine(s))
 		}
 	}
 	fmt.Fprintln(b, strings.Join(name, " · "))
@@ -100,6 +121,9 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 	fmt.Fprintln(b)
 }
 
+// oneLine keeps a host's words from making lines of their own.
+func oneLine(s string) string { return ui.Clean(strings.Join(strings.Fields(s), " ")) }
+
 func severityColor(s control.Severity) []string {
 	switch s {
 	case control.Critical:
@@ -112,46 +136,109 @@ func severityColor(s control.Severity) []string {
 	return []string{ui.Blue}
 }
 
-func (t Text) findings(b *strings.Builder, r audit.Report) {
-	n, left := 0, 0
+// shown are the results that are said first: findings and bugs.
+func shown(r audit.Report) []audit.Result {
+	var out []audit.Result
 	for _, res := range r.Results {
-		if !res.Finding() && res.Verdict != control.Error {
-			continue
+		if res.Finding() || res.Verdict == control.Error {
+			out = append(out, res)
 		}
-		if t.Short && n == shortFindings {
-			left++
-			continue
-		}
-		n++
-		t.finding(b, res)
 	}
-	if left > 0 {
-		fmt.Fprintf(b, "\n  … and %d more: %s\n", left, t.Style.Paint("picket audit", ui.Bold))
+	return out
+}
+
+// worst is the short form: as many findings as a screen holds.
+func (t Text) worst(b *strings.Builder, r audit.Report) {
+	all := shown(r)
+	lines := 0
+	for i, res := range all {
+		text := ui.Wrap(ui.Cut(ui.Clean(sentence(res)), 2*(t.Width-len(indent))-8), t.Width, indent)
+		n := 2 + strings.Count(text, "\n")
+		if lines+n > shortLines {
+			fmt.Fprintf(b, "\n%s… and %d more\n", indent, len(all)-i)
+			return
+		}
+		if i == 0 {
+			fmt.Fprintln(b)
+		}
+		lines += n
+		fmt.Fprintf(b, "%s  %s\n%s%s\n", t.mark(res), t.name(res), indent, text)
 	}
 }
 
-func (t Text) finding(b *strings.Builder, res audit.Result) {
-	mark := fmt.Sprintf("%-8s", strings.ToUpper(string(res.Severity)))
-	verdict := ""
-	switch res.Verdict {
-	case control.Ineffective:
-		verdict = " (configured, not effective)"
-	case control.Error:
-		mark, verdict = "ERROR   ", " (please report it)"
+// findings are the long form. What is only good order takes a line each,
+// unless every detail, or so few controls, were asked for.
+func (t Text) findings(b *strings.Builder, r audit.Report) {
+	full := t.All || len(r.Results) <= fewResults
+	var low []audit.Result
+	for _, res := range shown(r) {
+		if res.Severity == control.Low && res.Verdict != control.Error && !full {
+			low = append(low, res)
+			continue
+		}
+		t.finding(b, res)
 	}
-	indent := strings.Repeat(" ", 10)
-	fmt.Fprintf(b, "\n%s  %s%s\n", t.Style.Paint(mark, severityColor(res.Severity)...), t.Style.Paint(res.Control, ui.Bold), t.Style.Paint(verdict, ui.Magenta))
-	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(ui.Clean(sentence(res)), t.Width, indent))
-	if t.Short {
+	if len(low) == 0 {
 		return
 	}
-	const most = 8
+	fmt.Fprintf(b, "\n%s  %s\n", t.Style.Paint("LOW     ", severityColor(control.Low)...),
+		t.Style.Paint(fmt.Sprintf("%d of good order; --all shows the details", len(low)), ui.Dim))
+	for _, res := range low {
+		fmt.Fprintf(b, "%s%s\n%s  %s\n", indent, t.name(res), indent, ui.Wrap(ui.Clean(sentence(res)), t.Width, indent+"  "))
+	}
+}
+
+func (t Text) mark(res audit.Result) string {
+	if res.Verdict == control.Error {
+		return t.Style.Paint("ERROR   ", ui.Red, ui.Bold)
+	}
+	return t.Style.Paint(fmt.Sprintf("%-8s", strings.ToUpper(string(res.Severity))), severityColor(res.Severity)...)
+}
+
+func (t Text) name(res audit.Result) string {
+	s := t.Style.Paint(res.Control, ui.Bold)
+	switch res.Verdict {
+	case control.Ineffective:
+		s += t.Style.Paint(" (configured, not effective)", ui.Magenta)
+	case control.Error:
+		s += t.Style.Paint(" (please report it)", ui.Magenta)
+	}
+	return s
+}
+
+func (t Text) finding(b *strings.Builder, res audit.Result) {
+	fmt.Fprintf(b, "\n%s  %s\n", t.mark(res), t.name(res))
+	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(ui.Clean(sentence(res)), t.Width, indent))
+	in := indent + "      "
+	line := func(label, text string) {
+		fmt.Fprintf(b, "%s%s\n", indent, t.Style.Paint(fmt.Sprintf("%-5s ", label)+text, ui.Dim))
+	}
+	if res.Why != "" {
+		line("why", ui.Wrap(res.Why, t.Width, in))
+	}
+	most := 4
+	if t.All {
+		most = len(res.Evidence)
+	}
 	for i, e := range res.Evidence {
-		if i == most && !t.All {
-			fmt.Fprintf(b, "%s%s\n", indent, t.Style.Paint(fmt.Sprintf("… %d more: --all", len(res.Evidence)-most), ui.Dim))
+		label := "seen"
+		if i > 0 {
+			label = ""
+		}
+		if i == most {
+			line(label, fmt.Sprintf("… %d more: --all", len(res.Evidence)-most))
 			break
 		}
-		fmt.Fprintf(b, "%s%s\n", indent, t.Style.Paint(ui.Wrap(ui.Clean(seen(e)), t.Width, indent+"  "), ui.Dim))
+		line(label, ui.Wrap(ui.Clean(t.seen(e)), t.Width, in+"  "))
+	}
+	if cmd, more := firstCommand(res.Fix); cmd != "" {
+		// Not wrapped: a command is there to be copied.
+		fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint("fix  ", ui.Dim), cmd)
+		if more {
+			line("", "and more: picket explain "+res.Control)
+		}
+	} else if more {
+		line("fix", "picket explain "+res.Control)
 	}
 }
 
@@ -159,8 +246,12 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 // should be true.
 func sentence(res audit.Result) string { return cmp.Or(res.Reason, res.Title) }
 
-func seen(e control.Evidence) string {
-	s := e.Place + ": " + e.Fact
+func (t Text) seen(e control.Evidence) string {
+	place := e.Place
+	if strings.HasPrefix(place, "`") && !t.All {
+		place = shortCommand(place)
+	}
+	s := place + ": " + e.Fact
 	if e.Found != "" {
 		s += ": " + e.Found
 	}
@@ -170,26 +261,45 @@ func seen(e control.Evidence) string {
 	return s
 }
 
-// unknown groups what could not be judged by its reason: fifty controls that
-// want root are one line.
-func (t Text) unknown(b *strings.Builder, r audit.Report) {
-	var reasons []string
-	by := map[string][]string{}
-	for _, res := range r.Results {
-		if res.Verdict == control.Unknown {
-			if by[res.Reason] == nil {
-				reasons = append(reasons, res.Reason)
-			}
-			by[res.Reason] = append(by[res.Reason], res.Control)
+// shortCommand leaves out the options that only shape a command's output.
+func shortCommand(place string) string {
+	var words []string
+	for _, w := range strings.Fields(strings.Trim(place, "`")) {
+		if !strings.HasPrefix(w, "--") {
+			words = append(words, w)
 		}
 	}
-	if len(reasons) == 0 {
+	return "`" + strings.Join(words, " ") + "`"
+}
+
+func (t Text) unknown(b *strings.Builder, r audit.Report) {
+	groups := Unknowns(r)
+	if len(groups) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Could not be judged", ui.Bold))
-	for _, reason := range reasons {
-		fmt.Fprintf(b, "  %s\n", ui.Wrap(ui.Clean(reason), t.Width, "  "))
-		fmt.Fprintf(b, "    %s\n", t.Style.Paint(ui.Wrap(strings.Join(by[reason], " "), t.Width, "    "), ui.Dim))
+	for _, g := range groups {
+		cause := ui.Clean(g.Cause)
+		if g.Hint != "" {
+			cause += ": " + g.Hint
+		}
+		fmt.Fprintf(b, "  %s\n", ui.Wrap(cause, t.Width, "  "))
+		most := 5
+		for i, m := range g.Missing {
+			if i == most && !t.All {
+				fmt.Fprintf(b, "    %s\n", t.Style.Paint(fmt.Sprintf("… %d more: --all", len(g.Missing)-most), ui.Dim))
+				break
+			}
+			fmt.Fprintf(b, "    %s\n", ui.Wrap(ui.Clean(m), t.Width, "      "))
+		}
+		var ids []string
+		for _, res := range g.Results {
+			ids = append(ids, res.Control)
+		}
+		if most = 8; len(ids) > most && !t.All {
+			ids = append(ids[:most:most], fmt.Sprintf("and %d more", len(g.Results)-most))
+		}
+		fmt.Fprintf(b, "    %s\n", t.Style.Paint(ui.Wrap(strings.Join(ids, " "), t.Width, "    "), ui.Dim))
 	}
 }
 
@@ -215,7 +325,7 @@ func (t Text) list(b *strings.Builder, r audit.Report, title string, v control.V
 			continue
 		}
 		if first {
-			fmt.Fprintf(b, "\n%s\n", t.Style.Paint(strings.ToUpper(title[:1])+title[1:], ui.Bold))
+			fmt.Fprintf(b, "\n%s\n", t.Style.Paint(title, ui.Bold))
 			first = false
 		}
 		fmt.Fprintf(b, "  %-34s %s\n", res.Control, ui.Wrap(ui.Clean(res.Reason), t.Width, strings.Repeat(" ", 37)))

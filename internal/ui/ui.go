@@ -88,6 +88,15 @@ func Wrap(text string, width int, indent string) string {
 	return b.String()
 }
 
+// Cut shortens text to so many letters, with a mark that it did.
+func Cut(text string, most int) string {
+	r := []rune(text)
+	if len(r) <= max(most, 1) {
+		return text
+	}
+	return string(r[:max(most, 1)-1]) + "…"
+}
+
 // Clean makes text from a host safe to show: control characters, which could
 // steer the terminal, are shown as escapes.
 func Clean(s string) string {
@@ -107,7 +116,8 @@ func Clean(s string) string {
 
 func unsafeRune(r rune) bool {
 	return r != '\n' && r != '\t' && (r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || // C0, DEL, C1
-		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069) // changes of direction
+		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x061c || // changes of direction
+		r >= 0x200b && r <= 0x200f || r == 0x2028 || r == 0x2029 || r == 0xfeff) // no width, or a line of its own
 }
 
 // Progress is one line on a terminal that says what is being done. On

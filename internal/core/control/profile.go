@@ -40,9 +40,15 @@ func Filter(all []Control, only, skip []string) ([]Control, error) {
 			return nil, err
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool {
-		return len(only) > 0 && !matchAny(only, c.ID) || matchAny(skip, c.ID)
-	}), nil
+	kept := slices.DeleteFunc(slices.Clone(all), func(c Control) bool {
+		return len(only) > 0 && !matchAny(only, c.ID)
+	})
+	return Without(kept, skip), nil
+}
+
+// Without leaves out the controls that match one of skip.
+func Without(all []Control, skip []string) []Control {
+	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return matchAny(skip, c.ID) })
 }
 
 func used(pattern string, all []Control) error {

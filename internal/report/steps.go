@@ -1,0 +1,64 @@
+package report
+
+import (
+	"strings"
+	"unicode"
+)
+
+// A Step of a fix is either a sentence or something to type or write.
+type Step struct {
+	Text string
+	Code bool
+}
+
+// Steps parts a control's fix into sentences and commands; lines of one kind
+// that follow each other are one step.
+func Steps(fix string) []Step {
+	var out []Step
+	for line := range strings.Lines(strings.TrimSpace(fix)) {
+		line = strings.TrimRight(line, " \n")
+		if line == "" {
+			continue
+		}
+		s := Step{line, !sentenceLike(line)}
+		if n := len(out); n > 0 && out[n-1].Code == s.Code {
+			if s.Code {
+				out[n-1].Text += "\n" + line
+			} else {
+				out[n-1].Text += " " + line
+			}
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// sentenceLike tells prose from commands and lines of configuration: prose
+// ends like a sentence, or begins with a capital and goes on for a while.
+func sentenceLike(line string) bool {
+	if strings.HasPrefix(line, "#") || strings.HasPrefix(line, "sudo ") {
+		return false
+	}
+	if strings.HasSuffix(line, ".") || strings.HasSuffix(line, ":") {
+		return true
+	}
+	return unicode.IsUpper([]rune(line)[0]) && len(strings.Fields(line)) >= 4
+}
+
+// firstCommand is the first line of a fix that can be typed, and whether
+// there is more to do.
+func firstCommand(fix string) (command string, more bool) {
+	steps := Steps(fix)
+	for _, s := range steps {
+		if !s.Code {
+			continue
+		}
+		for line := range strings.Lines(s.Text) {
+			if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
+				return line, len(steps) > 1 || strings.Contains(strings.TrimSpace(s.Text), "\n")
+			}
+		}
+	}
+	return "", len(steps) > 0
+}

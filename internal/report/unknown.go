@@ -1,0 +1,67 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"picket/internal/core/audit"
+	"picket/internal/core/control"
+)
+
+// An UnknownGroup is what could not be judged for one cause.
+type UnknownGroup struct {
+	Cause   string   // why
+	Missing []string // what was not read, where the cause has several
+	Hint    string   // what to type or to do about it; may be empty
+	Results []audit.Result
+}
+
+// asRoot is how reasons say that root's rights would help.
+const asRoot = "run as root"
+
+// Unknowns groups what could not be judged by its cause: fifty controls that
+// want root are one thing to do.
+func Unknowns(r audit.Report) []UnknownGroup {
+	var root UnknownGroup
+	var out []UnknownGroup
+	for _, res := range r.Results {
+		if res.Verdict != control.Unknown {
+			continue
+		}
+		if !r.Host.Root && (strings.Contains(res.Reason, asRoot) || strings.Contains(res.Reason, "only root may")) {
+			root.Results = append(root.Results, res)
+			if m := withoutHint(res.Reason); !slices.Contains(root.Missing, m) {
+				root.Missing = append(root.Missing, m)
+			}
+			continue
+		}
+		i := slices.IndexFunc(out, func(g UnknownGroup) bool { return g.Cause == res.Reason })
+		if i < 0 {
+			out = append(out, UnknownGroup{Cause: res.Reason})
+			i = len(out) - 1
+		}
+		out[i].Results = append(out[i].Results, res)
+	}
+	if n := len(root.Results); n > 0 {
+		root.Cause = fmt.Sprintf("%d of the controls need root's rights", n)
+		if n == 1 {
+			root.Cause = "one of the controls needs root's rights"
+		}
+		switch r.Host.Via {
+		case "ssh":
+			root.Hint = "log in as root or as somebody with sudo; --sudo-password-file FILE gives its password"
+		default:
+			root.Hint = "run Picket with sudo"
+		}
+		out = append([]UnknownGroup{root}, out...)
+	}
+	return out
+}
+
+// withoutHint leaves of a reason what was not read.
+func withoutHint(reason string) string {
+	reason = strings.TrimSuffix(reason, "; "+asRoot)
+	reason = strings.ReplaceAll(reason, asRoot+" to read ", "cannot read ")
+	return strings.ReplaceAll(reason, asRoot+" to ", "cannot ")
+}
