@@ -46,19 +46,18 @@ func sentenceLike(line string) bool {
 	return unicode.IsUpper([]rune(line)[0]) && len(strings.Fields(line)) >= 4
 }
 
-// firstCommand is the first line of a fix that can be typed, and whether
-// there is more to do.
+// firstCommand is the first line of a fix, if it can be typed as it is, and
+// whether there is more to know or to do. Where a sentence comes first there
+// is something to look at before anything is typed.
 func firstCommand(fix string) (command string, more bool) {
 	steps := Steps(fix)
-	for _, s := range steps {
-		if !s.Code {
-			continue
-		}
-		for line := range strings.Lines(s.Text) {
-			if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
-				return line, len(steps) > 1 || strings.Contains(strings.TrimSpace(s.Text), "\n")
-			}
+	if len(steps) == 0 || !steps[0].Code {
+		return "", len(steps) > 0
+	}
+	for line := range strings.Lines(steps[0].Text) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
+			return line, len(steps) > 1 || strings.Contains(steps[0].Text, "\n")
 		}
 	}
-	return "", len(steps) > 0
+	return "", true
 }

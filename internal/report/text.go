@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"picket/internal/core/audit"
@@ -231,13 +232,13 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 		}
 		line(label, ui.Wrap(ui.Clean(t.seen(e)), t.Width, in+"  "))
 	}
-	if cmd, more := firstCommand(res.Fix); cmd != "" {
-		// Not wrapped: a command is there to be copied.
+	switch cmd, more := firstCommand(res.Fix); {
+	case cmd != "": // not wrapped: a command is there to be copied
 		fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint("fix  ", ui.Dim), cmd)
 		if more {
 			line("", "and more: picket explain "+res.Control)
 		}
-	} else if more {
+	case more:
 		line("fix", "picket explain "+res.Control)
 	}
 }
@@ -252,6 +253,12 @@ func (t Text) seen(e control.Evidence) string {
 		place = shortCommand(place)
 	}
 	s := place + ": " + e.Fact
+	switch {
+	case strings.HasPrefix(e.Fact, strings.ReplaceAll(strings.TrimPrefix(place, "/proc/sys/"), "/", ".")):
+		s = e.Fact // the name of a kernel setting is its place
+	case path.Base(place) == e.Fact:
+		s = place
+	}
 	if e.Found != "" {
 		s += ": " + e.Found
 	}
