@@ -152,21 +152,33 @@ func defaultUser(h *fact.Host) control.Outcome {
 	var bad []control.Evidence
 	for _, u := range h.Accounts.Users {
 		if slices.Contains(factoryNames, u.Name) && h.Accounts.Human(u) {
-			keys := len(h.Keys.Authorized[u.Name]) > 0
-			switch ps := h.Accounts.Passwords; {
-			case keys: // lets somebody in, whatever the password
-			case ps.Missing():
-				return control.Missing(ps)
-			case ps.Known() && !ps.V[u.Name].Usable() && ps.V[u.Name].Place != (fact.Place{}):
-				if why := h.Keys.Unseen(u.Name); why != "" {
-					return control.CannotTell(why)
-				}
-				continue // closed: no password and no key lets anybody in
+			switch in, why := canEnter(h, u); {
+			case why != "":
+				return control.CannotTell(why)
+			case !in:
+				continue
 			}
 			bad = append(bad, control.Saw("account "+u.Name, u.Place, "the name that its image comes with", "an account named by its owner"))
 		}
 	}
 	return judged(bad, "no account that an image comes with is open")
+}
+
+// canEnter reports whether a password or a key lets somebody use an account;
+// unknown says what was not seen when neither could be found.
+func canEnter(h *fact.Host, u fact.User) (yes bool, unknown string) {
+	ps := h.Accounts.Passwords
+	p, has := ps.V[u.Name]
+	if has && p.Expires != fact.Never && p.Expires <= int(h.Snap.Taken.Unix()/86400) {
+		return false, "" // it ran out, whatever opens it
+	}
+	switch {
+	case ps.Missing():
+		return false, cannot(ps.State, ps.Why).Reason
+	case has && p.Usable(), len(h.Keys.Authorized[u.Name]) > 0:
+		return true, ""
+	}
+	return false, h.Keys.Unseen(u.Name)
 }
 
 func onlyRoot(what string, is func(fact.User) bool) func(*fact.Host) control.Outcome {

@@ -12,6 +12,7 @@ import (
 
 var sudo = []Check{
 	{"sudo.nopasswd", sudoNoPassword},
+	{"sudo.nopasswd-commands", sudoCommands},
 	{"sudo.pty", sudoPTY},
 	{"sudo.log", sudoLog},
 	{"sudo.reauth", sudoReauth},
@@ -31,42 +32,68 @@ func sudoers(h *fact.Host) (control.Outcome, bool) {
 	return cannot(s.State, s.Why), s.State != fact.Known
 }
 
-// complete turns a pass into unknown when a part of the rules was not read or
-// not understood.
+// sudoGrants is sudoers for rules about what each account may run.
+func sudoGrants(h *fact.Host) (control.Outcome, bool) {
+	for _, can := range []func(*fact.Host) (control.Outcome, bool){sudoers, noUsers, noGroups} {
+		if o, no := can(h); no {
+			return o, true
+		}
+	}
+	return control.Outcome{}, false
+}
+
+// complete turns an outcome into unknown when a part of the rules was not
+// read: the last that fits counts, and it may be there. A line that was not
+// understood may allow more, not less.
 func complete(h *fact.Host, o control.Outcome) control.Outcome {
 	switch s := h.Sudo; {
-	case o.Verdict != control.Pass:
-		return o
 	case s.Incomplete != "":
-		return control.CannotTell("a part of sudo's rules was not read: " + s.Incomplete)
-	case len(s.Unparsed) > 0:
+		return control.CannotTell("a part of sudo's rules was not read: "+s.Incomplete, o.Evidence...)
+	case o.Verdict == control.Pass && len(s.Unparsed) > 0:
 		return control.CannotTell("a line of sudo's rules cannot be understood: " + s.Unparsed[0].String())
 	}
 	return o
 }
 
 func sudoNoPassword(h *fact.Host) control.Outcome {
-	if o, no := sudoers(h); no {
-		return o
-	}
-	if o, no := noUsers(h); no {
+	return passwordless(h, true, "nobody becomes root without a password", "asked for a password")
+}
+
+func sudoCommands(h *fact.Host) control.Outcome {
+	return passwordless(h, false, "no single command runs as root without a password", "asked for a password, or a command that root has to run")
+}
+
+// passwordless finds what sudo allows without asking for a password: all that
+// makes an account root, or else single commands.
+func passwordless(h *fact.Host, full bool, pass, wanted string) control.Outcome {
+	if o, no := sudoGrants(h); no {
 		return o
 	}
 	var bad []control.Evidence
+	reason := ""
 	for _, g := range h.Sudo.Grants {
-		if g.Password {
+		if g.Password || g.Full != full {
 			continue
 		}
-		found := g.Command + " without a password"
-		if g.Full {
-			found += ", which makes it root"
+		if reason == "" {
+			reason = fmt.Sprintf("%s may run %s as root without a password: %s", g.User, g.Command, g.Place)
+			if full {
+				reason = fmt.Sprintf("%s may become root without a password: %s", g.User, g.Place)
+			}
 		}
-		bad = append(bad, control.Saw("sudo for "+g.User, g.Place, found, "its password is asked"))
+		bad = append(bad, control.Saw("sudo for "+g.User, g.Place, g.Command+" without a password (by "+g.Via+")", wanted))
 	}
-	slices.SortStableFunc(bad, func(a, b control.Evidence) int {
-		return strings.Count(b.Found, "makes it root") - strings.Count(a.Found, "makes it root")
-	})
-	return complete(h, judged(bad, fmt.Sprintf("sudo asks for the password (%d accounts may use it)", len(granted(h)))))
+	if len(bad) > 0 {
+		o := persistentFail(reason, bad...)
+		if len(bad) > 1 {
+			o.Reason += fmt.Sprintf(", and %d more", len(bad)-1)
+		}
+		return complete(h, o)
+	}
+	if h.Accounts.Elsewhere != "" {
+		return control.CannotTell("not all accounts were compared with sudo's rules: " + h.Accounts.Elsewhere)
+	}
+	return complete(h, judged(nil, fmt.Sprintf("%s (%d accounts may use sudo)", pass, len(granted(h)))))
 }
 
 // granted are the accounts that may run something as root.
@@ -80,30 +107,71 @@ func granted(h *fact.Host) []string {
 	return out
 }
 
+// ptyByDefault is the version of sudo since which use_pty need not be set.
+var ptyByDefault = [3]int{1, 9, 14}
+
 func sudoPTY(h *fact.Host) control.Outcome {
 	if o, no := sudoers(h); no {
 		return o
-	}
-	d, ok := h.Sudo.Global("use_pty")
-	switch {
-	case !ok:
-		return complete(h, judged([]control.Evidence{control.Saw("use_pty", fact.Place{Path: "/etc/sudoers"}, "not set", "Defaults use_pty")}, ""))
-	case d.Op == "!":
-		return judged([]control.Evidence{control.Saw("use_pty", d.Place, "turned off", "Defaults use_pty")}, "")
 	}
 	for _, s := range h.Sudo.Settings {
 		if s.Name == "use_pty" && s.Op == "!" && s.Scope != 0 {
 			return judged([]control.Evidence{control.Saw("use_pty", s.Place, "turned off for some", "Defaults use_pty, for all")}, "")
 		}
 	}
-	o := complete(h, judged(nil, "commands run in a terminal of their own").With(control.Saw("use_pty", d.Place, "set", "")))
-	o.Explicit = control.Yes
-	return o
+	d, ok := h.Sudo.Global("use_pty")
+	switch {
+	case ok && d.Op == "!":
+		return judged([]control.Evidence{control.Saw("use_pty", d.Place, "turned off", "Defaults use_pty")}, "")
+	case ok:
+		o := complete(h, judged(nil, "commands run in a terminal of their own").With(control.Saw("use_pty", d.Place, "set", "")))
+		o.Explicit = control.Yes
+		return o
+	case h.Packages.State != fact.Known:
+		return control.CannotTell("use_pty is not set, and whether sudo does so by itself depends on its version: " + h.Packages.Why)
+	}
+	version := h.Packages.All["sudo"].Version
+	if v, ok := upstream(version); ok && slices.Compare(v[:], ptyByDefault[:]) >= 0 {
+		o := complete(h, judged(nil, "sudo "+version+" gives commands a terminal of their own by itself"))
+		o.Explicit = control.No
+		return o
+	}
+	return complete(h, judged([]control.Evidence{control.Saw("use_pty", fact.Place{Path: "/etc/sudoers"}, "not set", "Defaults use_pty")}, ""))
 }
 
+// upstream reads 1.9.13p3-1+deb12u1 as 1, 9, 13.
+func upstream(version string) (v [3]int, ok bool) {
+	if _, after, epoch := strings.Cut(version, ":"); epoch {
+		version = after
+	}
+	for i, part := range strings.SplitN(version, ".", 3) {
+		end := strings.IndexFunc(part, func(r rune) bool { return r < '0' || r > '9' })
+		if end < 0 {
+			end = len(part)
+		}
+		n, err := strconv.Atoi(part[:end])
+		if err != nil {
+			return v, false
+		}
+		v[i], ok = n, i > 0
+	}
+	return v, ok
+}
+
+// sudoLog wants every use of sudo to leave a trace: in the system's log, which
+// is so by default, or in a file of its own.
 func sudoLog(h *fact.Host) control.Outcome {
 	if o, no := sudoers(h); no {
 		return o
+	}
+	for _, s := range h.Sudo.Settings {
+		if s.Op == "!" && (s.Name == "log_allowed" || s.Name == "syslog" && s.Scope != 0) {
+			found := "turned off"
+			if s.Scope != 0 {
+				found += " for some"
+			}
+			return judged([]control.Evidence{control.Saw(s.Name, s.Place, found, "a log of every use of sudo")}, "")
+		}
 	}
 	if d, ok := h.Sudo.Global("logfile"); ok && d.Op != "!" && d.Value != "" {
 		o := complete(h, judged(nil, "sudo writes to "+d.Value).With(control.Saw("logfile", d.Place, d.Value, "")))
@@ -118,14 +186,34 @@ func sudoLog(h *fact.Host) control.Outcome {
 	return o
 }
 
+// inForce are the settings that count: the last one for everybody, and each
+// that is for some.
+func inForce(h *fact.Host, name string) []fact.SudoSetting {
+	var out []fact.SudoSetting
+	if d, ok := h.Sudo.Global(name); ok {
+		out = append(out, d)
+	}
+	for _, d := range h.Sudo.Settings {
+		if d.Name == name && d.Scope != 0 {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 func sudoReauth(h *fact.Host) control.Outcome {
 	if o, no := sudoers(h); no {
 		return o
 	}
 	var bad []control.Evidence
-	for _, d := range h.Sudo.Settings {
-		if d.Name == "authenticate" && d.Op == "!" {
+	for _, d := range inForce(h, "authenticate") {
+		if d.Op == "!" {
 			bad = append(bad, control.Saw("authenticate", d.Place, "turned off", "no such line"))
+		}
+	}
+	for _, d := range inForce(h, "exempt_group") {
+		if d.Op != "!" {
+			bad = append(bad, control.Saw("exempt_group", d.Place, "the group "+strings.TrimPrefix(d.Value, "%")+" is never asked", "no such line"))
 		}
 	}
 	return complete(h, judged(bad, "no line turns the password question off"))
@@ -137,28 +225,37 @@ func sudoTimeout(h *fact.Host) control.Outcome {
 	}
 	var bad []control.Evidence
 	minutes, set := "15", false
-	for _, d := range h.Sudo.Settings {
-		switch d.Name {
-		case "timestamp_timeout":
-			if d.Scope == 0 {
-				minutes, set = d.Value, true
-			}
-			if n, err := strconv.ParseFloat(d.Value, 64); d.Op != "!" && (err != nil || n < 0 || n > 15) {
-				bad = append(bad, control.Saw(d.Name, d.Place, d.Value+" minutes", "0 to 15"))
-			}
-		case "timestamp_type":
-			if d.Value == "global" {
-				bad = append(bad, control.Saw(d.Name, d.Place, "global: one login's password serves all of them", "tty"))
-			}
+	for _, d := range inForce(h, "timestamp_timeout") {
+		if d.Op == "!" {
+			d.Value = "0"
+		}
+		if d.Scope == 0 {
+			minutes, set = d.Value, true
+		}
+		n, err := strconv.ParseFloat(d.Value, 64)
+		switch {
+		case err != nil || n > 15:
+			bad = append(bad, control.Saw(d.Name, d.Place, d.Value+" minutes", "0 to 15"))
+		case n < 0:
+			bad = append(bad, control.Saw(d.Name, d.Place, d.Value+": never asked again", "0 to 15"))
 		}
 	}
-	o := complete(h, judged(bad, "the password is asked again after "+minutes+" minutes"))
+	for _, d := range inForce(h, "timestamp_type") {
+		if d.Value == "global" {
+			bad = append(bad, control.Saw(d.Name, d.Place, "global: a password typed once serves every session of the user", "tty"))
+		}
+	}
+	pass := "the password is asked again after " + minutes + " minutes"
+	if n, err := strconv.ParseFloat(minutes, 64); err == nil && n == 0 {
+		pass = "the password is asked every time"
+	}
+	o := complete(h, judged(bad, pass))
 	o.Explicit = control.TriOf(set)
 	return o
 }
 
 func sudoClearRules(h *fact.Host) control.Outcome {
-	if o, no := sudoers(h); no {
+	if o, no := sudoGrants(h); no {
 		return o
 	}
 	var bad []control.Evidence
@@ -173,11 +270,20 @@ func sudoClearRules(h *fact.Host) control.Outcome {
 		}
 	}
 	for _, g := range h.Sudo.Grants {
-		if strings.ContainsAny(g.Command, "*?[") {
+		if wild(g.Command) {
 			bad = append(bad, control.Saw("sudo for "+g.User, g.Place, g.Command+": a wildcard fits more than it seems", "full paths and arguments"))
 		}
 	}
 	return complete(h, judged(bad, "the rules say plainly who may run what"))
+}
+
+// wild reports whether the path or the arguments of a command have a wildcard;
+// a regular expression from ^ to $ says exactly what it fits.
+func wild(command string) bool {
+	p, args, _ := strings.Cut(command, " ")
+	return slices.ContainsFunc([]string{p, args}, func(w string) bool {
+		return strings.ContainsAny(w, "*?[") && !strings.HasPrefix(w, "^")
+	})
 }
 
 func sudoUnderstood(h *fact.Host) control.Outcome {
@@ -205,44 +311,36 @@ func sudoUnderstood(h *fact.Host) control.Outcome {
 // sudoPrograms finds what root runs for an account and somebody else may
 // change: the program, or a folder above it.
 func sudoPrograms(h *fact.Host) control.Outcome {
-	if o, no := sudoers(h); no {
+	if o, no := sudoGrants(h); no {
 		return o
 	}
 	var bad []control.Evidence
-	seen := 0
+	unseen, seen := "", 0
 	for _, g := range h.Sudo.Grants {
-		p := g.Program()
-		if p == "" || g.Command == "ALL" {
-			continue
-		}
-		seen++
-		for _, above := range parents(p) {
-			e, st, _ := h.Snap.Stat(above)
-			if st != fact.Known || e.UID == 0 && (e.Mode&0o022 == 0 || e.Mode&0o1000 != 0 || e.Mode&0o002 == 0 && e.GID == 0) {
+		for _, p := range g.Programs() {
+			seen++
+			who, why := h.Writers(p)
+			if why != "" {
+				unseen = why
+			}
+			if len(who) == 0 {
 				continue
 			}
-			who := "owner " + h.Accounts.UserName(e.UID)
-			if e.UID == 0 {
-				who = "group " + h.Accounts.GroupName(e.GID)
+			found := fmt.Sprintf("%s, which %s can change", p, who[0].Who)
+			if who[0].Path != p {
+				found = fmt.Sprintf("%s, but %s can change %s", p, who[0].Who, who[0].Path)
 			}
-			bad = append(bad, control.Saw("sudo for "+g.User, g.Place, fmt.Sprintf("%s, where %s (mode %04o, %s) can be changed", p, above, e.Mode, who), "a program that only root can change"))
-			break
+			bad = append(bad, control.Saw("sudo for "+g.User, g.Place, found+fmt.Sprintf(" (mode %04o)", who[0].Mode), "a program that only root can change"))
 		}
 	}
-	if seen == 0 && len(bad) == 0 {
+	switch {
+	case len(bad) > 0:
+	case unseen != "":
+		return control.CannotTell(unseen)
+	case seen == 0:
 		return complete(h, judged(nil, "no rule names single programs"))
 	}
 	return complete(h, judged(bad, "the programs that sudo allows can be changed by root only"))
-}
-
-// parents are a path and every folder above it but the root.
-func parents(p string) []string {
-	var out []string
-	for p != "" {
-		out = append(out, p)
-		p = p[:strings.LastIndexByte(p, '/')]
-	}
-	return out
 }
 
 func personalAdmin(h *fact.Host) control.Outcome {
@@ -252,20 +350,28 @@ func personalAdmin(h *fact.Host) control.Outcome {
 		}
 		return o
 	}
-	if o, no := noUsers(h); no {
+	if o, no := sudoGrants(h); no {
 		return o
 	}
+	unseen := ""
 	for _, g := range h.Sudo.Grants {
 		u, ok := h.Accounts.User(g.User)
 		if !ok || !g.Full || !h.Accounts.Human(u) || slices.Contains(factoryNames, u.Name) {
 			continue
 		}
-		if p, known := h.Accounts.Passwords.V[u.Name]; known && !p.Usable() && len(h.Keys.Authorized[u.Name]) == 0 {
-			continue // nobody can log in with it
+		switch in, why := canEnter(h, u); {
+		case in:
+			return judged(nil, u.Name+" may become root").With(control.Saw("sudo for "+u.Name, g.Place, g.Command, ""))
+		case why != "":
+			unseen = why
 		}
-		return judged(nil, u.Name+" may become root").With(control.Saw("sudo for "+u.Name, g.Place, g.Command, ""))
 	}
-	if h.Sudo.Incomplete != "" {
+	switch {
+	case unseen != "":
+		return control.CannotTell(unseen)
+	case h.Accounts.Elsewhere != "":
+		return control.CannotTell("not all accounts are known: " + h.Accounts.Elsewhere)
+	case h.Sudo.Incomplete != "":
 		return control.CannotTell("a part of sudo's rules was not read: " + h.Sudo.Incomplete)
 	}
 	return judged([]control.Evidence{control.Saw("sudo", fact.Place{Path: "/etc/sudoers"}, "no account named by its owner may become root", "a person's own account with sudo")}, "")

@@ -26,6 +26,7 @@ type Accounts struct {
 	Defs      map[string]Value[string] // of login.defs
 	Useradd   map[string]Value[string] // of /etc/default/useradd
 	Shells    Value[[]string]          // the login shells of /etc/shells
+	Elsewhere string                   // why there may be accounts that these files do not have; "" when there are none
 }
 
 // Password is what is known of one account's password.
@@ -149,6 +150,7 @@ func (a Accounts) Human(u User) bool { return u.UID != 0 && !a.System(u) && u.Lo
 func askAccounts(*Host, *snap.Snapshot) snap.Manifest {
 	return snap.Manifest{Files: []string{
 		"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/login.defs", "/etc/default/useradd", "/etc/shells",
+		nsswitch,
 		"/etc/hostname", // its name is one of the guesses
 	}}
 }
@@ -158,6 +160,7 @@ func parseAccounts(h *Host, s *snap.Snapshot) {
 	a.parsePasswd(s)
 	a.parseGroup(s)
 	a.parseShadow(s)
+	a.Elsewhere = elsewhere(s, "passwd", "accounts")
 	a.Defs = settings(s, "/etc/login.defs", func(l string) (string, string, bool) {
 		f := strings.Fields(uncomment(l, "#"))
 		if len(f) < 2 {

@@ -68,17 +68,24 @@ func (h *Host) RootRuns() []RootRun {
 func askRootRuns(h *Host, s *snap.Snapshot) snap.Manifest {
 	var m snap.Manifest
 	for _, r := range h.RootRuns() {
-		if merged(r.Path) {
-			m.Stats = append(m.Stats, withParents("/usr"+r.Path)...) // there is no round left to ask after the link is known
-		}
-		for _, p := range withParents(r.Path) {
-			m.Stats = append(m.Stats, p)
-			if e, st, _ := s.Stat(p); st == Known && e.Real != "" {
-				m.Stats = append(m.Stats, withParents(path.Dir(e.Real))...)
-			}
-		}
+		m.Stats = append(m.Stats, askWriters(s, r.Path)...)
 	}
 	return m
+}
+
+// askWriters is what Writers needs to see of a path.
+func askWriters(s *snap.Snapshot, p string) []string {
+	var out []string
+	if merged(p) {
+		out = append(out, withParents("/usr"+p)...) // there is no round left to ask after the link is known
+	}
+	for _, p := range withParents(p) {
+		out = append(out, p)
+		if e, st, _ := s.Stat(p); st == Known && e.Real != "" {
+			out = append(out, withParents(path.Dir(e.Real))...)
+		}
+	}
+	return out
 }
 
 // merged tells a path that leads into /usr on every Debian since 12.

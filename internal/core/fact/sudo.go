@@ -26,7 +26,8 @@ type Sudo struct {
 	Grants []SudoGrant
 
 	aliases map[string][]sudoers.Item
-	wanted  []string // files and folders that are included
+	wanted  []string // files that are included, and what is in folders that are
+	folders []string // that are included
 }
 
 // SudoRule lets users run one command.
@@ -51,12 +52,15 @@ const (
 	maxSudoRules = 20_000
 )
 
-func askSudo(h *Host, _ *snap.Snapshot) snap.Manifest {
-	m := snap.Manifest{Files: append([]string{sudoersFile, "/etc/sudoers.d/*"}, h.Sudo.wanted...)}
+func askSudo(h *Host, s *snap.Snapshot) snap.Manifest {
+	m := snap.Manifest{
+		Files: append([]string{sudoersFile, "/etc/sudoers.d/*", nsswitch}, h.Sudo.wanted...),
+		Stats: append([]string{"/etc/sudoers.d"}, h.Sudo.folders...),
+	}
 	for _, g := range h.Sudo.Grants {
-		for p := g.Program(); p != "" && len(m.Stats) < 2000; p = path.Dir(p) {
-			if m.Stats = append(m.Stats, p); p == "/" {
-				break
+		for _, program := range g.Programs() {
+			if len(m.Stats) < 4000 {
+				m.Stats = append(m.Stats, askWriters(s, program)...)
 			}
 		}
 	}
@@ -70,6 +74,7 @@ func parseSudo(h *Host, s *snap.Snapshot) {
 	if su.State == Absent {
 		return
 	}
+	su.Incomplete = elsewhere(s, "sudoers", "rules of sudo")
 	r := sudoReader{su: su, s: s, host: h.OS.Hostname.V}
 	r.file(sudoersFile, 0)
 	su.grant(h)
@@ -79,6 +84,12 @@ type sudoReader struct {
 	su   *Sudo
 	s    *snap.Snapshot
 	host string
+}
+
+func (su *Sudo) unread(st State, why string) {
+	if su.Incomplete = why; st == Denied {
+		su.Incomplete += "; run as root"
+	}
 }
 
 func keep(list *[]Problem, at Place, text string) {
@@ -93,7 +104,7 @@ func (r *sudoReader) file(p string, depth int) {
 	case st == Absent:
 		return // sudo goes on without an included file
 	case st != Known:
-		r.su.Incomplete = why
+		r.su.unread(st, why)
 		return
 	case depth > maxSudoDepth || len(r.su.Files) >= maxSudoFiles:
 		keep(&r.su.Ignored, Place{Path: p}, "too many included files")
@@ -153,10 +164,19 @@ func (r *sudoReader) include(from string, e sudoers.Entry, depth int) {
 		r.file(p, depth+1)
 		return
 	}
-	r.su.wanted = append(r.su.wanted, p+"/*")
+	r.su.wanted, r.su.folders = append(r.su.wanted, p+"/*"), append(r.su.folders, p)
+	switch dir, st, why := r.s.Stat(p); {
+	case st == Denied || st == Unknown:
+		r.su.unread(st, why)
+	case st == Known:
+		if why := untrusted(dir); why != "" {
+			keep(&r.su.Ignored, Place{Path: p}, "sudo does not read this folder: "+why)
+			return
+		}
+	}
 	es, st, why := r.s.Glob(p + "/*")
 	if st == Denied || st == Unknown {
-		r.su.Incomplete = why
+		r.su.unread(st, why)
 	}
 	for _, f := range es {
 		name := path.Base(f.Path)
@@ -172,7 +192,7 @@ func (r *sudoReader) include(from string, e sudoers.Entry, depth int) {
 	}
 }
 
-// untrusted says why sudo refuses a file that somebody but root may write.
+// untrusted says why sudo refuses a file or folder that somebody but root may write.
 func untrusted(e *snap.Entry) string {
 	switch {
 	case e.UID != 0:
@@ -194,4 +214,40 @@ func (su Sudo) Global(name string) (s SudoSetting, ok bool) {
 		}
 	}
 	return s, ok
+}
+
+const nsswitch = "/etc/nsswitch.conf"
+
+// elsewhere says that nsswitch.conf takes a database from other sources than
+// the files of this host, or why that is not known; "" where it does not.
+func elsewhere(s *snap.Snapshot, database, what string) string {
+	e, st, why := s.File(nsswitch)
+	switch st {
+	case Absent:
+		return ""
+	case Denied:
+		return why + "; run as root"
+	case Unknown:
+		return why
+	}
+	var from []string
+	for _, l := range lines(e) {
+		k, v, ok := strings.Cut(uncomment(l.text, "#"), ":")
+		if !ok || strings.TrimSpace(k) != database {
+			continue
+		}
+		for _, w := range strings.Fields(v) {
+			switch w {
+			case "files", "compat", "systemd", "mymachines", "altfiles", "extrausers", "db":
+			default:
+				if !strings.HasPrefix(w, "[") && !strings.HasSuffix(w, "]") && len(from) < 5 {
+					from = append(from, w)
+				}
+			}
+		}
+	}
+	if len(from) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s takes %s from %s too", nsswitch, what, strings.Join(from, " and "))
 }

@@ -30,6 +30,15 @@ func (g SudoGrant) Program() string {
 	return p
 }
 
+// Programs are the paths that run as root by the grant: the program, and the
+// script that an interpreter is given.
+func (g SudoGrant) Programs() []string {
+	if g.Program() == "" {
+		return nil
+	}
+	return slices.DeleteFunc(ranBy(strings.Fields(g.Command), "", 0), snap.IsPattern)
+}
+
 // maxSteps bounds the comparing of rules with accounts: a hostile host may have
 // aliases of aliases of aliases.
 const maxSteps = 3_000_000
@@ -193,15 +202,19 @@ func (m matcher) asked(r SudoRule, command string) bool {
 		return false
 	}
 	asked := true
-	for _, d := range m.su.Settings {
-		switch d.Name {
-		case "authenticate":
-			if m.applies(d, command) {
-				asked = d.Op != "!"
+	// sudo reads the lines for single commands after all others.
+	for _, late := range []bool{false, true} {
+		for _, d := range m.su.Settings {
+			if (d.Scope == '!') != late || !m.applies(d, command) {
+				continue
 			}
-		case "exempt_group":
-			if d.Scope == 0 && m.names("%"+strings.TrimPrefix(d.Value, "%"), "User", 0) {
-				return false
+			switch d.Name {
+			case "authenticate":
+				asked = d.Op != "!"
+			case "exempt_group":
+				if m.names("%"+strings.TrimPrefix(d.Value, "%"), "User", 0) {
+					return false
+				}
 			}
 		}
 	}
@@ -236,15 +249,31 @@ func (m matcher) applies(d SudoSetting, command string) bool {
 
 // rootMakers are programs that hand a root shell, or the writing of any file,
 // to whoever may run them as root with arguments of their own choice.
-var rootMakers = []string{
-	"sh", "bash", "dash", "rbash", "zsh", "ksh", "fish", "busybox", "su", "sudo", "chroot", "nsenter", "unshare", "systemd-run", "env",
-	"vi", "vim", "nvim", "nano", "ed", "emacs", "less", "more", "man", "visudo", "sudoedit", "tee", "cp", "mv", "dd", "install", "ln", "rsync", "tar", "zip",
-	"python", "python3", "perl", "ruby", "lua", "node", "awk", "gawk", "sed", "find", "xargs", "git", "make", "docker", "podman", "lxc",
-	"apt", "apt-get", "dpkg", "pip", "pip3", "chmod", "chown", "mount", "usermod", "useradd", "passwd", "chpasswd", "crontab", "systemctl", "gdb", "strace",
+var rootMakers = slices.Concat(interpreters, escapes, []string{
+	"busybox", "su", "sudo", "chroot", "nsenter", "unshare", "systemd-run", "env", "visudo", "sudoedit", "tee", "cp", "mv", "dd", "install", "ln", "rsync",
+	"tar", "zip", "awk", "gawk", "mawk", "sed", "find", "xargs", "git", "make", "docker", "podman", "lxc", "incus", "ctr", "apt", "apt-get", "aptitude", "dpkg", "pip", "pip3",
+	"chmod", "chown", "setfacl", "setcap", "mount", "usermod", "useradd", "adduser", "gpasswd", "passwd", "chpasswd", "crontab", "systemctl", "strace", "tcpdump",
+	"scp", "wget", "curl", "openvpn", "nft", "insmod", "modprobe", "snap", "flatpak", "ansible", "ansible-playbook", "nmap", "socat", "watch", "screen", "tmux",
+})
+
+var (
+	// interpreters run the program that their first argument names.
+	interpreters = []string{"sh", "bash", "dash", "rbash", "zsh", "ksh", "fish", "python", "python2", "python3", "perl", "ruby", "lua", "node", "php", "tclsh"}
+	// escapes start a shell at a key, whatever file they show.
+	escapes = []string{"vi", "vim", "view", "vimdiff", "nvim", "nano", "pico", "ed", "emacs", "less", "more", "most", "man", "gdb", "ftp"}
+)
+
+// stem is a program's name without its version: python3.11 is python3.
+func stem(p string) string {
+	name := path.Base(p)
+	if base, minor, ok := strings.Cut(name, "."); ok && strings.Trim(minor, "0123456789.") == "" {
+		return base
+	}
+	return name
 }
 
-// full reports whether a command makes whoever may run it root. Fixed
-// arguments usually do not, other than none: then the caller chooses them.
+// full reports whether a command makes whoever may run it root: with fixed
+// arguments only what gives a shell of itself.
 func full(command string) bool {
 	p, args, has := strings.Cut(command, " ")
 	if p == "ALL" || strings.HasPrefix(p, "^") || strings.ContainsAny(p, "*?[") {
@@ -253,9 +282,19 @@ func full(command string) bool {
 	if strings.HasSuffix(p, "/") {
 		return true // any program of a folder
 	}
-	name := path.Base(p)
-	if slices.Contains(rootMakers, name) {
-		return !has || args == "*" || slices.Contains(rootMakers[:15], name) && args != `""`
+	name := stem(p)
+	switch {
+	case !slices.Contains(rootMakers, name):
+		return false
+	case !has || strings.Contains(args, "*"):
+		return true
+	case slices.Contains(escapes, name):
+		return args != `""`
+	case slices.Contains(interpreters, name):
+		first, _, _ := strings.Cut(args, " ")
+		return args == `""` || first == "-i" || first == "-s" || first == "-l" || first == "-"
+	case name == "su", name == "sudo":
+		return args == `""` && name == "su" || args == "-" || args == "-i" || args == "-s" || args == "root" || args == "- root" || args == "-l"
 	}
 	return false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"picket/internal/core/fact"
+	"picket/internal/core/snap"
 )
 
 const (
@@ -68,6 +69,12 @@ func TestGrants(t *testing.T) {
 			[]string{"pi ALL nopasswd by %sudo at sudoers:1", "alice ALL by %sudo at sudoers:1"}},
 		{"a group that is exempt", "Defaults exempt_group=dialout\n%sudo ALL=ALL\n",
 			[]string{"pi ALL nopasswd by %sudo at sudoers:2", "alice ALL by %sudo at sudoers:2"}},
+		{"the lines for one command come last", "Defaults!/usr/bin/id !authenticate\nDefaults authenticate\npi ALL=/usr/bin/id\n",
+			[]string{"pi /usr/bin/id (limited) nopasswd by pi at sudoers:3"}},
+		{"off for one, and on again for all", "Defaults:pi !authenticate\nDefaults authenticate\npi ALL=ALL\n",
+			[]string{"pi ALL by pi at sudoers:3"}},
+		{"off for all, and on for one", "Defaults !authenticate\nDefaults:pi authenticate\npi ALL=ALL\n",
+			[]string{"pi ALL by pi at sudoers:3"}},
 		{"another default user", "Defaults runas_default=www-data\npi ALL=ALL\nalice ALL=(root) ALL\n",
 			[]string{"alice ALL by alice at sudoers:3"}},
 	} {
@@ -117,6 +124,53 @@ func TestSudoTakesOnlyRootsFiles(t *testing.T) {
 	h := fact.Parse(s)
 	if g := h.Sudo.Grants; len(g) > 0 || len(h.Sudo.Ignored) != 2 {
 		t.Errorf("grants %v, problems %v", g, h.Sudo.Ignored)
+	}
+}
+
+// What makes root: checked by hand on Debian 12, with what each program does at
+// its prompt, or with arguments of the caller's choice.
+func TestSudoFull(t *testing.T) {
+	for command, want := range map[string]bool{
+		"ALL": true, "/bin/sh": true, `/bin/sh ""`: true, "/bin/bash -i": true, "/bin/sh /opt/job.sh": false,
+		"/usr/bin/vim /etc/hosts": true, "/usr/bin/less /var/log/syslog": true, "/usr/bin/python3": true, "/usr/bin/python3.11": true,
+		"/usr/bin/python3 /opt/job.py": false, "/usr/bin/systemctl restart nginx": false, "/usr/bin/systemctl": true,
+		"/usr/bin/systemctl * nginx": true, "/usr/bin/passwd [a-z]*": true, "/usr/bin/apt-get update": false, "/usr/bin/apt-get": true,
+		"/bin/su - postgres": false, "/bin/su -": true, "/opt/bin/": true, "/opt/bin/*": true, "/usr/sbin/reboot": false, "/usr/bin/id": false,
+	} {
+		out, _ := grants(t, map[string]string{"/etc/sudoers": "pi ALL=" + command + "\n"})
+		if len(out) != 1 || strings.Contains(out[0], "(limited)") == want {
+			t.Errorf("%s: %q, want full: %t", command, out, want)
+		}
+	}
+}
+
+func TestSudoReadsOnlyRootsFolders(t *testing.T) {
+	for _, tc := range []struct {
+		mode     uint32
+		uid, gid int
+		read     bool
+	}{{0o755, 0, 0, true}, {0o775, 0, 0, true}, {0o777, 0, 0, false}, {0o775, 0, 37, false}, {0o755, 1000, 0, false}} {
+		s := host(t, always, map[string]string{
+			"/etc/passwd": somePasswd, "/etc/group": someGroup, "/etc/sudoers": "@includedir /etc/sudoers.d\n", "/etc/sudoers.d/x": "pi ALL=ALL\n",
+		})
+		s.Entries["/etc/sudoers.d"] = &snap.Entry{Path: "/etc/sudoers.d", Type: snap.Dir, Mode: tc.mode, UID: tc.uid, GID: tc.gid}
+		if h := fact.Parse(s); len(h.Sudo.Grants) > 0 != tc.read || len(h.Sudo.Ignored) > 0 == tc.read {
+			t.Errorf("folder %04o %d:%d: grants %v, ignored %v", tc.mode, tc.uid, tc.gid, h.Sudo.Grants, h.Sudo.Ignored)
+		}
+	}
+}
+
+func TestAccountsFromElsewhere(t *testing.T) {
+	for text, want := range map[string]string{
+		"passwd: files systemd\nsudoers: files\n":              "",
+		"passwd: files [SUCCESS=merge] systemd\n":              "",
+		"passwd:\tfiles sss # comment\nsudoers: files sss\n":   "/etc/nsswitch.conf takes accounts from sss too|/etc/nsswitch.conf takes rules of sudo from sss too",
+		"passwd: compat [NOTFOUND=return] ldap\nshadow: nis\n": "/etc/nsswitch.conf takes accounts from ldap too",
+	} {
+		h := fact.Parse(host(t, always, map[string]string{"/etc/passwd": somePasswd, "/etc/sudoers": "", "/etc/nsswitch.conf": text}))
+		if got := strings.TrimSuffix(h.Accounts.Elsewhere+"|"+h.Sudo.Incomplete, "|"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }
 
