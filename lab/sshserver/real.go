@@ -15,6 +15,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -105,6 +106,13 @@ func Real(t testing.TB, options ...string) *Server {
 	me, err := user.Current()
 	if err != nil {
 		Missing(t, err.Error())
+	}
+	if accounts, err := os.ReadFile("/etc/passwd"); err == nil {
+		for line := range strings.Lines(string(accounts)) {
+			if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[0] == me.Username && strings.HasSuffix(f[6], "/nologin") {
+				Missing(t, "nobody logs in as "+me.Username)
+			}
+		}
 	}
 	dir := t.TempDir()
 	s := &Server{Host: "127.0.0.1", Port: freePort(t), User: me.Username, Dir: dir, Key: filepath.Join(dir, "login")}
