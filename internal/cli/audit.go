@@ -40,7 +40,8 @@ func (p *program) auditCommand() *cobra.Command {
 
 TARGET is local (the default), ssh://user@host[:port], image:DIR (a mounted card
 or a root folder) or a file written with --save. Over SSH nothing is installed:
-a shell is enough, BusyBox's too.
+a shell is enough, BusyBox's too. Of several targets those that cannot be read
+are named; the others are reported all the same, in JSON as one array.
 
 ` + exitHelp,
 		Example: `  sudo picket audit
@@ -167,12 +168,17 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	if opt.save != "" && len(targets) > 1 {
 		return usage(errors.New("--save takes one target at a time"))
 	}
+	for _, out := range outputs {
+		if len(targets) > 1 && !report.Several(out.format) {
+			return withHint(usage(fmt.Errorf("--output %s takes one target at a time", out.format)), "text and json take several")
+		}
+	}
 	reports, unread := p.judge(ctx, targets, controls, profile, s, opt)
 	if len(reports) == 0 {
 		return unread
 	}
 	for _, out := range outputs {
-		if err := p.write(out, reports, opt); err != nil {
+		if err := p.write(out, reports, len(targets) > 1, opt); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -46,14 +45,15 @@ func parseOutputs(args []string) ([]output, error) {
 	return out, nil
 }
 
-// write renders all reports in one format. Files are written whole or not at
+// write renders all reports in one format. Several is whether several targets
+// were asked for: the form of JSON must not depend on how many could be read. Files are written whole or not at
 // all.
-func (p *program) write(out output, reports []audit.Report, opt auditOptions) error {
+func (p *program) write(out output, reports []audit.Report, several bool, opt auditOptions) error {
 	if out.file == "" {
-		return p.render(p.io.Out, out.format, reports, opt, p.style)
+		return p.render(p.io.Out, out.format, reports, several, opt, p.style)
 	}
 	var b bytes.Buffer
-	if err := p.render(&b, out.format, reports, opt, ui.Style{}); err != nil {
+	if err := p.render(&b, out.format, reports, several, opt, ui.Style{}); err != nil {
 		return err
 	}
 	if err := replaceFile(out.file, b.Bytes(), 0o644); err != nil {
@@ -63,7 +63,7 @@ func (p *program) write(out output, reports []audit.Report, opt auditOptions) er
 	return nil
 }
 
-func (p *program) render(w io.Writer, format string, reports []audit.Report, opt auditOptions, style ui.Style) error {
+func (p *program) render(w io.Writer, format string, reports []audit.Report, several bool, opt auditOptions, style ui.Style) error {
 	if format == "text" {
 		for i, r := range reports {
 			if i > 0 {
@@ -76,17 +76,11 @@ func (p *program) render(w io.Writer, format string, reports []audit.Report, opt
 		}
 		return nil
 	}
-	if format == "json" && len(reports) > 1 {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(reports)
+	if format == "json" && several {
+		return report.JSONArray(w, reports)
 	}
 	for _, f := range report.Formats() {
 		if f.Name == format {
-			if len(reports) > 1 {
-				return usage(fmt.Errorf("--output %s takes one target at a time", format))
-			}
 			return f.Func(w, reports[0])
 		}
 	}

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
@@ -12,6 +14,7 @@ import (
 
 	"picket/internal/core/audit"
 	"picket/internal/core/control"
+	"picket/internal/ui"
 )
 
 //go:embed html.tmpl
@@ -20,16 +23,37 @@ var htmlText string
 //go:embed html.css
 var htmlCSS string
 
+//go:embed html.js
+var htmlScript string
+
+// scriptHash lets this one script run and no other, whatever a host sends.
+var scriptHash = func() string {
+	sum := sha256.Sum256([]byte(htmlScript))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}()
+
 var htmlPage = template.Must(template.New("report").Funcs(template.FuncMap{
+	"safe":    ui.Clean,
+	"place":   func(s string) string { return ui.Clean(strings.Trim(shortPlace(s), "`")) },
+	"iso":     func(t time.Time) string { return t.Format(time.RFC3339) },
 	"day":     func(t time.Time) string { return t.Format("2 January 2006, 15:04 MST") },
 	"lastDay": func(t time.Time) string { return t.AddDate(0, 0, -1).Format("2 January 2006") },
 	"refs":    htmlRefs,
 	"facets":  facets,
+	"steps":   Steps,
 	"anchor":  func(id string) string { return strings.ReplaceAll(id, "/", "-") },
-	"urgent":  func(s control.Severity) bool { return s.Rank() >= control.High.Rank() },
+	"urgent": func(r audit.Result) bool {
+		return r.Severity.Rank() >= control.High.Rank() || r.Verdict == control.Error
+	},
+	"head": func(ev []control.Evidence) []control.Evidence { return ev[:min(len(ev), mostEvidence)] },
+	"tail": func(ev []control.Evidence) []control.Evidence { return ev[min(len(ev), mostEvidence):] },
 }).Parse(htmlText))
 
-// HTML writes one self-contained page: no script, no network.
+// mostEvidence is how many pieces of evidence stand open.
+const mostEvidence = 6
+
+// HTML writes one self-contained page. It needs no network, and no script: the
+// small one in it filters and copies.
 func HTML(w io.Writer, r audit.Report) error {
 	return htmlPage.Execute(w, newPage(r))
 }
@@ -38,11 +62,16 @@ func HTML(w io.Writer, r audit.Report) error {
 type page struct {
 	audit.Report
 	CSS      template.CSS
+	Script   template.JS
+	Hash     string
+	How      string // it was read
+	Capped   bool   // by a critical finding
+	Cap      int
 	Band     string  // bad, fair, good: the colour of the score
 	Arc      float64 // length of the score's arc, of a circle of 100
 	Bars     []bar
 	Findings []audit.Result
-	Unknown  []reasonGroup
+	Unknown  []UnknownGroup
 	Waived   []audit.Result
 	Passed   []audit.Result
 	Other    []audit.Result // not applicable
@@ -55,13 +84,12 @@ type bar struct {
 	Percent  float64 // of the longest bar
 }
 
-type reasonGroup struct {
-	Reason  string
-	Results []audit.Result
-}
-
 func newPage(r audit.Report) page {
-	p := page{Report: r, CSS: template.CSS(htmlCSS), Arc: float64(r.Score), Band: "good"}
+	p := page{
+		Report: r, CSS: template.CSS(htmlCSS), Script: template.JS(htmlScript), Hash: scriptHash,
+		Arc: float64(r.Score), Band: "good", Cap: audit.CriticalCap, Unknown: Unknowns(r),
+		How: map[string]string{"local": "on the host itself", "ssh": "over SSH", "image": "from its disk"}[r.Host.Via],
+	}
 	switch {
 	case r.Score <= audit.CriticalCap:
 		p.Band = "bad"
@@ -77,14 +105,9 @@ func newPage(r audit.Report) page {
 		case res.Verdict.Bad(), res.Verdict == control.Error:
 			p.Findings = append(p.Findings, res)
 			counts[res.Severity]++
+			p.Capped = p.Capped || res.Severity == control.Critical && res.Finding()
 			most = max(most, counts[res.Severity])
-		case res.Verdict == control.Unknown:
-			i := slices.IndexFunc(p.Unknown, func(g reasonGroup) bool { return g.Reason == res.Reason })
-			if i < 0 {
-				p.Unknown = append(p.Unknown, reasonGroup{Reason: res.Reason})
-				i = len(p.Unknown) - 1
-			}
-			p.Unknown[i].Results = append(p.Unknown[i].Results, res)
+		case res.Verdict == control.Unknown: // grouped by cause
 		case res.Verdict == control.Pass:
 			p.Passed = append(p.Passed, res)
 		default:
@@ -101,7 +124,7 @@ func newPage(r audit.Report) page {
 // facet is one of the four answers beside a verdict.
 type facet struct {
 	Name  string
-	State string // yes, no, open
+	State string // yes, no
 	Mark  string
 }
 
@@ -119,6 +142,10 @@ func facets(r audit.Result) []facet {
 		default:
 			out = append(out, facet{f.name, "no", "✗"})
 		}
+	}
+	// A finding that is wrong in every way says so by being there.
+	if !slices.ContainsFunc(out, func(f facet) bool { return f.State == "yes" }) {
+		return nil
 	}
 	return out
 }

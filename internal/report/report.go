@@ -33,10 +33,18 @@ func Names() []string {
 	return slices.Clip(names)
 }
 
+// Several reports whether a format can hold the reports of several hosts.
+func Several(format string) bool { return format == "text" || format == "json" }
+
 // JSON writes the document that others build on.
-func JSON(w io.Writer, r audit.Report) error {
+func JSON(w io.Writer, r audit.Report) error { return encode(w, r) }
+
+// JSONArray writes the documents of several hosts as one array.
+func JSONArray(w io.Writer, rs []audit.Report) error { return encode(w, rs) }
+
+func encode(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	return enc.Encode(v)
 }

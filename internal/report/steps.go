@@ -11,8 +11,8 @@ type Step struct {
 	Code bool
 }
 
-// Steps parts a control's fix into sentences and commands; lines of one kind
-// that follow each other are one step.
+// Steps parts a control's fix into sentences and commands; commands that
+// follow each other are one step.
 func Steps(fix string) []Step {
 	var out []Step
 	for line := range strings.Lines(strings.TrimSpace(fix)) {
@@ -24,10 +24,12 @@ func Steps(fix string) []Step {
 		if n := len(out); n > 0 && out[n-1].Code == s.Code {
 			if s.Code {
 				out[n-1].Text += "\n" + line
-			} else {
-				out[n-1].Text += " " + line
+				continue
 			}
-			continue
+			if unicode.IsLower([]rune(line)[0]) { // the sentence goes on
+				out[n-1].Text += " " + line
+				continue
+			}
 		}
 		out = append(out, s)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"picket/internal/core/audit"
@@ -249,8 +250,8 @@ func sentence(res audit.Result) string { return cmp.Or(res.Reason, res.Title) }
 
 func (t Text) seen(e control.Evidence) string {
 	place := e.Place
-	if strings.HasPrefix(place, "`") && !t.All {
-		place = shortCommand(place)
+	if !t.All {
+		place = shortPlace(place)
 	}
 	s := place + ": " + e.Fact
 	switch {
@@ -268,14 +269,13 @@ func (t Text) seen(e control.Evidence) string {
 	return s
 }
 
-// shortCommand leaves out the options that only shape a command's output.
-func shortCommand(place string) string {
-	var words []string
-	for _, w := range strings.Fields(strings.Trim(place, "`")) {
-		if !strings.HasPrefix(w, "--") {
-			words = append(words, w)
-		}
+// shortPlace leaves out the options of a command that only shape its output.
+func shortPlace(place string) string {
+	if !strings.HasPrefix(place, "`") {
+		return place
 	}
+	words := strings.Fields(strings.Trim(place, "`"))
+	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "--") })
 	return "`" + strings.Join(words, " ") + "`"
 }
 
