@@ -320,8 +320,9 @@ func (t Text) waived(b *strings.Builder, r audit.Report) {
 			fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Waived", ui.Bold))
 			first = false
 		}
-		fmt.Fprintf(b, "  %s until %s by %s: %s\n", res.Control, res.Waiver.Until.AddDate(0, 0, -1).Format("2006-01-02"),
-			ui.Clean(res.Waiver.Owner), ui.Wrap(ui.Clean(res.Waiver.Reason), t.Width, "    "))
+		text := fmt.Sprintf("%s until %s by %s: %s", res.Control, res.Waiver.Until.AddDate(0, 0, -1).Format("2006-01-02"),
+			oneLine(res.Waiver.Owner), oneLine(res.Waiver.Reason))
+		fmt.Fprintf(b, "  %s\n", ui.Wrap(text, t.Width, "    "))
 	}
 }
 
