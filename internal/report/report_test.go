@@ -145,7 +145,7 @@ func TestPromisedFields(t *testing.T) {
 // the prompt, and nothing wider than the terminal.
 func TestShortFormFits(t *testing.T) {
 	for name, r := range recorded(t) {
-		for _, width := range []int{60, 80, 100} {
+		for _, width := range []int{80, 100} {
 			var b bytes.Buffer
 			r.Problems = []string{strings.Repeat("something went wrong ", 30), "and more"}
 			if err := (report.Text{Width: width, Short: true, Next: "picket audit"}).Write(&b, r); err != nil {

@@ -64,7 +64,7 @@ func (t Text) notes(b *strings.Builder, notes []string) {
 		}
 		text := ui.Clean(p)
 		if t.Short {
-			text = ui.Cut(text, t.Width-6)
+			text = ui.Cut(text, t.Width-9)
 		}
 		fmt.Fprintf(b, "\n%s\n", t.Style.Paint(ui.Wrap("note: "+text, t.Width, "  "), ui.Yellow))
 	}
@@ -152,7 +152,10 @@ func shown(r audit.Report) []audit.Result {
 // worst is the short form: as many findings as a screen holds.
 func (t Text) worst(b *strings.Builder, r audit.Report) {
 	all := shown(r)
-	lines := 0
+	lines := min(len(r.Problems), 2) // notes take room too
+	if lines > 0 {
+		lines++
+	}
 	for i, res := range all {
 		text := ui.Wrap(ui.Cut(ui.Clean(sentence(res)), 2*(t.Width-len(indent))-8), t.Width, indent)
 		n := 2 + strings.Count(text, "\n")
