@@ -28,6 +28,7 @@ type auditOptions struct {
 	failOn  string
 	save    string
 	all     bool
+	timings bool
 	ssh     sshOptions
 }
 
@@ -59,6 +60,7 @@ are named; the others are reported all the same, in JSON as one array.
 	f.StringVar(&opt.failOn, "fail-on", "", "exit with 1 for findings of this `SEVERITY` or above: low, medium, high, critical, none (default high)")
 	f.StringVar(&opt.save, "save", "", "keep what was read in this `FILE`, to be audited again later; it holds no secrets")
 	f.BoolVar(&opt.all, "all", false, "also show what passes and what does not apply")
+	f.BoolVar(&opt.timings, "timings", false, "say on stderr how long each command and step took")
 	opt.ssh.flags(f)
 	return cmd
 }
@@ -203,7 +205,11 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 	var reports []audit.Report
 	var unread []error
 	for _, target := range targets {
-		shot, err := p.snapshot(ctx, target, controls, opt)
+		var timed *timings
+		if opt.timings {
+			timed = &timings{now: p.now, since: p.now()}
+		}
+		shot, err := p.snapshot(ctx, target, controls, opt, timed)
 		if err == nil && opt.save != "" {
 			err = snapshot.SaveFile(opt.save, shot)
 		}
@@ -214,9 +220,14 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 			unread = append(unread, err)
 			continue
 		}
+		begin := p.now()
 		reports = append(reports, audit.Evaluate(controls, shot, audit.Options{
 			Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit(),
 		}))
+		if timed != nil {
+			timed.add("judging", p.now().Sub(begin))
+			timed.write(p.io.Err)
+		}
 	}
 	switch len(unread) {
 	case 0:
@@ -227,17 +238,17 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 	return reports, &several{unread}
 }
 
-func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions) (*snap.Snapshot, error) {
+func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions, timed *timings) (*snap.Snapshot, error) {
 	progress := ui.NewProgress(p.io.Err, "reading "+target, p.now)
 	defer progress.Stop()
-	taker, saved, err := p.open(ctx, target, opt.ssh, progress)
+	taker, saved, err := p.open(ctx, target, opt.ssh, progress, timed.hook())
 	if err != nil || saved != nil {
 		return saved, err
 	}
 	defer taker.Close()
 	shot, err := snapshot.Take(ctx, taker, func(s *snap.Snapshot) snap.Manifest {
 		return audit.Ask(controls, s)
-	}, snapshot.Options{Now: p.now, Progress: func(what string) { progress.Say(target + ": " + what) }})
+	}, snapshot.Options{Now: p.now, Timed: timed.hook(), Progress: func(what string) { progress.Say(target + ": " + what) }})
 	if err != nil && !strings.HasPrefix(err.Error(), target+": ") { // SSH names it already
 		err = fmt.Errorf("%s: %w", target, err)
 	}

@@ -30,10 +30,10 @@ func (o *sshOptions) flags(f *pflag.FlagSet) {
 }
 
 // open turns a target into a taker, or into a snapshot that was saved before.
-func (p *program) open(ctx context.Context, target string, opt sshOptions, progress *ui.Progress) (snapshot.Taker, *snap.Snapshot, error) {
+func (p *program) open(ctx context.Context, target string, opt sshOptions, progress *ui.Progress, timed snapshot.Timed) (snapshot.Taker, *snap.Snapshot, error) {
 	switch {
 	case target == "local":
-		return snapshot.NewLocal(snapshot.LocalOptions{}), nil, nil
+		return snapshot.NewLocal(snapshot.LocalOptions{Timed: timed}), nil, nil
 	case strings.HasPrefix(target, "ssh://"):
 		t, err := p.openSSH(ctx, target, opt, progress)
 		return t, nil, err

@@ -25,6 +25,7 @@ type runner struct {
 	path    string // where programs are looked for
 	workers int
 	time    time.Duration // for one command; zero: what the table says
+	timed   Timed
 }
 
 // run runs commands, several at once, and returns their answers in order. The
@@ -65,6 +66,7 @@ func (r runner) run(ctx context.Context, cs []snap.Command) []*snap.Output {
 // within gives a command its time, also one that cannot even be killed because
 // the kernel waits for a dead disk.
 func (r runner) within(ctx context.Context, argv []string, limit time.Duration) *snap.Output {
+	defer r.timed.begin("`" + snap.CommandKey(argv...) + "`")()
 	done := make(chan *snap.Output, 1)
 	go func() { done <- r.one(ctx, argv, limit) }()
 	timer := time.NewTimer(limit + time.Second)

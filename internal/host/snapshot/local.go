@@ -13,6 +13,7 @@ import (
 // LocalOptions of NewLocal.
 type LocalOptions struct {
 	Client string // where the user sits, when logged in over the network
+	Timed  Timed  // told how long each command, the walk and all files took
 }
 
 // local reads the machine that we run on, by system calls.
@@ -25,7 +26,7 @@ type local struct {
 
 // NewLocal reads the machine that we run on.
 func NewLocal(opt LocalOptions) Taker {
-	return &local{opt: opt, run: runner{path: snap.Path, workers: runtime.NumCPU() + 2}, walk: snap.WalkTime}
+	return &local{opt: opt, run: runner{path: snap.Path, workers: runtime.NumCPU() + 2, timed: opt.Timed}, walk: snap.WalkTime}
 }
 
 func (l *local) Source(context.Context) (snap.Source, error) {
@@ -47,9 +48,14 @@ func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) er
 	var walked *snap.Walked
 	wg.Go(func() { outputs = l.run.run(ctx, m.Commands) })
 	if m.Walk != nil {
-		wg.Go(func() { walked = t.walk(ctx, m.Walk, l.walk, fileWorkers()) })
+		wg.Go(func() {
+			defer l.opt.Timed.begin("walk")()
+			walked = t.walk(ctx, m.Walk, l.walk, fileWorkers())
+		})
 	}
+	end := l.opt.Timed.begin("files")
 	g.serve(ctx, m.Files, m.Stats, s)
+	end()
 	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return err

@@ -26,6 +26,20 @@ type Options struct {
 	Now      func() time.Time
 	Guess    time.Duration // how long passwords may be tried; zero: DefaultGuess
 	Progress func(what string)
+	Timed    Timed // told how long each step took
+}
+
+// Timed is told how long something took, when it has ended. Several steps go
+// on at once, so it may be called from any goroutine.
+type Timed func(what string, took time.Duration)
+
+// begin starts a step; the function that it returns ends it.
+func (t Timed) begin(what string) func() {
+	if t == nil {
+		return func() {}
+	}
+	start := time.Now()
+	return func() { t(what, time.Since(start)) }
 }
 
 // DefaultGuess bounds the checking of password hashes, per host.
@@ -46,7 +60,9 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 	}
 	s := snap.New(src, opt.Now().UTC().Truncate(time.Second))
 	for round := 1; round <= snap.MaxRounds; round++ {
+		end := opt.Timed.begin(fmt.Sprintf("round %d: what to ask", round))
 		m := ask(s)
+		end()
 		if m.Empty() {
 			break
 		}
@@ -56,10 +72,13 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 			}
 		}
 		opt.Progress(fmt.Sprintf("reading (round %d)", round))
+		end = opt.Timed.begin(fmt.Sprintf("round %d: reading", round))
 		if err := t.Round(ctx, m, s); err != nil {
 			return nil, err
 		}
+		end()
 		s.MarkAsked(m)
+		end = opt.Timed.begin(fmt.Sprintf("round %d: replacing secrets", round))
 		var deadline time.Time
 		fact.Redact(s, fact.Secrets{More: func() bool {
 			if deadline.IsZero() {
@@ -68,6 +87,7 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 			}
 			return opt.Now().Before(deadline)
 		}})
+		end()
 	}
 	return s, nil
 }
