@@ -14,7 +14,7 @@ type Ban struct {
 	Jails     []Jail   // of fail2ban, in the order of its files
 	State     State    // of Jails
 	Why       string
-	Answers   Value[bool]     // fail2ban-client ping
+	Answers   Value[bool]     // whether fail2ban's server answers
 	Running   Value[[]string] // jails that the running server has
 }
 
@@ -36,7 +36,7 @@ var BanDaemons = []struct{ Package, Unit string }{
 }
 
 var (
-	f2bPing   = []string{"fail2ban-client", "ping"}
+	f2bPing   = []string{"fail2ban-client", "ping"} // in snapshots of old; the next says it as well, and each takes Python a moment
 	f2bStatus = []string{"fail2ban-client", "status"}
 )
 
@@ -47,7 +47,7 @@ func askBan(h *Host, _ *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{
 		Files:    []string{"/etc/fail2ban/*", "/etc/fail2ban/jail.d/*"},
 		Stats:    []string{"/etc/fail2ban/filter.d/*", SSHLog},
-		Commands: []snap.Command{{Argv: f2bPing}, {Argv: f2bStatus}},
+		Commands: []snap.Command{{Argv: f2bStatus}},
 	}
 	for _, j := range h.Ban.Jails {
 		if j.Enabled.V {
@@ -82,15 +82,7 @@ func parseBan(h *Host, s *snap.Snapshot) {
 		}
 	}
 	b.readJails(s)
-	b.Answers = Not[bool](Unknown, "the server was not asked")
-	if out, st, why := s.Run(f2bPing...); st == Known {
-		b.Answers = Is(out.Exit == 0 && strings.Contains(string(out.Stdout), "pong"), By(f2bPing...))
-		if strings.Contains(out.Stderr+string(out.Stdout), "Permission denied") {
-			b.Answers = Not[bool](Denied, "only root may ask fail2ban")
-		}
-	} else {
-		b.Answers = Not[bool](st, why)
-	}
+	b.askServer(s)
 	b.Running = Not[[]string](Unknown, "the jails that run were not listed")
 	if b.Answers.Missing() {
 		b.Running = Not[[]string](b.Answers.State, b.Answers.Why)
@@ -102,6 +94,23 @@ func parseBan(h *Host, s *snap.Snapshot) {
 				b.Running.V = strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 			}
 		}
+	}
+}
+
+// askServer tells whether the server answers.
+func (b *Ban) askServer(s *snap.Snapshot) {
+	argv, answer := f2bStatus, "Number of jail:"
+	if _, asked := s.Commands[snap.CommandKey(f2bPing...)]; asked {
+		argv, answer = f2bPing, "pong"
+	}
+	out, st, why := s.Run(argv...)
+	switch {
+	case st != Known:
+		b.Answers = Not[bool](st, why)
+	case strings.Contains(out.Stderr+string(out.Stdout), "Permission denied"):
+		b.Answers = Not[bool](Denied, "only root may ask fail2ban")
+	default:
+		b.Answers = Is(out.Exit == 0 && strings.Contains(string(out.Stdout), answer), By(argv...))
 	}
 }
 

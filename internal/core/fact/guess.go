@@ -81,82 +81,104 @@ type suspect struct {
 // notAHash stands for a field that no password fits.
 const notAHash = "not a hash"
 
-// parallel is how many guesses are checked at a time. One yescrypt of Debian's
+// Parallel is how many guesses are checked at a time. One yescrypt of Debian's
 // takes 16 MiB.
-const parallel = 2
+const Parallel = 2
 
-// tryGuesses fills in guessed and why of all suspects. The first guess of
-// everybody comes before the second of anybody, so that what is most likely is
-// known when time runs out; which guess is reported does not depend on who
-// was faster.
-func tryGuesses(list []*suspect, host string, more func() bool) {
-	type state struct {
-		words []guess
-		found int // index of the guess that fits; len(words) while there is none
-	}
-	states := make([]state, len(list))
-	longest := 0
-	for i, s := range list {
+// A trial tries the guesses on some accounts. The first guess of everybody
+// comes before the second of anybody, so that what is most likely is known
+// when time runs out; which guess is reported does not depend on who was
+// faster.
+type trial struct {
+	list    []*suspect
+	words   [][]guess // for each suspect
+	longest int
+
+	mu       sync.Mutex
+	found    []int // index of the guess that fits; the number of guesses while there is none
+	who, nth int   // the next to be tried
+}
+
+func newTrial(list []*suspect, host string) *trial {
+	t := &trial{list: list}
+	for _, s := range list {
 		words := guesses(s.user, host)
-		states[i] = state{words, len(words)}
-		longest = max(longest, len(words))
+		t.words = append(t.words, words)
+		t.found = append(t.found, len(words))
+		t.longest = max(t.longest, len(words))
 	}
-	var mu sync.Mutex
-	who, nth := 0, 0
-	next := func() (int, int, bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		for ; nth < longest; who, nth = 0, nth+1 {
-			for ; who < len(list); who++ {
-				st := &states[who]
-				if nth >= len(st.words) || nth > st.found || list[who].why != "" {
-					continue
-				}
-				if !more() {
-					for i, s := range list {
-						due := nth // the next guess of this account
-						if i < who {
-							due++
-						}
-						if s.why == "" && due < len(states[i].words) && states[i].found == len(states[i].words) {
-							s.why = "ran out of time"
-						}
-					}
-					return 0, 0, false
-				}
-				who++
-				return who - 1, nth, true
-			}
-		}
-		return 0, 0, false
-	}
-	work := func() {
-		for {
-			i, n, ok := next()
-			if !ok {
-				return
-			}
-			fits, err := passhash.Verify(list[i].hash, states[i].words[n].word)
-			mu.Lock()
-			switch {
-			case errors.Is(err, passhash.ErrFormat):
-				list[i].why = notAHash
-			case err != nil:
-				list[i].why = err.Error()
-			case fits:
-				states[i].found = min(states[i].found, n)
-			}
-			mu.Unlock()
-		}
-	}
+	return t
+}
+
+// run tries all and fills in guessed and why of the suspects.
+func (t *trial) run(more func() bool) {
 	var wg sync.WaitGroup
-	for range parallel {
-		wg.Go(work)
+	for range min(Parallel, len(t.list)) {
+		wg.Go(func() { t.work(more) })
 	}
 	wg.Wait()
-	for i, s := range list {
-		if n := states[i].found; n < len(states[i].words) {
-			s.guessed, s.why = states[i].words[n].kind, ""
+	t.finish()
+}
+
+// next is the suspect and the guess that are due.
+func (t *trial) next(more func() bool) (who, nth int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for ; t.nth < t.longest; t.who, t.nth = 0, t.nth+1 {
+		for ; t.who < len(t.list); t.who++ {
+			if t.nth >= len(t.words[t.who]) || t.nth > t.found[t.who] || t.list[t.who].why != "" {
+				continue
+			}
+			if !more() {
+				t.giveUp()
+				return 0, 0, false
+			}
+			t.who++
+			return t.who - 1, t.nth, true
+		}
+	}
+	return 0, 0, false
+}
+
+// giveUp marks the accounts of which not all guesses were tried.
+func (t *trial) giveUp() {
+	for i, s := range t.list {
+		due := t.nth // the next guess of this account
+		if i < t.who {
+			due++
+		}
+		if s.why == "" && due < len(t.words[i]) && t.found[i] == len(t.words[i]) {
+			s.why = "ran out of time"
+		}
+	}
+}
+
+// work tries guesses while there are any. Several may work at once.
+func (t *trial) work(more func() bool) {
+	for {
+		i, n, ok := t.next(more)
+		if !ok {
+			return
+		}
+		fits, err := passhash.Verify(t.list[i].hash, t.words[i][n].word)
+		t.mu.Lock()
+		switch {
+		case errors.Is(err, passhash.ErrFormat):
+			t.list[i].why = notAHash
+		case err != nil:
+			t.list[i].why = err.Error()
+		case fits:
+			t.found[i] = min(t.found[i], n)
+		}
+		t.mu.Unlock()
+	}
+}
+
+// finish fills in what was found, when nobody works any more.
+func (t *trial) finish() {
+	for i, s := range t.list {
+		if n := t.found[i]; n < len(t.words[i]) {
+			s.guessed, s.why = t.words[i][n].kind, ""
 		}
 	}
 }

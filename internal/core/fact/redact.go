@@ -9,6 +9,17 @@ import (
 // A Secrets value holds what replacing secrets needs from outside.
 type Secrets struct {
 	More func() bool // false when no more time may be spent on guessing
+	// Later is given what takes most of a second for each account: trying
+	// guesses against hashes of passwords. Nil: it is done at once, while More.
+	Later func(Guesses)
+}
+
+// Guesses wait to be tried. Any number of Try may run beside each other and
+// beside anything else, Parallel is a good one; Finish is called when all have
+// returned, and before anybody judges the snapshot.
+type Guesses struct {
+	Try    func(more func() bool)
+	Finish func()
 }
 
 // A redaction replaces the content of files that hold secrets by what rules

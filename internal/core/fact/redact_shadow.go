@@ -22,10 +22,6 @@ func redactShadow(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 	if strings.HasPrefix(e.Path, "/etc/passwd") {
 		fields = 7
 	}
-	more := sec.More
-	if more == nil || strings.HasSuffix(e.Path, "-") {
-		more = func() bool { return false } // a backup's hashes are nobody's password any more
-	}
 	var out []string
 	var suspects []*suspect
 	at := map[int]*suspect{} // by line
@@ -59,13 +55,30 @@ func redactShadow(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 	if name := firstLine(s, "/etc/hostname"); name.Known() {
 		host = name.V
 	}
-	tryGuesses(suspects, host, more)
-	for i, su := range at {
-		f := strings.Split(out[i], ":")
-		f[1] = su.String()
-		out[i] = strings.Join(f, ":")
+	t := newTrial(suspects, host)
+	fill := func(form func(*suspect) string) []byte {
+		for i, su := range at {
+			f := strings.Split(out[i], ":")
+			f[1] = form(su)
+			out[i] = strings.Join(f, ":")
+		}
+		return joinLines(out)
 	}
-	return joinLines(out)
+	backup := strings.HasSuffix(e.Path, "-") // its hashes are nobody's password any more
+	switch {
+	case backup || sec.More == nil:
+		t.run(func() bool { return false })
+	case sec.Later == nil || len(suspects) == 0:
+		t.run(sec.More)
+	default:
+		sec.Later(Guesses{Try: t.work, Finish: func() {
+			t.finish()
+			e.Content = fill((*suspect).String)
+		}})
+		// Who reads on meanwhile sees neither a hash nor an answer.
+		return fill(func(su *suspect) string { return "[" + passhash.Scheme(su.hash) + ", not checked (being tried)]" })
+	}
+	return fill((*suspect).String)
 }
 
 // String is the form that replaces the hash.

@@ -12,6 +12,7 @@ import (
 type Permitted struct {
 	Argv    []string      // each a word or a pattern over [safe] characters; a last "..." is one or more words
 	Timeout time.Duration // zero: DefaultTimeout
+	Slow    bool          // among the few that everything else waits for: begun first
 }
 
 // DefaultTimeout of one command.
@@ -30,10 +31,10 @@ var Table = []Permitted{
 	{Argv: []string{"ssh", "-Q", "*"}},
 	{Argv: []string{"dpkg-query", "-W", "-f=${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n"}},
 	{Argv: []string{"dpkg", "--print-architecture"}},
-	{Argv: []string{"apt-cache", "policy"}},
+	{Argv: []string{"apt-cache", "policy"}, Slow: true},
 	{Argv: []string{"apt-config", "dump"}},
-	{Argv: []string{"apt-get", "-s", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"}, Timeout: 30 * time.Second},
-	{Argv: []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full"}},
+	{Argv: []string{"apt-get", "-s", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"}, Timeout: 30 * time.Second, Slow: true},
+	{Argv: []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full"}, Slow: true},
 	{Argv: []string{"systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full"}},
 	{Argv: []string{"systemctl", "list-timers", "--all", "--no-legend", "--no-pager"}},
 	{Argv: []string{"systemctl", "show", "--no-pager", "--property=*", "..."}},
@@ -51,14 +52,14 @@ var Table = []Permitted{
 	{Argv: []string{"ip", "-j", "route"}},
 	{Argv: []string{"ip", "-j", "-6", "route"}},
 	{Argv: []string{"ufw", "status", "verbose"}},
-	{Argv: []string{"timedatectl", "show"}},
+	{Argv: []string{"timedatectl", "show"}, Slow: true},
 	{Argv: []string{"chronyc", "-n", "tracking"}},
 	{Argv: []string{"chronyc", "-n", "-c", "sources"}},
 	{Argv: []string{"ntpq", "-pn"}},
-	{Argv: []string{"fail2ban-client", "ping"}},
-	{Argv: []string{"fail2ban-client", "status"}},
+	{Argv: []string{"fail2ban-client", "ping"}, Slow: true},
+	{Argv: []string{"fail2ban-client", "status"}, Slow: true},
 	{Argv: []string{"fail2ban-client", "status", "*"}},
-	{Argv: []string{"fail2ban-client", "-d"}},
+	{Argv: []string{"fail2ban-client", "-d"}, Slow: true},
 	{Argv: []string{"iw", "dev"}},
 	{Argv: []string{"wpa_cli", "-i", "*", "status"}},
 	{Argv: []string{"rfkill", "-J"}},

@@ -29,7 +29,7 @@ type runner struct {
 }
 
 // run runs commands, several at once, and returns their answers in order. The
-// ones that may take longest begin first.
+// slow ones begin first.
 func (r runner) run(ctx context.Context, cs []snap.Command) []*snap.Output {
 	out := make([]*snap.Output, len(cs))
 	order := make([]int, len(cs))
@@ -42,7 +42,13 @@ func (r runner) run(ctx context.Context, cs []snap.Command) []*snap.Output {
 			out[i].Err = err.Error()
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(permitted[b].Timeout - permitted[a].Timeout) })
+	slow := func(i int) int {
+		if permitted[i].Slow {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return slow(a) - slow(b) })
 	var wg sync.WaitGroup
 	free := make(chan struct{}, r.workers)
 	for _, i := range order {

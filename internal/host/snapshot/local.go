@@ -22,11 +22,12 @@ type local struct {
 	root string // a folder read in place of "/", for tests
 	run  runner
 	walk time.Duration
+	read func() // see early
 }
 
 // NewLocal reads the machine that we run on.
 func NewLocal(opt LocalOptions) Taker {
-	return &local{opt: opt, run: runner{path: snap.Path, workers: runtime.NumCPU() + 2, timed: opt.Timed}, walk: snap.WalkTime}
+	return &local{opt: opt, run: runner{path: snap.Path, workers: commandWorkers(), timed: opt.Timed}, walk: snap.WalkTime}
 }
 
 func (l *local) Source(context.Context) (snap.Source, error) {
@@ -34,6 +35,8 @@ func (l *local) Source(context.Context) (snap.Source, error) {
 }
 
 func (l *local) Close() error { return nil }
+
+func (l *local) filesRead(then func()) { l.read = then }
 
 // Round reads files, runs commands and walks at the same time.
 func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) error {
@@ -56,6 +59,9 @@ func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) er
 	end := l.opt.Timed.begin("files")
 	g.serve(ctx, m.Files, m.Stats, s)
 	end()
+	if l.read != nil {
+		l.read()
+	}
 	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return err
@@ -73,6 +79,10 @@ func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) er
 	}
 	return g.instead(ctx, instead, s)
 }
+
+// commandWorkers is how many commands run at once. Many of them only wait for
+// systemd, which answers one after the other.
+func commandWorkers() int { return runtime.NumCPU() + 6 }
 
 // fileWorkers is how many files are looked at at once: enough to keep the
 // processors and a card reader busy, few enough for a small board.

@@ -45,8 +45,16 @@ func (t Timed) begin(what string) func() {
 // DefaultGuess bounds the checking of password hashes, per host.
 const DefaultGuess = 10 * time.Second
 
+// early is a taker that has the files of a round long before the answers of
+// its commands. What it is told is called in between; it may replace secrets,
+// and asks for nothing.
+type early interface {
+	filesRead(then func())
+}
+
 // Take asks a host in rounds until ask wants nothing more. Secrets are
-// replaced after each round, before ask or anybody else sees the answer.
+// replaced after each round, before ask or anybody else sees the answer. Only
+// the trying of passwords goes on beside what follows, and ends in time.
 func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, opt Options) (*snap.Snapshot, error) {
 	if opt.Progress == nil {
 		opt.Progress = func(string) {}
@@ -59,6 +67,20 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 		return nil, err
 	}
 	s := snap.New(src, opt.Now().UTC().Truncate(time.Second))
+	g := &guessing{ctx: ctx, opt: opt}
+	defer g.stop()
+	redact := func() {
+		var deadline time.Time // for what is tried on the way: keys of Wi-Fi networks
+		fact.Redact(s, fact.Secrets{Later: g.later, More: func() bool {
+			if deadline.IsZero() {
+				deadline = opt.Now().Add(opt.Guess)
+			}
+			return opt.Now().Before(deadline)
+		}})
+	}
+	if e, ok := t.(early); ok {
+		e.filesRead(redact)
+	}
 	for round := 1; round <= snap.MaxRounds; round++ {
 		end := opt.Timed.begin(fmt.Sprintf("round %d: what to ask", round))
 		m := ask(s)
@@ -79,15 +101,12 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 		end()
 		s.MarkAsked(m)
 		end = opt.Timed.begin(fmt.Sprintf("round %d: replacing secrets", round))
-		var deadline time.Time
-		fact.Redact(s, fact.Secrets{More: func() bool {
-			if deadline.IsZero() {
-				opt.Progress("trying factory passwords")
-				deadline = opt.Now().Add(opt.Guess)
-			}
-			return opt.Now().Before(deadline)
-		}})
+		redact()
 		end()
 	}
-	return s, nil
+	if len(g.pending) > 0 {
+		opt.Progress("trying factory passwords")
+	}
+	g.finish()
+	return s, ctx.Err()
 }
