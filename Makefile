@@ -47,5 +47,8 @@ record: lab-setup ## boot and record the hosts of testdata/hosts anew, as root o
 golden: ## write the reports beside the recorded hosts anew
 	$(GO) test -count=1 ./internal/cli -run TestRecordedHosts -update
 
+bench: ## Picket beside Lynis and OpenSCAP on one booted host; takes some minutes
+	CGO_ENABLED=0 $(GO) run ./bench/audit
+
 clean:
 	rm -rf picket dist
