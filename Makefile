@@ -36,6 +36,7 @@ cross: ## the three kinds of machine that Picket is for
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/picket-linux-amd64 ./cmd/picket
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/picket-linux-arm64 ./cmd/picket
 	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o dist/picket-linux-armv6 ./cmd/picket
+	PICKET_DIST=$(CURDIR)/dist $(GO) test -count=1 ./cmd/picket
 
 lab-setup: ## Debian packages for booted hosts; does nothing without root or elsewhere
 	@sh lab/setup.sh

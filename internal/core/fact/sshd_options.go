@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -358,27 +359,32 @@ func rekey(args []string) string {
 	return strings.Join(out, " ")
 }
 
-// SSHDSeconds reads a time of sshd: 90, 2m, 1h30m.
+// SSHDSeconds reads a time of sshd: 90, 2m, 1h30m. As sshd does, it takes no
+// more than 32 bits hold; an int of ours is no longer than that on a Pi Zero.
 func SSHDSeconds(s string) (int, bool) {
-	total, n, digits := 0, 0, false
+	total, n, digits := int64(0), int64(0), false
 	for _, r := range strings.ToLower(s) {
 		if r >= '0' && r <= '9' {
-			if n = n*10 + int(r-'0'); n > 1<<30 {
+			if n = n*10 + int64(r-'0'); n > math.MaxInt32 {
 				return 0, false
 			}
 			digits = true
 			continue
 		}
-		unit, ok := map[rune]int{'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}[r]
+		unit, ok := map[rune]int64{'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}[r]
 		if !ok || !digits {
 			return 0, false
 		}
-		if total += n * unit; total > 1<<31 {
+		if total += n * unit; total > math.MaxInt32 {
 			return 0, false
 		}
 		n, digits = 0, false
 	}
-	return total + n, s != "" && (digits || total > 0 || strings.HasPrefix(s, "0"))
+	total += n
+	if total > math.MaxInt32 {
+		return 0, false
+	}
+	return int(total), s != "" && (digits || total > 0 || strings.HasPrefix(s, "0"))
 }
 
 // opensshVersion reads 902 from 1:9.2p1-2+deb12u6, 0 when it cannot.
