@@ -122,6 +122,13 @@ func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, e
 		return nil, "", err
 	}
 	var pool []control.Control
+	var ids []string
+	for _, c := range all {
+		ids = append(ids, c.ID)
+	}
+	if err := s.Policy.Misses(ids).Err(); err != nil {
+		return nil, "", usage(err)
+	}
 	for _, c := range all {
 		if profile.Selects(c) || slices.Contains(opt.only, c.ID) {
 			pool = append(pool, c)

@@ -50,7 +50,7 @@ func decode(t *testing.T, out string) audit.Report {
 // auditOn runs picket as root on the host.
 func auditOn(t *testing.T, h *lab.Host, args ...string) audit.Report {
 	t.Helper()
-	out, code := h.Try(onHost, append([]string{"audit", "--output", "json"}, args...)...)
+	out, code := h.Try(onHost, append([]string{"audit", "--profile", "strict", "--output", "json"}, args...)...)
 	if code == 2 || code > 3 {
 		t.Fatalf("exit code %d\n%.2000s", code, out)
 	}
@@ -78,7 +78,7 @@ func over(t *testing.T, h *lab.Host, args ...string) (r audit.Report, stderr str
 // overCommand is that audit, not yet started.
 func overCommand(t *testing.T, h *lab.Host, args ...string) *exec.Cmd {
 	t.Helper()
-	all := []string{"audit", "--output", "json", "--identity", h.KeyFile(), "--known-hosts", h.KnownHosts(), "ssh://operator@" + h.Addr()}
+	all := []string{"audit", "--profile", "strict", "--output", "json", "--identity", h.KeyFile(), "--known-hosts", h.KnownHosts(), "ssh://operator@" + h.Addr()}
 	cmd := h.Command(program(t), append(all, args...)...)
 	cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK=", "HOME="+t.TempDir())
 	return cmd
@@ -97,7 +97,7 @@ func sudoPassword(t *testing.T) string {
 // here audits something that needs no host: a saved snapshot, an image.
 func here(t *testing.T, target string) audit.Report {
 	t.Helper()
-	out, err := exec.Command(program(t), "audit", "--output", "json", target).Output()
+	out, err := exec.Command(program(t), "audit", "--profile", "strict", "--output", "json", target).Output()
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() == 2 || exit.ExitCode() > 3) {
 		t.Fatalf("audit %s: %v", target, err)

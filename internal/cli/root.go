@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,9 @@ func (p *program) root() *cobra.Command {
 		Long: `Picket judges hosts by what is in force, not by what a file says.
 
 Without a command it audits this machine and shows the worst of what it finds.
-Nothing is changed, and nothing leaves the machine.`,
+Nothing is changed, and nothing leaves the machine.
+
+` + exitHelp,
 		Example: `  picket                              a short audit of this machine
   sudo picket audit                   all of it, with the evidence
   picket audit ssh://pi@leader        another machine; nothing is installed there
@@ -85,7 +88,18 @@ Nothing is changed, and nothing leaves the machine.`,
 		p.explainCommand(),
 		p.controlsCommand(),
 	)
+	sayExits(root)
 	return root
+}
+
+// sayExits adds the exit codes to the help of the commands that do not judge.
+func sayExits(c *cobra.Command) {
+	if !strings.Contains(c.Long, "Exit codes:") {
+		c.Long = cmp.Or(c.Long, c.Short) + "\n\n" + otherHelp
+	}
+	for _, sub := range c.Commands() {
+		sayExits(sub)
+	}
 }
 
 // noArguments refuses words that are no command, with the nearest one.
@@ -94,6 +108,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := usage(fmt.Errorf("unknown command %q", args[0]))
+	cmd.SuggestionsMinimumDistance = 2 // a sub-command does not inherit it
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return withHint(err, "did you mean `"+cmd.CommandPath()+" "+near[0]+"`?")
 	}

@@ -148,8 +148,9 @@ func NewProgress(w io.Writer, what string, now func() time.Time) *Progress {
 				return
 			case <-tick.C:
 				p.mu.Lock()
-				text := fmt.Sprintf("%c %s %.0fs", []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")[i%10], p.what, now().Sub(p.since).Seconds())
+				text := fmt.Sprintf("%c %s %.0fs", []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")[i%10], Clean(p.what), now().Sub(p.since).Seconds())
 				p.mu.Unlock()
+				text = Cut(text, Width(p.w)-1) // a line that wraps cannot be taken back
 				fmt.Fprintf(p.w, "\r\x1b[K%s", text)
 			}
 		}

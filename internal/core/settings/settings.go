@@ -30,6 +30,7 @@ type Waiver struct {
 	Reason  string `yaml:"reason"`
 	Owner   string `yaml:"owner"`
 	Until   Day    `yaml:"until"` // the last day on which it holds
+	at      *yaml.Node
 }
 
 // Day is a date as in 2026-03-31.
@@ -56,10 +57,16 @@ func (s *Settings) Merge(file string, data []byte) yaml.Problems {
 	next := *s
 	next.Policy.Waivers = nil
 	ps = node.Decode(&next)
-	if f := next.Policy.FailOn; f != "" && f.Rank() < 0 {
-		ps = append(ps, node.Get("policy").Get("fail-on").Problem("unknown severity %q; one of: low, medium, high, critical", f))
+	if f := next.Policy.FailOn; f != "" && f != "none" && f.Rank() < 0 {
+		ps = append(ps, node.Get("policy").Get("fail-on").Problem("unknown severity %q; one of: low, medium, high, critical, none", f))
 	}
 	ps = append(ps, next.Policy.problems(node)...)
+	if len(next.Policy.Waivers) > 0 {
+		items, _ := node.Get("policy").Get("waivers").Items()
+		for i := range min(len(items), len(next.Policy.Waivers)) {
+			next.Policy.Waivers[i].at = items[i].Get("control")
+		}
+	}
 	next.Policy.Waivers = slices.Concat(s.Policy.Waivers, next.Policy.Waivers)
 	if len(ps) == 0 {
 		*s = next
@@ -87,6 +94,23 @@ func (p Policy) problems(root *yaml.Node) yaml.Problems {
 		}
 	}
 	slices.SortFunc(ps, func(a, b yaml.Problem) int { return strings.Compare(a.Error(), b.Error()) })
+	return ps
+}
+
+// Misses are the waivers that are for none of these controls: slips, which
+// would otherwise wait for ever.
+func (p Policy) Misses(ids []string) yaml.Problems {
+	var ps yaml.Problems
+	for _, w := range p.Waivers {
+		if w.at == nil || slices.Contains(ids, w.Control) {
+			continue
+		}
+		text := "a waiver for %q, which is no control"
+		if near := yaml.Nearest(w.Control, ids); near != "" {
+			text += "; did you mean \"" + near + "\"?"
+		}
+		ps = append(ps, w.at.Problem(text, w.Control))
+	}
 	return ps
 }
 
