@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/control"
@@ -14,6 +15,7 @@ var ban = []Check{
 	{"ban.ssh", banSSH},
 	{"ban.ignore-own", banIgnoresOwn},
 	{"ban.action", banAction},
+	{"ban.ssh-port", banPort},
 }
 
 // banSSH wants a daemon that bans addresses which fail to log in over SSH, and
@@ -175,6 +177,9 @@ func fail2banCause(h *fact.Host) (string, fact.Place) {
 	if h.Ban.State != fact.Known {
 		return "", fact.Place{}
 	}
+	for _, p := range h.Ban.Refused {
+		return "it does not understand its settings: " + p.Text + " (" + p.Place.String() + ")", p.Place
+	}
 	ssh, any := false, false
 	for _, j := range h.Ban.Jails {
 		if !j.Enabled.V {
@@ -306,4 +311,64 @@ func banAction(h *fact.Host) control.Outcome {
 	p := control.Passed("the program that bans are made with is installed", o.Evidence...)
 	p.Persistent = control.Yes
 	return p
+}
+
+// banPort wants the jail for SSH to close the port that sshd listens on: bans
+// are for the ports of the jail only, and "ssh" is 22 wherever sshd has moved.
+func banPort(h *fact.Host) control.Outcome {
+	if h.Ban.State != fact.Known {
+		return control.CannotTell("fail2ban's settings could not be read: " + h.Ban.Why)
+	}
+	var jails []fact.Jail
+	for _, j := range h.Ban.Jails {
+		if j.Enabled.V && j.WatchesSSH() {
+			jails = append(jails, j)
+		}
+	}
+	if len(jails) == 0 {
+		return control.DoesNotApply("no jail of fail2ban watches SSH; see ban/ssh")
+	}
+	ports, at, why := sshPorts(h)
+	if why != "" {
+		return control.CannotTell(why)
+	}
+	var ev []control.Evidence
+	for _, p := range ports {
+		if !slices.ContainsFunc(jails, func(j fact.Jail) bool { return closes(j, p) }) {
+			j := jails[0]
+			return ineffective(fmt.Sprintf("a ban of jail [%s] closes the port %s, but sshd listens on %d", j.Name, orNot(j.Port), p),
+				control.Saw("port of jail ["+j.Name+"]", j.Port.Place, orNot(j.Port), strconv.Itoa(p)), control.Saw("port of sshd", at, strconv.Itoa(p), ""))
+		}
+		ev = append(ev, control.Saw("port of sshd", at, strconv.Itoa(p), ""))
+	}
+	return judged(nil, "a ban closes the port on which sshd listens").With(ev...)
+}
+
+// closes reports whether a ban of the jail closes a port of TCP; a name that is
+// not known here is given the benefit of the doubt.
+func closes(j fact.Jail, port int) bool {
+	action, _, _ := strings.Cut(j.BanAction.V, "[")
+	if strings.Contains(action, "allports") || !strings.HasPrefix(action, "iptables") && !strings.HasPrefix(action, "nftables") || !j.Port.Known() {
+		return true // of every port, or by a program that has its own rules
+	}
+	for _, f := range strings.FieldsFunc(j.Port.V, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
+		from, to, ranged := strings.Cut(strings.ReplaceAll(f, "-", ":"), ":")
+		if !ranged {
+			to = from
+		}
+		a, err := strconv.Atoi(from)
+		b, err2 := strconv.Atoi(to)
+		switch {
+		case f == "ssh":
+			a, b = 22, 22
+		case slices.Contains([]string{"http", "https", "ftp", "smtp", "telnet"}, f):
+			continue
+		case err != nil || err2 != nil:
+			return true
+		}
+		if port >= a && port <= b {
+			return true
+		}
+	}
+	return false
 }

@@ -107,7 +107,7 @@ func dotfiles(h *fact.Host) control.Outcome {
 				if strings.HasSuffix(e.Path, ".netrc") && e.Mode&0o077 == 0 {
 					continue // git and pip use one; only its owner can read it
 				}
-				ev = append(ev, control.Saw(path.Base(e.Path), at, why, "no such file"))
+				ev = append(ev, control.Saw(e.Path, at, why, "no such file"))
 				continue
 			}
 			if e.Type != snap.File && e.Type != snap.Dir || e.Mode&0o1000 != 0 {
@@ -115,13 +115,13 @@ func dotfiles(h *fact.Host) control.Outcome {
 			}
 			switch {
 			case e.UID != home.User.UID && e.UID != 0:
-				ev = append(ev, control.Saw("owner", at, h.Accounts.UserName(e.UID)+": what "+home.User.Name+" runs at login is theirs to change", home.User.Name))
+				ev = append(ev, control.Saw("owner of "+e.Path, at, h.Accounts.UserName(e.UID)+": what "+home.User.Name+" runs at login is theirs to change", home.User.Name))
 			case e.Mode&0o002 != 0:
-				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o: everybody may write it", e.Mode), "0755 or less"))
+				ev = append(ev, control.Saw(e.Path, at, fmt.Sprintf("mode %04o: everybody may write it", e.Mode), "0755 or less"))
 			case e.Mode&0o020 != 0 && h.Accounts.GroupState != fact.Known:
 				unseen = h.Accounts.GroupWhy
 			case e.Mode&0o020 != 0 && !ownGroup(h, home.User, e.GID):
-				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o: the group %s may write it", e.Mode, h.Accounts.GroupName(e.GID)), "0755 or less"))
+				ev = append(ev, control.Saw(e.Path, at, fmt.Sprintf("mode %04o: the group %s may write it", e.Mode, h.Accounts.GroupName(e.GID)), "0755 or less"))
 			}
 		}
 	}

@@ -56,9 +56,12 @@ func tlsKeys(h *fact.Host) control.Outcome {
 	return judged(nil, fmt.Sprintf("no user but root and the service reads the %d private TLS keys", keys))
 }
 
-// soon is when a certificate should have been renewed: ACME clients do it a
-// month before the end.
-const soon = 14 * 24 * time.Hour
+// soon is how long before its end a certificate should have been renewed: a
+// third of its life, and no more than a month, as ACME clients do, and a day
+// for them to come round.
+func soon(c fact.Certificate) time.Duration {
+	return min(c.NotAfter.Sub(c.NotBefore)/3, 30*24*time.Hour) - 24*time.Hour
+}
 
 // certificates finds those that have run out or are about to: T15.
 func certificates(h *fact.Host) control.Outcome {
@@ -69,8 +72,8 @@ func certificates(h *fact.Host) control.Outcome {
 			switch left := c.NotAfter.Sub(h.Snap.Taken); {
 			case left <= 0:
 				over = append(over, control.Saw(what, c.Place, "ran out on "+day, "a certificate that counts today"))
-			case left < soon:
-				near = append(near, control.Saw(what, c.Place, "runs out on "+day, "renewed two weeks before"))
+			case left < soon(c):
+				near = append(near, control.Saw(what, c.Place, "runs out on "+day, "renewed a month before, or in the last third of its life"))
 			default:
 				good = append(good, control.Saw(what, c.Place, "counts until "+day, ""))
 			}
@@ -84,5 +87,5 @@ func certificates(h *fact.Host) control.Outcome {
 	case len(good) == 0:
 		return control.DoesNotApply("there is no certificate where services keep theirs")
 	}
-	return judged(nil, fmt.Sprintf("%d certificates count for two weeks and more", len(good))).With(good[:min(len(good), maxFound)]...)
+	return judged(nil, fmt.Sprintf("%d certificates are not near their end", len(good))).With(good[:min(len(good), maxFound)]...)
 }

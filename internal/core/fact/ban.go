@@ -14,6 +14,7 @@ type Ban struct {
 	Jails     []Jail   // of fail2ban, in the order of its files
 	State     State    // of Jails
 	Why       string
+	Refused   []Problem       // lines for which fail2ban refuses all of its files
 	Answers   Value[bool]     // whether fail2ban's server answers
 	Running   Value[[]string] // jails that the running server has
 }
@@ -28,6 +29,7 @@ type Jail struct {
 	BanTime   Value[string]
 	IgnoreIP  Value[string]
 	BanAction Value[string]
+	Port      Value[string] // names, numbers and ranges; only these are closed to a banned address
 }
 
 // BanDaemons are the programs that ban, with their unit.
@@ -152,6 +154,7 @@ func (b *Ban) readJails(s *snap.Snapshot) {
 	for _, f := range files {
 		conf.read(s, f, new([]string))
 	}
+	b.Refused = conf.refused
 	for _, name := range conf.order {
 		if name == "INCLUDES" {
 			continue
@@ -161,6 +164,7 @@ func (b *Ban) readJails(s *snap.Snapshot) {
 			Name: name, Enabled: Is(pyTrue(enabled.V), enabled.Place),
 			Backend: conf.get(name, "backend"), LogPath: conf.get(name, "logpath"), BanTime: conf.get(name, "bantime"),
 			IgnoreIP: conf.get(name, "ignoreip"), BanAction: conf.get(name, "banaction"),
+			Port: conf.get(name, "port"),
 		}
 		f := conf.get(name, "filter").V
 		j.Filter, _, _ = strings.Cut(f, "[")

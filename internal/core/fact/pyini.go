@@ -13,6 +13,7 @@ import (
 type pyIni struct {
 	order    []string // sections as they first appear, DEFAULT left out
 	sections map[string]map[string]Value[string]
+	refused  []Problem // lines that Python does not take: it then takes nothing of the file
 }
 
 const pyDefault = "DEFAULT"
@@ -84,7 +85,13 @@ func (p *pyIni) parse(e *snap.Entry) {
 		}
 		i := strings.IndexAny(t, "=:")
 		if i <= 0 || section == "" {
-			key = ""
+			if key = ""; len(p.refused) < 20 {
+				text := "a setting stands before the first [section]"
+				if section != "" {
+					text = "a line that is not key = value"
+				}
+				p.refused = append(p.refused, Problem{l.at, text})
+			}
 			continue
 		}
 		key = strings.ToLower(strings.TrimSpace(t[:i]))

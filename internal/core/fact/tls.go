@@ -26,9 +26,10 @@ type TLSFile struct {
 
 // Certificate is the public half of what a service shows of itself.
 type Certificate struct {
-	Name     string    // its common name, or its first alternative name
-	NotAfter time.Time // the last moment at which it counts
-	Place    Place
+	Name      string // its common name, or its first alternative name
+	NotBefore time.Time
+	NotAfter  time.Time // the last moment at which it counts
+	Place     Place
 }
 
 // tlsFiles are where packages, ACME clients and the guides put keys and
@@ -62,9 +63,15 @@ var tlsFiles = []string{
 	"/srv/*/certs/*",
 }
 
-func askTLS(*Host, *snap.Snapshot) snap.Manifest {
+func askTLS(_ *Host, s *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{Files: tlsFiles}
 	for _, p := range tlsFiles {
+		es, _, _ := s.Glob(p)
+		for _, e := range es {
+			if e.Real != "" && len(m.Stats) < 2000 {
+				m.Stats = append(m.Stats, withParents(path.Dir(e.Real))...)
+			}
+		}
 		for d := path.Dir(p); d != "/"; d = path.Dir(d) {
 			m.Stats = append(m.Stats, d)
 		}
@@ -97,7 +104,9 @@ func parseTLS(h *Host, s *snap.Snapshot) {
 			case e.Read:
 				key, certs := pemParts(e)
 				f.Key = f.Key && len(certs) == 0 || key
-				f.Certs = certs
+				if f.Certs = certs; strings.HasPrefix(real, "/etc/letsencrypt/archive/") && !strings.HasPrefix(e.Path, "/etc/letsencrypt/live/") {
+					f.Certs = nil // what was replaced stays there and runs out
+				}
 			}
 			if f.Key || len(f.Certs) > 0 {
 				t.Files = append(t.Files, f)
@@ -143,12 +152,14 @@ func pemParts(e *snap.Entry) (key bool, certs []Certificate) {
 		if name == "" && len(c.DNSNames) > 0 {
 			name = c.DNSNames[0]
 		}
-		certs = append(certs, Certificate{name, c.NotAfter, l.at})
+		certs = append(certs, Certificate{name, c.NotBefore, c.NotAfter, l.at})
 	}
 	return key, certs
 }
 
 const pemBegin, pemEnd = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
+const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 // redactTLS keeps certificates, which are public, and of a private key that it
 // is there. Everything else goes; lines keep their numbers.
@@ -168,7 +179,7 @@ func redactTLS(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 			locked = true
 		}
 		ends := strings.HasPrefix(l, "-----END ")
-		if in == "CERTIFICATE" {
+		if in == "CERTIFICATE" && (starts || ends || len(l) <= 80 && strings.Trim(l, base64Digits) == "") {
 			ls[i] = l
 		} else {
 			ls[i] = ""
