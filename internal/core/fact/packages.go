@@ -41,7 +41,7 @@ func askPackages(*Host, *snap.Snapshot) snap.Manifest {
 
 func parsePackages(h *Host, s *snap.Snapshot) {
 	p := &h.Packages
-	if o, st, why := s.Run(dpkgQuery...); st == Known {
+	if o, st, why := s.Run(dpkgQuery...); st == Known && o.Exit == 0 {
 		*p = Packages{State: Known, Place: Place{Command: "dpkg-query -W"}, All: map[string]Package{}}
 		for _, l := range outLines(o) {
 			f := strings.Split(l.text, "\t")
@@ -52,6 +52,10 @@ func parsePackages(h *Host, s *snap.Snapshot) {
 		return
 	} else if st == Absent {
 		*p = Packages{State: Unknown, Why: "this is not a Debian system: " + why}
+	} else if st == Known {
+		*p = Packages{State: Unknown, Why: "dpkg-query failed: " + firstOf(o.Stderr)}
+	} else if o != nil && s.Source.Kind != "image" {
+		*p = Packages{State: Unknown, Why: why}
 	}
 	e, st, why := s.File(dpkgStatus)
 	if st != Known || e.Cut {

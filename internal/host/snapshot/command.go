@@ -85,6 +85,9 @@ func (r runner) within(ctx context.Context, argv []string, limit time.Duration) 
 	}
 }
 
+// outputDelay is how long after a command's end its output may still come.
+const outputDelay = 2 * time.Second
+
 // one runs a command without a shell, in a process group of its own, so that
 // what it started dies with it.
 func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *snap.Output {
@@ -103,7 +106,7 @@ func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *sn
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 200 * time.Millisecond
+	cmd.WaitDelay = outputDelay
 	err := cmd.Run()
 	o.Stdout, o.Cut = stdout.take()
 	complaint, _ := stderr.take()
@@ -115,6 +118,8 @@ func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *sn
 	case err == nil:
 	case errors.Is(err, exec.ErrWaitDelay):
 		_ = cmd.Cancel() // a process that it left behind holds our pipe
+		// Or this machine is so busy that we have not read all: half a list is none.
+		o.Err = "its output did not end"
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		o.Err = fmt.Sprintf("no answer after %s", limit)
 	case ctx.Err() != nil:
