@@ -114,6 +114,7 @@ func Real(t testing.TB, options ...string) *Server {
 		fmt.Fprintln(&conf, o)
 	}
 	fmt.Fprintf(&conf, "ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host\nAuthorizedKeysFile %s/authorized\n", s.Port, dir, dir)
+	fmt.Fprintf(&conf, "SetEnv HOME=%s\n", dir) // what the user's own shell does first is not ours
 	fmt.Fprintf(&conf, "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n")
 	file := filepath.Join(dir, "sshd_config")
 	if err := os.WriteFile(file, conf.Bytes(), 0o600); err != nil {

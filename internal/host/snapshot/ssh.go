@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -221,18 +222,18 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 		return 0, "", err
 	}
 	if err = exchange(hello(nonce, !t.opt.NoSudo)); err != nil {
-		return 0, "", fmt.Errorf("%s: the login gave no shell: %w%s", t.target, err, errs.said())
+		return 0, "", fmt.Errorf("%s: the login gave no shell: %w%s", t.target, err, cmp.Or(errs.said(), saying(string(t.in.heard))))
 	}
 	state, uid, user, err := parseHello(words)
 	if err != nil {
 		return 0, "", fmt.Errorf("%s: %w", t.target, err)
 	}
 	if state != "ask" {
-		return uid, unprivileged(state, user, uid, errs), nil
+		return uid, unprivileged(state, user, uid), nil
 	}
 	if t.opt.SudoPassword == nil {
 		err := exchange(asUser(nonce))
-		return uid, unprivileged("nopassword", user, uid, errs), err
+		return uid, unprivileged("nopassword", user, uid), err
 	}
 	pass, err := t.opt.SudoPassword(user)
 	if err != nil {
@@ -265,7 +266,7 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 		t.conn.Close()
 		return 0, "", fmt.Errorf("%s: %w", t.target, ErrSudoPassword)
 	}
-	return uid, unprivileged(state, user, uid, errs), nil
+	return uid, unprivileged(state, user, uid), nil
 }
 
 // ErrSudoPassword says that sudo asked a second time.
