@@ -256,7 +256,7 @@ func TestHostsThatMisbehave(t *testing.T) {
 			io.WriteString(ch.Stderr(), "only sftp here\n")
 		}}, err: `(it said "only sftp here")`},
 		{name: "noise without end", b: sshserver.Behaviour{Run: flood}, err: "the login gave no shell"},
-		{name: "hangs half way", b: sshserver.Behaviour{Run: upTo(" run 0", wait)}, opt: fast, problem: "reading stopped half way: no answer within 2s"},
+		{name: "hangs half way", b: sshserver.Behaviour{Run: upTo(" run 0", wait)}, opt: SSHOptions{Round: 6 * time.Second}, problem: "reading stopped half way: no answer within 6s"},
 		{name: "is cut off half way", b: sshserver.Behaviour{Run: upTo(" run 0", func(ssh.Channel) {})}, problem: "reading stopped half way: the connection broke off half way"},
 		{name: "floods half way", b: sshserver.Behaviour{Run: upTo(" run 0", flood)}, opt: SSHOptions{Round: 30 * time.Second}, problem: "reading stopped half way: the host sent more than"},
 		{name: "hangs at once", b: sshserver.Behaviour{Run: upTo(" lstat", wait)}, opt: fast, err: "no answer within 2s"},
