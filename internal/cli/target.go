@@ -94,7 +94,7 @@ func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, pr
 	if opt.knownHosts != "" {
 		o.KnownHosts = []string{opt.knownHosts}
 	}
-	prompt := ui.Prompt{IO: p.io, Progress: progress}
+	prompt := ui.Prompt{IO: p.io, Progress: progress, Context: ctx}
 	if prompt.Possible() {
 		o.Prompter = prompt
 	}

@@ -199,12 +199,14 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 	// exchange sends a line and waits for the line that answers it.
 	exchange := func(line string) error {
 		return t.within(ctx, greeting, func() error {
-			if _, err := io.WriteString(t.stdin, line); err != nil {
-				return io.ErrUnexpectedEOF
-			}
+			// A host that takes no more may still have said why.
+			_, refused := io.WriteString(t.stdin, line)
 			t.in.left = maxNoise
 			words, err = t.in.next()
 			t.in.left = snap.MaxTotal
+			if err == nil && refused != nil {
+				err = io.ErrUnexpectedEOF
+			}
 			return err
 		})
 	}
