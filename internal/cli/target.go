@@ -20,12 +20,14 @@ import (
 type sshOptions struct {
 	identities       []string
 	knownHosts       string
+	config           string
 	sudoPasswordFile string
 }
 
 func (o *sshOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.identities, "identity", "i", nil, "private key `FILE` for SSH; may be repeated (default: the agent's keys and ~/.ssh/id_*)")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`FILE` of pinned host keys (default ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	f.StringVar(&o.config, "ssh-config", "", "settings `FILE` of ssh, for aliases, users, ports and keys; none: no file (default ~/.ssh/config)")
 	f.StringVar(&o.sudoPasswordFile, "sudo-password-file", "", "`FILE` with the password for sudo on the target (default: asked for, once)")
 }
 
@@ -87,12 +89,12 @@ func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, pr
 	}
 	o := remote.Options{
 		User: p.getenv("USER"), Home: p.getenv("HOME"), AgentSocket: p.getenv("SSH_AUTH_SOCK"),
-		Identities: opt.identities, Version: "picket_" + sshVersion(Version),
+		Identities: opt.identities, Config: opt.config, Version: "picket_" + sshVersion(Version),
 	}
 	if opt.knownHosts != "" {
 		o.KnownHosts = []string{opt.knownHosts}
 	}
-	prompt := ui.Prompt{IO: p.io, Progress: progress}
+	prompt := ui.Prompt{IO: p.io, Progress: progress, Context: ctx}
 	if prompt.Possible() {
 		o.Prompter = prompt
 	}

@@ -7,6 +7,7 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -180,7 +181,37 @@ var ErrNoTerminal = errors.New("nobody can be asked: this is not a terminal")
 // Prompt asks on a terminal.
 type Prompt struct {
 	IO       IO
-	Progress *Progress // paused while somebody types
+	Progress *Progress // ended before somebody types
+
+	// Context ends the waiting. What was being typed is then left behind: the
+	// program is about to end.
+	Context context.Context
+}
+
+// wait runs ask, which reads from the terminal, and leaves it behind when the
+// context ends. The terminal is then as it was.
+func wait[T any](ctx context.Context, fd int, ask func() (T, error)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	before, err := term.GetState(fd)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		v, err := ask()
+		answers <- answer{v, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.v, a.err
+	case <-ctx.Done():
+		var none T
+		return none, errors.Join(ctx.Err(), term.Restore(fd, before))
+	}
 }
 
 // Possible reports whether there is somebody to ask.
@@ -199,14 +230,15 @@ func (p Prompt) Password(prompt string) ([]byte, error) {
 		p.Progress.Stop()
 	}
 	fmt.Fprint(p.IO.Err, prompt)
-	b, err := term.ReadPassword(fd)
+	b, err := wait(p.Context, fd, func() ([]byte, error) { return term.ReadPassword(fd) })
 	fmt.Fprintln(p.IO.Err)
 	return b, err
 }
 
 // Confirm asks a question whose answer must be typed out as yes or no.
 func (p Prompt) Confirm(prompt string) (bool, error) {
-	if _, ok := terminal(p.IO.In); !ok {
+	fd, ok := terminal(p.IO.In)
+	if !ok {
 		return false, ErrNoTerminal
 	}
 	if p.Progress != nil {
@@ -214,7 +246,7 @@ func (p Prompt) Confirm(prompt string) (bool, error) {
 	}
 	for {
 		fmt.Fprint(p.IO.Err, prompt+" (yes/no) ")
-		line, err := readLine(p.IO.In)
+		line, err := wait(p.Context, fd, func() (string, error) { return readLine(p.IO.In) })
 		switch strings.ToLower(strings.TrimSpace(line)) {
 		case "yes":
 			return true, nil

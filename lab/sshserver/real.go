@@ -68,18 +68,14 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("LEFT OUT %s: %s", t.Name(), what)
 }
 
-// NewKey makes a key and writes its private half to a file, encrypted when
-// there is a passphrase.
-func NewKey(t testing.TB, file, passphrase string) ssh.Signer {
+// NewKey makes a key and writes its private half to a file.
+func NewKey(t testing.TB, file string) ssh.Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	block, err := ssh.MarshalPrivateKey(key, "")
-	if passphrase != "" {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte(passphrase))
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +112,8 @@ func Real(t testing.TB, options ...string) *Server {
 	}
 	dir := t.TempDir()
 	s := &Server{Host: "127.0.0.1", Port: freePort(t), User: me.Username, Dir: dir, Key: filepath.Join(dir, "login")}
-	s.HostKey = NewKey(t, filepath.Join(dir, "host"), "").PublicKey()
-	s.Login = NewKey(t, s.Key, "")
+	s.HostKey = NewKey(t, filepath.Join(dir, "host")).PublicKey()
+	s.Login = NewKey(t, s.Key)
 	if err := os.WriteFile(filepath.Join(dir, "authorized"), ssh.MarshalAuthorizedKey(s.Login.PublicKey()), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +122,7 @@ func Real(t testing.TB, options ...string) *Server {
 		fmt.Fprintln(&conf, o)
 	}
 	fmt.Fprintf(&conf, "ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host\nAuthorizedKeysFile %s/authorized\n", s.Port, dir, dir)
+	fmt.Fprintf(&conf, "SetEnv HOME=%s\n", dir) // what the user's own shell does first is not ours
 	fmt.Fprintf(&conf, "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n")
 	file := filepath.Join(dir, "sshd_config")
 	if err := os.WriteFile(file, conf.Bytes(), 0o600); err != nil {

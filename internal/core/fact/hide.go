@@ -20,6 +20,8 @@ var (
 	secretSingle = regexp.MustCompile(`('` + secretWord + `)(=)([^'\n]*)`)
 	secretAssign = regexp.MustCompile(`(` + secretWord + `)(\s*=\s*)` + secretValue)
 	secretOption = regexp.MustCompile(`(--?` + secretWord + `)([ \t]+)` + secretValue)
+	// fail2ban-client -d: ['set', 'jail', 'action', 'cloudflare', 'cftoken', 'value'].
+	secretListed = regexp.MustCompile(`(['"]` + secretWord + `['"])(,[ \t]*['"])((?:\\.|[^'"\\\n])+)`)
 	secretURL    = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'"]*:)([^\s/@'"]+)(@)`)
 	notSecret    = regexp.MustCompile(`(?i)(file|path|dir|folder|command|cmd|url|type|name|ttl|timeout|length|policy|expiry)$`)
 )
@@ -29,7 +31,7 @@ var (
 // passwords in addresses. Paths and references to variables stay. Where a value
 // ends is not always clear; then too much is hidden, not too little.
 func hideSecrets(text string) string {
-	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption} {
+	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption, secretListed} {
 		text = hideMatches(re, text)
 	}
 	return secretURL.ReplaceAllString(text, "${1}"+Hidden+"${3}")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -17,6 +18,9 @@ import (
 
 // maxPasswords is how often a password is asked for, over all methods.
 const maxPasswords = 3
+
+// agentTimeout is how long an agent may take to say what it holds.
+const agentTimeout = 5 * time.Second
 
 // A Prompter asks a person on a terminal.
 type Prompter interface {
@@ -31,10 +35,12 @@ var (
 
 // login is one attempt to get in, and what is to be said if it fails.
 type login struct {
-	target Target
-	opt    Options
-	pause  func() (resume func())
-	closer io.Closer // the agent
+	target  Target
+	opt     Options
+	timeout time.Duration
+	pause   func() (resume func())
+	closer  io.Closer // the agent
+	agent   []ssh.Signer
 
 	keys      []string
 	passwords int
@@ -112,42 +118,62 @@ func (l *login) signers() ([]ssh.Signer, error) {
 			l.keys = append(l.keys, fmt.Sprintf("key %s (%s)", ssh.FingerprintSHA256(s.PublicKey()), where))
 		}
 	}
+	// optional adds a key that nobody insisted on.
+	optional := func(f string) {
+		s, err := l.fileSigner(f)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			l.why = append(l.why, err.Error())
+		default:
+			add(s, f)
+		}
+	}
+	l.openAgent()
 	for _, f := range l.opt.Identities {
 		s, err := l.fileSigner(f)
 		if err != nil {
+			l.why = append(l.why, err.Error())
 			return nil, err
 		}
 		add(s, f)
 	}
-	if sock := l.opt.AgentSocket; sock != "" {
-		c, err := net.Dial("unix", sock)
-		if err != nil {
-			l.why = append(l.why, fmt.Sprintf("agent: %v", err))
-		} else {
-			l.closer = c
-			ss, err := agent.NewClient(c).Signers()
-			if err != nil {
-				l.why = append(l.why, fmt.Sprintf("agent: %v", err))
-			}
-			for _, s := range ss {
-				add(s, "agent")
-			}
+	for _, f := range l.opt.configIdentities {
+		optional(f)
+	}
+	if l.opt.identitiesOnly && len(out) > 0 {
+		return out, nil
+	}
+	if !l.opt.identitiesOnly {
+		for _, s := range l.agent {
+			add(s, "agent")
 		}
 	}
 	if l.opt.Home != "" {
 		for _, n := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-			f := filepath.Join(l.opt.Home, ".ssh", n)
-			s, err := l.fileSigner(f)
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-			case err != nil:
-				l.why = append(l.why, err.Error())
-			default:
-				add(s, f)
-			}
+			optional(filepath.Join(l.opt.Home, ".ssh", n))
 		}
 	}
 	return out, nil
+}
+
+// openAgent asks the agent for its keys. It may be gone, or hang.
+func (l *login) openAgent() {
+	if l.opt.AgentSocket == "" || l.closer != nil {
+		return
+	}
+	c, err := net.DialTimeout("unix", l.opt.AgentSocket, agentTimeout)
+	if err != nil {
+		l.why = append(l.why, fmt.Sprintf("agent: %v", err))
+		return
+	}
+	l.closer = c
+	c.SetDeadline(time.Now().Add(agentTimeout))
+	l.agent, err = agent.NewClient(c).Signers()
+	c.SetDeadline(time.Time{}) // to sign it may have to ask somebody
+	if err != nil {
+		l.why = append(l.why, fmt.Sprintf("agent: %v", err))
+	}
 }
 
 // fileSigner reads a private key. The passphrase of an encrypted one is asked
@@ -172,6 +198,13 @@ func (l *login) fileSigner(file string) (ssh.Signer, error) {
 	if pub == nil {
 		if text, err := os.ReadFile(file + ".pub"); err == nil {
 			pub, _, _, _, _ = ssh.ParseAuthorizedKey(text)
+		}
+	}
+	if pub != nil {
+		for _, held := range l.agent {
+			if bytes.Equal(held.PublicKey().Marshal(), pub.Marshal()) {
+				return held, nil
+			}
 		}
 	}
 	if l.opt.Prompter == nil {
@@ -202,10 +235,9 @@ func (k *lockedKey) open() (ssh.Signer, error) {
 	if k.signer != nil {
 		return k.signer, nil
 	}
+	defer k.login.pause()() // to find out whether it was right takes its time, too
 	for range maxPasswords {
-		resume := k.login.pause()
 		pass, err := k.login.opt.Prompter.Password(fmt.Sprintf("passphrase of %s: ", k.file))
-		resume()
 		if err != nil {
 			return nil, err
 		}

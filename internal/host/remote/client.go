@@ -15,8 +15,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+const systemKnownHosts = "/etc/ssh/ssh_known_hosts"
+
 const (
-	dialTimeout    = 10 * time.Second // to the login, without the time a person takes
+	dialTimeout    = 10 * time.Second
 	keepaliveEvery = 15 * time.Second
 	keepaliveLost  = 3 // unanswered ones, after which the host is gone
 )
@@ -28,9 +30,14 @@ type Options struct {
 	AgentSocket string   // SSH_AUTH_SOCK
 	Identities  []string // private keys to try first
 	KnownHosts  []string // files; the first is added to. Empty: OpenSSH's own two
+	Config      string   // settings of ssh; empty: ~/.ssh/config if there is one; NoConfig: none
 	Prompter    Prompter // nil: there is no terminal
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
-	Version     string // of us, told to the host: "picket_1.2"
+	Timeout     time.Duration // to the login, without the time a person takes; zero: 10 s
+	Version     string        // of us, told to the host: "picket_1.2"
+
+	configIdentities []string // of Config; one that is not there is left out
+	identitiesOnly   bool     // no other keys than those that were named
 }
 
 // A Client is a connection to one host.
@@ -44,6 +51,10 @@ type Client struct {
 // Dial connects and logs in. Cancelling ctx closes what it was doing at once;
 // it has no hold on the client afterwards.
 func Dial(ctx context.Context, t Target, opt Options) (*Client, error) {
+	t, opt, err := configured(t, opt)
+	if err != nil {
+		return nil, err
+	}
 	if t.User == "" {
 		t.User = opt.User
 	}
@@ -55,40 +66,44 @@ func Dial(ctx context.Context, t Target, opt Options) (*Client, error) {
 		if opt.Home == "" {
 			return nil, fmt.Errorf("%s: no home folder and no known hosts file to check the host against", t)
 		}
-		files = []string{filepath.Join(opt.Home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"}
+		files = []string{filepath.Join(opt.Home, ".ssh", "known_hosts"), systemKnownHosts}
 	}
 	dial := opt.Dial
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
+	}
+	timeout := opt.Timeout
+	if timeout == 0 {
+		timeout = dialTimeout
 	}
 	var conn net.Conn
 	pause := func() func() {
 		if conn != nil {
 			conn.SetDeadline(time.Time{})
 		}
-		return func() { conn.SetDeadline(time.Now().Add(dialTimeout)) }
+		return func() { conn.SetDeadline(time.Now().Add(timeout)) }
 	}
 	known, err := openHosts(t, files, opt.Prompter, pause)
 	if err != nil {
 		return nil, err
 	}
 
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	dialCtx, cancel := context.WithTimeout(ctx, timeout)
 	conn, err = dial(dialCtx, "tcp", t.Address())
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &UnreachableError{Target: t, Refused: errors.Is(err, syscall.ECONNREFUSED), Err: err}
+		return nil, &UnreachableError{Target: t, Within: timeout, Refused: errors.Is(err, syscall.ECONNREFUSED), Err: err}
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	l := &login{target: t, opt: opt, pause: pause}
+	l := &login{target: t, opt: opt, timeout: timeout, pause: pause}
 	version := "SSH-2.0-" + opt.Version
 	if opt.Version == "" {
 		version = "SSH-2.0-picket"
 	}
-	conn.SetDeadline(time.Now().Add(dialTimeout))
+	conn.SetDeadline(time.Now().Add(timeout))
 	sc, chans, reqs, err := ssh.NewClientConn(conn, t.Address(), &ssh.ClientConfig{
 		User: t.User, Auth: l.methods(), ClientVersion: version,
 		HostKeyCallback: known.verify, HostKeyAlgorithms: known.algorithms(),
@@ -124,7 +139,7 @@ func explain(ctx context.Context, l *login, err error) error {
 		l.why = append(l.why, "more, as the host gave up")
 		return &AuthError{Target: l.target, Tried: l.tried(), Why: l.why, Err: err}
 	case timedOut(err), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return &UnreachableError{Target: l.target, Err: err}
+		return &UnreachableError{Target: l.target, Within: l.timeout, Err: err}
 	}
 	return fmt.Errorf("%s: %w", l.target, err)
 }

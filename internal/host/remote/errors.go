@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A Hinter is an error that knows what to do next.
@@ -19,6 +20,7 @@ type Hinter interface {
 // UnreachableError says that no SSH server answered.
 type UnreachableError struct {
 	Target  Target
+	Within  time.Duration
 	Refused bool // something answered that nothing listens there
 	Err     error
 }
@@ -27,11 +29,11 @@ func (e *UnreachableError) Error() string {
 	var dns *net.DNSError
 	switch {
 	case e.Refused:
-		return fmt.Sprintf("%s: connection refused: no SSH server listens on port %d", e.Target, e.Target.Port)
+		return fmt.Sprintf("%s: connection refused: no SSH server listens on port %d", e.Target, e.Target.port())
 	case errors.As(e.Err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("%s: there is no host named %s", e.Target, e.Target.Host)
 	case timedOut(e.Err):
-		return fmt.Sprintf("%s: no answer within %s", e.Target, dialTimeout)
+		return fmt.Sprintf("%s: no answer within %s", e.Target, e.Within)
 	case errors.Is(e.Err, io.EOF), errors.Is(e.Err, syscall.ECONNRESET):
 		return fmt.Sprintf("%s: the host closed the connection before the login", e.Target)
 	}
@@ -114,8 +116,8 @@ func (e *HostKeyError) Hint() string {
 			keyFile(e.Type), shellWord(e.Name), shellWord(e.File))
 	}
 	port := ""
-	if e.Target.Port != 22 {
-		port = fmt.Sprintf("-p %d ", e.Target.Port)
+	if e.Target.port() != 22 {
+		port = fmt.Sprintf("-p %d ", e.Target.port())
 	}
 	return fmt.Sprintf("compare it on the host (ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub); if it is the same:\nssh-keyscan %s-t %s %s >> %s",
 		keyFile(e.Type), port, keyFile(e.Type), e.Target.Host, shellWord(e.File))

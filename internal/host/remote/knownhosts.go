@@ -43,7 +43,7 @@ func openHosts(t Target, files []string, ask Prompter, pause func() func()) (*ho
 // known returns the keys written down for the target.
 func (h *hosts) known() []knownhosts.KnownKey {
 	var ke *knownhosts.KeyError
-	err := h.check(h.target.Address(), &net.TCPAddr{IP: net.IPv4zero}, noKey{})
+	err := h.check(h.target.known(), &net.TCPAddr{IP: net.IPv4zero}, noKey{})
 	if !errors.As(err, &ke) {
 		return nil
 	}
@@ -87,13 +87,13 @@ func (h *hosts) algorithms() []string {
 
 // verify is the callback of the handshake.
 func (h *hosts) verify(_ string, remote net.Addr, key ssh.PublicKey) error {
-	err := h.check(h.target.Address(), remote, key)
+	err := h.check(h.target.known(), remote, key)
 	if err == nil {
 		return nil
 	}
 	he := &HostKeyError{
 		Target: h.target, Type: key.Type(), Fingerprint: ssh.FingerprintSHA256(key),
-		File: h.write, Name: knownhosts.Normalize(h.target.Address()),
+		File: h.write, Name: knownhosts.Normalize(h.target.known()),
 	}
 	var ke *knownhosts.KeyError
 	var revoked *knownhosts.RevokedError
@@ -144,18 +144,21 @@ func (h *hosts) add(key ssh.PublicKey) (err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
+	mode := fs.FileMode(0o600)
+	if st, err := os.Stat(file); err == nil {
+		if !st.Mode().IsRegular() {
+			return nil // /dev/null: nothing is to be remembered
+		}
+		mode = st.Mode().Perm()
+	}
 	old, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	mode := fs.FileMode(0o600)
-	if st, err := os.Stat(file); err == nil {
-		mode = st.Mode().Perm()
-	}
 	if len(old) > 0 && old[len(old)-1] != '\n' {
 		old = append(old, '\n')
 	}
-	line := knownhosts.Line([]string{h.target.Address()}, key)
+	line := knownhosts.Line([]string{h.target.known()}, key)
 	tmp, err := os.CreateTemp(filepath.Dir(file), ".known_hosts-*")
 	if err != nil {
 		return err

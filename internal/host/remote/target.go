@@ -17,7 +17,24 @@ const Scheme = "ssh://"
 type Target struct {
 	User string // empty: Options.User
 	Host string // name or address, an IPv6 one without brackets
-	Port int
+	Port int    // 0: none was given, which means 22
+
+	alias string // as which its host key is known; empty: Host and Port
+}
+
+func (t Target) port() int {
+	if t.Port == 0 {
+		return 22
+	}
+	return t.Port
+}
+
+// known is the address under which the host key is written down.
+func (t Target) known() string {
+	if t.alias != "" {
+		return net.JoinHostPort(t.alias, "22")
+	}
+	return t.Address()
 }
 
 // ParseTarget reads ssh://[user@]host[:port]. An IPv6 address stands in
@@ -31,7 +48,7 @@ func ParseTarget(s string) (Target, error) {
 		return bad("it does not begin with ssh://")
 	}
 	rest = strings.TrimSuffix(rest, "/")
-	t := Target{Port: 22}
+	var t Target
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 		name, err := url.PathUnescape(rest[:i])
 		if err != nil {
@@ -83,15 +100,21 @@ func ParseTarget(s string) (Target, error) {
 	if host == "" {
 		return bad("the host is empty")
 	}
-	if strings.HasPrefix(host, "-") || strings.ContainsAny(host, "/\\ \t\r\n\x00?#'\"`$;&|<>()") {
+	if !validHost(host) {
 		return bad("%q is not a host name", host)
 	}
 	t.Host = host
 	return t, nil
 }
 
+// validHost leaves out what no name or address has, and what a program could
+// take for something else.
+func validHost(h string) bool {
+	return h != "" && !strings.HasPrefix(h, "-") && !strings.ContainsAny(h, "/\\ \t\r\n\x00?#'\"`$;&|<>()")
+}
+
 // Address is what to dial.
-func (t Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(t.Port)) }
+func (t Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(t.port())) }
 
 // String is the target as a person would type it.
 func (t Target) String() string {
@@ -104,7 +127,7 @@ func (t Target) String() string {
 	} else {
 		s += t.Host
 	}
-	if t.Port != 22 {
+	if t.port() != 22 {
 		s += ":" + strconv.Itoa(t.Port)
 	}
 	return s
@@ -113,7 +136,7 @@ func (t Target) String() string {
 // command is how the ssh program is told to reach the target.
 func (t Target) command() string {
 	s := "ssh "
-	if t.Port != 22 {
+	if t.port() != 22 {
 		s += "-p " + strconv.Itoa(t.Port) + " "
 	}
 	if t.User != "" {

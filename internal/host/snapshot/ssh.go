@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -198,12 +199,14 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 	// exchange sends a line and waits for the line that answers it.
 	exchange := func(line string) error {
 		return t.within(ctx, greeting, func() error {
-			if _, err := io.WriteString(t.stdin, line); err != nil {
-				return io.ErrUnexpectedEOF
-			}
+			// A host that takes no more may still have said why.
+			_, refused := io.WriteString(t.stdin, line)
 			t.in.left = maxNoise
 			words, err = t.in.next()
 			t.in.left = snap.MaxTotal
+			if err == nil && refused != nil {
+				err = io.ErrUnexpectedEOF
+			}
 			return err
 		})
 	}
@@ -221,18 +224,18 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 		return 0, "", err
 	}
 	if err = exchange(hello(nonce, !t.opt.NoSudo)); err != nil {
-		return 0, "", fmt.Errorf("%s: the login gave no shell: %w%s", t.target, err, errs.said())
+		return 0, "", fmt.Errorf("%s: the login gave no shell: %w%s", t.target, err, cmp.Or(errs.said(), saying(string(t.in.heard))))
 	}
 	state, uid, user, err := parseHello(words)
 	if err != nil {
 		return 0, "", fmt.Errorf("%s: %w", t.target, err)
 	}
 	if state != "ask" {
-		return uid, unprivileged(state, user, uid, errs), nil
+		return uid, unprivileged(state, user, uid), nil
 	}
 	if t.opt.SudoPassword == nil {
 		err := exchange(asUser(nonce))
-		return uid, unprivileged("nopassword", user, uid, errs), err
+		return uid, unprivileged("nopassword", user, uid), err
 	}
 	pass, err := t.opt.SudoPassword(user)
 	if err != nil {
@@ -265,7 +268,7 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 		t.conn.Close()
 		return 0, "", fmt.Errorf("%s: %w", t.target, ErrSudoPassword)
 	}
-	return uid, unprivileged(state, user, uid, errs), nil
+	return uid, unprivileged(state, user, uid), nil
 }
 
 // ErrSudoPassword says that sudo asked a second time.

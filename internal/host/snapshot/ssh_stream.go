@@ -32,6 +32,7 @@ type stream struct {
 	inLine bool   // the next bytes continue a line
 	header string // of the next section, once the current one has ended
 	err    error
+	heard  []byte // the beginning of all, for a login that says why it gives no shell
 }
 
 func newStream(r io.Reader) *stream {
@@ -65,6 +66,9 @@ func (s *stream) fill() {
 	if s.left -= int64(len(line)); s.left < 0 {
 		s.err = errFlood
 		return
+	}
+	if room := 200 - len(s.heard); room > 0 {
+		s.heard = append(s.heard, line[:min(room, len(line))]...)
 	}
 	if err != nil && err != bufio.ErrBufferFull {
 		if err == io.EOF {

@@ -23,7 +23,8 @@ func shellAs(nonce string) string {
 }
 
 // hello is the first line for the shell. It answers "root 0", "ask UID USER"
-// when sudo wants a password, or "nosudo UID USER" when there is none.
+// when sudo wants a password, "notty UID USER" when it wants a terminal, or
+// "nosudo UID USER" when there is none.
 func hello(nonce string, sudo bool) string {
 	s := shellEnv + `u=$(id -u); n=$(id -un | tr -c 'a-zA-Z0-9_.@\n-' '?'); `
 	if !sudo {
@@ -31,7 +32,8 @@ func hello(nonce string, sudo bool) string {
 	}
 	return s + fmt.Sprintf(`if [ "$u" = 0 ]; then printf '\n%%s root 0\n' %[1]s; `+
 		`elif ! command -v sudo >/dev/null; then printf '\n%%s nosudo %%s %%s\n' %[1]s "$u" "$n"; `+
-		`elif sudo -n /bin/sh -c : </dev/null >/dev/null 2>&1; then sudo -n %[2]s; `+
+		`elif e=$(sudo -n /bin/sh -c : 2>&1 </dev/null); then sudo -n %[2]s; `+
+		`elif case $e in *'have a tty'*) ;; *) false ;; esac; then printf '\n%%s notty %%s %%s\n' %[1]s "$u" "$n"; `+
 		`else printf '\n%%s ask %%s %%s\n' %[1]s "$u" "$n"; fi`, nonce, shellAs(nonce)) + "\n"
 }
 
@@ -51,7 +53,7 @@ func asUser(nonce string) string {
 }
 
 // unprivileged says for the reader why we are not root.
-func unprivileged(state, user string, uid int, errs *tail) string {
+func unprivileged(state, user string, uid int) string {
 	if uid == 0 {
 		return ""
 	}
@@ -59,11 +61,10 @@ func unprivileged(state, user string, uid int, errs *tail) string {
 	case "nosudo":
 		return fmt.Sprintf("%s is not root, and the host has no sudo; what needs root is unknown", user)
 	case "nopassword":
-		return fmt.Sprintf("sudo wants the password of %s; what needs root is unknown", user)
+		return fmt.Sprintf("sudo wants the password of %s; give it with --sudo-password-file; what needs root is unknown", user)
+	case "notty":
+		return fmt.Sprintf("sudo wants a terminal for %s (requiretty); what needs root is unknown", user)
 	case "refused":
-		if strings.Contains(errs.text(), "must have a tty") {
-			return fmt.Sprintf("sudo wants a terminal for %s (requiretty); what needs root is unknown", user)
-		}
 		return fmt.Sprintf("sudo is not allowed for %s; what needs root is unknown", user)
 	}
 	return ""
@@ -157,8 +158,10 @@ func (t *tail) text() string {
 }
 
 // said is the last line, to be put behind an error.
-func (t *tail) said() string {
-	lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(t.text(), t.prompt, "")), "\n")
+func (t *tail) said() string { return saying(strings.ReplaceAll(t.text(), t.prompt, "")) }
+
+func saying(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	l := lines[len(lines)-1]
 	if l == "" {
 		return ""
