@@ -325,8 +325,9 @@ func password(field string, at Place) Password {
 	lock, rest := marks(field)
 	p.Locked = lock != ""
 	p.Empty = field == ""
-	inner, ok := strings.CutPrefix(rest, "[")
-	if inner, ok = strings.CutSuffix(inner, "]"); !ok || inner == notAHash {
+	inner, begins := strings.CutPrefix(rest, "[")
+	inner, ends := strings.CutSuffix(inner, "]")
+	if !begins || !ends || inner == notAHash {
 		return p
 	}
 	scheme, more, _ := strings.Cut(inner, ", ")

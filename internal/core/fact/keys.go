@@ -217,8 +217,9 @@ func cutOptions(l string) (options []string, rest string) {
 // private reads the form that redactHomeKey leaves.
 func private(e *snap.Entry) (PrivateKey, bool) {
 	l, _, _ := strings.Cut(string(e.Content), "\n")
-	inner, ok := strings.CutPrefix(l, "[private key: ")
-	if inner, ok = strings.CutSuffix(inner, "]"); !ok || len(inner) == len(l) {
+	inner, begins := strings.CutPrefix(l, "[private key: ")
+	inner, ends := strings.CutSuffix(inner, "]")
+	if !begins || !ends {
 		return PrivateKey{}, false
 	}
 	f := strings.Split(inner, ", ")

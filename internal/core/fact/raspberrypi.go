@@ -58,9 +58,7 @@ func askPi(h *Host, s *snap.Snapshot) snap.Manifest {
 		}
 	}
 	if e, ok := piConfigFile(s); ok {
-		for _, l := range configIncludes(e) {
-			m.Files = append(m.Files, l)
-		}
+		m.Files = append(m.Files, configIncludes(e)...)
 	}
 	m.Stats = append(m.Stats, "/etc/ssh/ssh_host_*_key")
 	m.Files = append(m.Files, SystemdFiles("system.conf")...)

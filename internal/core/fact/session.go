@@ -41,9 +41,7 @@ func askSession(h *Host, _ *snap.Snapshot) snap.Manifest {
 		"/etc/security/limits.conf", "/etc/security/limits.d/*.conf", "/etc/systemd/coredump.conf", "/etc/systemd/coredump.conf.d/*.conf",
 		"/etc/security/faillock.conf", "/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/*.conf", "/etc/security/pwhistory.conf",
 	}, startFiles...)}
-	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
-		m.Stats = append(m.Stats, dir)
-	}
+	m.Stats = append(m.Stats, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 	for _, l := range h.Session.Shell {
 		m.Stats = append(m.Stats, pathFolders(l.Text)...)
 	}

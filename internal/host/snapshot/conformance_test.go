@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -547,7 +548,7 @@ func cmpErr(errs ...error) error {
 func describeAll(s *snap.Snapshot, prefix string) (lines []string) {
 	name := func(p string) string {
 		p = strings.ReplaceAll(p, prefix, "")
-		if strings.ContainsAny(p, "\n \\*[\xff'") {
+		if strings.ContainsAny(p, "\n \\*['") || !utf8.ValidString(p) {
 			return fmt.Sprintf("%q", p)
 		}
 		return p
