@@ -57,7 +57,7 @@ var rounds = [][]trap{
 		{
 			name: "T16 no source of time answers", control: "time/synchronised",
 			plant: `cp -p /etc/chrony/chrony.conf /root/; sed -i 's/^server .*/server 192.0.2.1 iburst/' /etc/chrony/chrony.conf; systemctl restart chrony`,
-			undo:  `mv /root/chrony.conf /etc/chrony/; systemctl restart chrony; chronyc -n waitsync 300 0 0 0.2 >/dev/null`,
+			undo:  `mv /root/chrony.conf /etc/chrony/; systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; systemctl start chrony; chronyc -n waitsync 300 0 0 0.2 >/dev/null`,
 		},
 		{
 			name: "T20 a key without passphrase", control: "keys/passphrases",
@@ -128,7 +128,7 @@ var rounds = [][]trap{
 			name: "T16 two programs keep the clock", control: "time/one-daemon", verdicts: "fail",
 			plant: `printf '[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/ntpsec.service; systemctl daemon-reload; systemctl enable --now ntpsec`,
 			undo: `systemctl disable --now ntpsec; rm /etc/systemd/system/ntpsec.service; systemctl daemon-reload
-				systemctl restart chrony; chronyc -n waitsync 300 0 0 0.2 >/dev/null`, // each refuses to run beside the other
+				systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; systemctl start chrony; chronyc -n waitsync 300 0 0 0.2 >/dev/null`, // each refuses to run beside the other
 			texts: []string{"chrony and ntpsec"},
 		},
 		{
