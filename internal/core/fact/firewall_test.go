@@ -137,7 +137,7 @@ func TestFirewallRunning(t *testing.T) {
 func TestFirewallConfAgrees(t *testing.T) {
 	h := Parse(recorded(t, "firewall",
 		"$ nft -j list ruleset", "nftables.json", "/etc/nftables.conf", "nftables.conf",
-		"$ systemctl list-unit-files --no-legend --no-pager --plain --full", "=nftables.service enabled enabled\n",
+		"$ systemctl list-unit-files --no-legend --no-pager --plain --full *.service *.socket *.timer *.path ctrl-alt-del.target tmp.mount", "=nftables.service enabled enabled\n",
 		"$ systemctl list-units --all --no-legend --no-pager --plain --full", "=nftables.service loaded active exited nftables\n"))
 	m, ok := h.Firewall.Manager("nftables")
 	if !ok || m.Rules.State != Known {
@@ -159,7 +159,7 @@ func TestFirewallConfAgrees(t *testing.T) {
 // An include is asked for in the next round, and a ruleset that lacks it is unknown.
 func TestFirewallInclude(t *testing.T) {
 	s := recorded(t, "firewall", "/etc/nftables.conf", "=flush ruleset\ninclude \"/etc/nftables.d/*.nft\"\n",
-		"$ systemctl list-unit-files --no-legend --no-pager --plain --full", "=nftables.service enabled enabled\n")
+		"$ systemctl list-unit-files --no-legend --no-pager --plain --full *.service *.socket *.timer *.path ctrl-alt-del.target tmp.mount", "=nftables.service enabled enabled\n")
 	h := Parse(s)
 	found := false
 	for _, f := range askFirewall(h, s).Files {
@@ -177,7 +177,7 @@ func TestFirewallInclude(t *testing.T) {
 
 func TestFirewallUFWFiles(t *testing.T) {
 	units := []string{
-		"$ systemctl list-unit-files --no-legend --no-pager --plain --full", "=ufw.service enabled enabled\n",
+		"$ systemctl list-unit-files --no-legend --no-pager --plain --full *.service *.socket *.timer *.path ctrl-alt-del.target tmp.mount", "=ufw.service enabled enabled\n",
 		"/etc/ufw/user.rules", "user.rules", "/etc/ufw/user6.rules", "user6.rules",
 	}
 	for _, tt := range []struct {

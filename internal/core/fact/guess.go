@@ -113,7 +113,7 @@ func newTrial(list []*suspect, host string) *trial {
 // run tries all and fills in guessed and why of the suspects.
 func (t *trial) run(more func() bool) {
 	var wg sync.WaitGroup
-	for range min(Parallel, len(t.list)) {
+	for range Parallel {
 		wg.Go(func() { t.work(more) })
 	}
 	wg.Wait()

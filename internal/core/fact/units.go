@@ -1,6 +1,8 @@
 package fact
 
 import (
+	"path"
+	"slices"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -75,8 +77,22 @@ func templateOf(name string) (string, bool) {
 	return stem + "@" + rest[dot:], true
 }
 
+// listedUnits are the unit files that systemd is asked for. It works out the
+// state of each one by itself, in process 1, which meanwhile answers nobody:
+// without the many targets and mounts this is half of the time.
+var listedUnits = []string{"*.service", "*.socket", "*.timer", "*.path", "ctrl-alt-del.target", "tmp.mount"}
+
+// UnitIsListed reports whether a unit's state is read at all. A control may
+// name no other unit.
+func UnitIsListed(name string) bool {
+	return slices.ContainsFunc(listedUnits, func(p string) bool {
+		ok, _ := path.Match(p, name)
+		return ok
+	})
+}
+
 var (
-	listUnitFiles = []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full"}
+	listUnitFiles = append([]string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full"}, listedUnits...)
 	listUnits     = []string{"systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full"}
 )
 
@@ -114,8 +130,8 @@ func parseUnits(h *Host, s *snap.Snapshot) {
 	for _, l := range outLines(files) {
 		if f := l.fields(); len(f) >= 2 {
 			us.All[f[0]] = Unit{
-				Name: f[0], Exists: true, FileState: Is(f[1], l.at),
-				Active: Is("inactive", By(listUnits...)),
+				Name: f[0], Exists: true, FileState: Is(f[1], By("systemctl", "list-unit-files", f[0])),
+				Active: Is("inactive", By("systemctl", "list-units", "--all", f[0])),
 			}
 		}
 	}
@@ -143,7 +159,7 @@ func (us *Units) activity(s *snap.Snapshot) {
 		return
 	}
 	for name, u := range us.All {
-		u.Active = Is("inactive", By(listUnits...)) // unless it is loaded
+		u.Active = Is("inactive", By("systemctl", "list-units", "--all", name)) // unless it is loaded
 		us.All[name] = u
 	}
 	for _, l := range outLines(loaded) {
@@ -159,7 +175,7 @@ func (us *Units) activity(s *snap.Snapshot) {
 			u = Unit{Name: f[0], FileState: Not[string](Absent, "no unit file")}
 		}
 		u.Exists = u.Exists || f[1] != "not-found"
-		u.Active, u.Sub = Is(f[2], l.at), f[3]
+		u.Active, u.Sub = Is(f[2], By("systemctl", "list-units", "--all", f[0])), f[3]
 		us.All[f[0]] = u
 	}
 }

@@ -33,6 +33,8 @@ func decodeUnit(n *yaml.Node) (control.Rule, yaml.Problems) {
 	for _, u := range r.Units {
 		if !strings.Contains(u, ".") {
 			ps = append(ps, n.Get("units").Problem("%q is not a full unit name, such as %s.service", u, u))
+		} else if !fact.UnitIsListed(u) {
+			ps = append(ps, n.Get("units").Problem("the state of %q is not read: only services, sockets, timers and paths are, and what fact.UnitIsListed adds", u))
 		}
 	}
 	ps = append(ps, oneOf(n, "state", r.State, "running", "off", "masked", "absent")...)

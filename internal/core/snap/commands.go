@@ -34,7 +34,7 @@ var Table = []Permitted{
 	{Argv: []string{"apt-cache", "policy"}, Slow: true},
 	{Argv: []string{"apt-config", "dump"}},
 	{Argv: []string{"apt-get", "-s", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"}, Timeout: 30 * time.Second, Slow: true},
-	{Argv: []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full"}, Slow: true},
+	{Argv: []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full", "*.service", "*.socket", "*.timer", "*.path", "ctrl-alt-del.target", "tmp.mount"}, Slow: true},
 	{Argv: []string{"systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full"}},
 	{Argv: []string{"systemctl", "list-timers", "--all", "--no-legend", "--no-pager"}},
 	{Argv: []string{"systemctl", "show", "--no-pager", "--property=*", "..."}},

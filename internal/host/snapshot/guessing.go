@@ -45,6 +45,9 @@ func (g *guessing) later(guesses fact.Guesses) {
 				if g.deadline.Load() != nil {
 					restore() // now it is this that everybody waits for
 				}
+				// What the last guess took is free now. Without this the next one
+				// takes as much again before the collector thinks of it.
+				runtime.GC()
 				return g.more()
 			})
 		})
