@@ -88,9 +88,22 @@ func waits(ctx context.Context, h *host) error {
 		return err
 	}
 	fmt.Printf("  %-52s %8s within, %8s for `find / -xdev -nouser`\n", "the walk", millis(median(walks)), millis(find))
-	fmt.Printf("the slowest single command is `%s`: picket's wall time is %.2f times that\n\n", which, ratio(wall, slowest))
+	crypt, err := h.alone(ctx, guessing)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  %-52s %8s for %d by the host's crypt(3), one after the other\n", "guesses at the password of one account", millis(crypt), guesses)
+	fmt.Printf("the slowest command is `%.60s`: picket's wall time is %.2f times that\n", which, ratio(wall, slowest))
+	fmt.Printf("the slowest of all are the guesses: picket's wall time is %.2f times that\n\n", ratio(wall, crypt))
 	return nil
 }
+
+// guesses are what Picket tries for an account with a password that is none of
+// them: internal/core/fact/guess.go has the list.
+const guesses = 23
+
+// guessing is the same work done by the host's own library, on its own hash.
+const guessing = `perl -e '@f = getpwnam("operator"); $f[1] =~ /^\$y\$/ or die "no yescrypt"; crypt("guess $_", $f[1]) for 1..23'`
 
 // alone is how long one command takes with nothing beside it.
 func (h *host) alone(ctx context.Context, command string) (time.Duration, error) {

@@ -25,6 +25,8 @@ func TestKernelKindsRefuseBadParameters(t *testing.T) {
 		{"kind: file-absent\npaths: [etc/x]", "not a clean absolute path"},
 		{"kind: file-line\npaths: [/etc/x]\nforbid: ['(']\nsay: s", "missing closing )"},
 		{"kind: file-line\npaths: [/etc/x]\nforbid: ['x']", "say is missing"},
+		{"kind: unit\nunits: [ssh]\nstate: running", "such as ssh.service"},
+		{"kind: unit\nunits: [home.mount]\nstate: running", `the state of "home.mount" is not read`},
 		{"kind: sysctl\nwants: {kernel.sysrq: [\"0\"]}", `did you mean "want"`},
 	} {
 		_, ps := control.Parse("x.yaml", "x", []byte(head+c.params+"\n"), All())

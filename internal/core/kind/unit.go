@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -129,7 +130,7 @@ func (r *unitRule) one(u fact.Unit) control.Outcome {
 }
 
 func (r *unitRule) reason(u fact.Unit, o control.Outcome) string {
-	file := u.FileState.V
+	file := cmp.Or(u.FileState.V, "not an installed unit")
 	switch {
 	case !u.Exists:
 		return "there is no " + u.Name
