@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"archive/tar"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -47,7 +48,8 @@ func Save(w io.Writer, s *snap.Snapshot) error {
 			err = write(c.name, c.data)
 		}
 	}
-	if err := errors.Join(err, tw.Close(), zw.Close()); err != nil {
+	// What ails the first ails the others: one of them is enough.
+	if err := cmp.Or(err, tw.Close(), zw.Close()); err != nil {
 		return fmt.Errorf("save snapshot: %w", err)
 	}
 	return nil
@@ -168,11 +170,11 @@ func SaveFile(name string, s *snap.Snapshot) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("save snapshot to %s: %w", name, errors.Join(err, os.Remove(f.Name())))
+			err = fmt.Errorf("%s: %w", name, errors.Join(err, os.Remove(f.Name())))
 		}
 	}()
 	// CreateTemp makes it 0600.
-	if err := errors.Join(Save(f, s), f.Sync(), f.Close()); err != nil {
+	if err := cmp.Or(Save(f, s), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), name); err != nil {
