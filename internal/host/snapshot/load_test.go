@@ -173,6 +173,7 @@ func TestLoadRefuses(t *testing.T) {
 		"zeros behind zeros":     {zeros(1500), "empty"},
 		"lists in lists":         {pack(t, []part{file(indexName, nested.String())}), "index.json"},
 		"too many values":        {pack(t, []part{file(indexName, `{"schema":"picket.snapshot/1","problems":[`+strings.Repeat(",", maxCommas+1)+"]}")}), "more than"},
+		"too many commands":      {pack(t, []part{file(indexName, `{"schema":"picket.snapshot/1","taken":"2023-11-14T22:13:20Z","source":{"kind":"local","target":"","uid":0},"commands":[{"argv":["uname"]}`+strings.Repeat(`,{"argv":["uname"]}`, maxCommands)+"]}")}), "commands, more than"},
 		"too long a list":        {pack(t, []part{file(indexName, `{"schema":"picket.snapshot/1","problems":[`+strings.Repeat(`"",`, maxList)+`""]}`)}), "more than 200000 items"},
 		"too large a member": {change(func(ps []part) []part {
 			ps[1] = file("files/etc/fstab", strings.Repeat("x", snap.MaxFile+maxGrowth+1))
