@@ -48,6 +48,38 @@ func TestRecordedHosts(t *testing.T) {
 	}
 }
 
+// TestRecordedHostsInReadme holds the sample of the README to the beginning of
+// the report on the host that followed the guides.
+func TestRecordedHostsInReadme(t *testing.T) {
+	report, err := os.ReadFile("../../testdata/hosts/guides.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(text), "```text\n")
+	sample, after, ok := strings.Cut(rest, "```")
+	lines := strings.SplitAfter(string(report), "\n")
+	n := strings.Count(sample, "\n")
+	if !ok || n < 10 || n > len(lines) {
+		t.Fatalf("the README's sample has %d lines", n)
+	}
+	want := strings.Join(lines[:n], "")
+	if *update {
+		if err := os.WriteFile(readme, []byte(before+"```text\n"+want+"```"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, sample); diff != "" {
+		t.Errorf("the README shows what Picket does not say (- wanted, + README); run make golden\n%s", diff)
+	}
+}
+
+func fixedNow() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
+
 // settingsFor is the host's settings file, or an empty one.
 func settingsFor(t *testing.T, dir, name string) string {
 	t.Helper()
@@ -68,7 +100,7 @@ func audited(t *testing.T, args ...string) []byte {
 	var out, messages bytes.Buffer
 	p := &program{
 		io: ui.IO{In: strings.NewReader(""), Out: &out, Err: &messages}, getenv: func(string) string { return "" },
-		now: func() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) },
+		now: fixedNow,
 	}
 	root := p.root()
 	root.SetArgs(args)

@@ -2,7 +2,7 @@ package fact
 
 import (
 	"crypto/pbkdf2"
-	"crypto/sha1" //nolint:gosec // WPA derives its keys with SHA-1
+	"crypto/sha1" // WPA derives its keys with it
 	"encoding/hex"
 	"regexp"
 	"strings"

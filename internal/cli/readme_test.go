@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"picket/internal/ui"
+)
+
+const readme = "../../README.md"
+
+// TestReadmeCommands runs every picket command of the README. Hosts, cards and
+// this machine are replaced by a recorded host: what is tested is that the
+// words are taken as they stand and lead to a report.
+func TestReadmeCommands(t *testing.T) {
+	recorded, err := os.ReadFile("../../testdata/hosts/guides.snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	const host = "recorded.snapshot"
+	if err := os.WriteFile(host, recorded, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := regexp.MustCompile(`\b(ssh://|image:)\S+`)
+	ran := 0
+	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
+		for line := range strings.Lines(block[1]) {
+			line, _, _ = strings.Cut(line, " #")
+			args := strings.Fields(line)
+			if len(args) < 2 || args[0] != "picket" {
+				continue
+			}
+			ran++
+			args = strings.Fields(elsewhere.ReplaceAllString(strings.Join(args[1:], " "), host))
+			if args[0] == "audit" && !strings.Contains(line, ".snapshot") && !strings.Contains(strings.Join(args, " "), host) {
+				args = append(args, host)
+			}
+			var out, messages bytes.Buffer
+			p := &program{io: ui.IO{In: strings.NewReader(""), Out: &out, Err: &messages}, getenv: func(string) string { return "" }, now: fixedNow}
+			root := p.root()
+			root.SetArgs(args)
+			root.SetOut(&out)
+			root.SetErr(&messages)
+			if err := root.Execute(); err != nil && !errors.Is(err, errFindings) && !errors.Is(err, errPartial) {
+				t.Errorf("%s: %v\n%s", strings.TrimSpace(line), err, &messages)
+				continue
+			}
+			written, _ := filepath.Glob("*.html")
+			if out.Len() == 0 && len(written) == 0 {
+				t.Errorf("%s: it printed and wrote nothing", strings.TrimSpace(line))
+			}
+		}
+	}
+	if ran < 8 {
+		t.Errorf("%d commands were found in the README, want 8 or more", ran)
+	}
+}
