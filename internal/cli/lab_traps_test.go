@@ -8,6 +8,16 @@ import (
 	"picket/lab"
 )
 
+// chronyAnew starts chrony afresh and waits until it is synchronised. One reply
+// that is lost or late would have it wait a minute for the next, so it is told to
+// ask again.
+const chronyAnew = `systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; systemctl start chrony
+	for i in 1 2 3 4 5 6 7 8; do
+		! chronyc -n waitsync 40 0 0 0.2 >/dev/null || break
+		[ $i != 8 ] || { chronyc -n sources; chronyc -n tracking; exit 1; }
+		chronyc -n burst 4/8 >/dev/null
+	done`
+
 // A trap looks protected, or once was, and is not. It is planted on a host
 // that is protected.
 type trap struct {
@@ -57,7 +67,7 @@ var rounds = [][]trap{
 		{
 			name: "T16 no source of time answers", control: "time/synchronised",
 			plant: `cp -p /etc/chrony/chrony.conf /root/; sed -i 's/^server .*/server 192.0.2.1 iburst/' /etc/chrony/chrony.conf; systemctl restart chrony`,
-			undo:  `mv /root/chrony.conf /etc/chrony/; systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; systemctl start chrony; chronyc -n waitsync 300 0 0 0.2 >/dev/null`,
+			undo:  `mv /root/chrony.conf /etc/chrony/; ` + chronyAnew,
 		},
 		{
 			name: "T20 a key without passphrase", control: "keys/passphrases",
@@ -128,7 +138,7 @@ var rounds = [][]trap{
 			name: "T16 two programs keep the clock", control: "time/one-daemon", verdicts: "fail",
 			plant: `printf '[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/ntpsec.service; systemctl daemon-reload; systemctl enable --now ntpsec`,
 			undo: `systemctl disable --now ntpsec; rm /etc/systemd/system/ntpsec.service; systemctl daemon-reload
-				systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; systemctl start chrony; chronyc -n waitsync 300 0 0 0.2 >/dev/null`, // each refuses to run beside the other
+				` + chronyAnew, // each refuses to run beside the other
 			texts: []string{"chrony and ntpsec"},
 		},
 		{
