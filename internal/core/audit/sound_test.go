@@ -75,16 +75,33 @@ func hidden(s *snap.Snapshot, in input) map[string]*snap.Snapshot {
 			c.Read, c.Content, c.Denied = false, nil, "run as root to read "+in.key
 			closed.Entries[in.key] = &c
 			out[unreadable] = closed
-		}
-	case "command":
-		silent := copyOf(s)
-		silent.Commands[in.key] = &snap.Output{Argv: s.Commands[in.key].Argv, Err: "no answer after 10s"}
-		for _, p := range instead[in.key] {
-			if s.Source.Kind != "image" {
-				silent.Denials[p] = p + " was not read" // it is only where no command can run
+			if len(e.Content) > 0 {
+				short := copyOf(s)
+				c := *e
+				c.Content, c.Cut = e.Content[:len(e.Content)/2], true
+				short.Entries[in.key] = &c
+				out[cutOff] = short
 			}
 		}
-		out["without an answer"] = silent
+	case "command":
+		for how, o := range map[string]snap.Output{
+			"without an answer": {Err: "no answer after 10s"},
+			"failing":           {Exit: 1, Stderr: "cannot do that now\n"},
+			"garbled":           {Stdout: []byte("<!doctype html>\nno such page\n")},
+		} {
+			if how == "failing" && slices.Contains(exitTells, in.key) {
+				continue
+			}
+			odd := copyOf(s)
+			o.Argv = s.Commands[in.key].Argv
+			odd.Commands[in.key] = &o
+			for _, p := range instead[in.key] {
+				if s.Source.Kind != "image" {
+					odd.Denials[p] = p + " was not read" // it is only where no command can run
+				}
+			}
+			out[how] = odd
+		}
 	case "walk":
 		late := copyOf(s)
 		late.Walk = &snap.Walked{Roots: s.Walk.Roots, Err: "ran out of time after 20s"}
@@ -93,7 +110,13 @@ func hidden(s *snap.Snapshot, in input) map[string]*snap.Snapshot {
 	return out
 }
 
-const unreadable = "not readable"
+// exitTells are the commands whose answer is that they fail.
+var exitTells = []string{"sshd -t", "fail2ban-client status"}
+
+const (
+	unreadable = "not readable"
+	cutOff     = "cut off in the middle"
+)
 
 // others are what the input might have been as well: not there, or as in
 // another case of the same control.
@@ -112,7 +135,7 @@ func others(s *snap.Snapshot, in input, how string, all []cases.Case) map[string
 		case "path":
 			if e := o.Snapshot.Entries[in.key]; e != nil && e.Denied == "" {
 				put(name, func(c *snap.Snapshot) {
-					if how == unreadable {
+					if how == unreadable || how == cutOff {
 						seen := *s.Entries[in.key]
 						seen.Content, seen.Size = e.Content, e.Size
 						e = &seen
@@ -130,7 +153,7 @@ func others(s *snap.Snapshot, in input, how string, all []cases.Case) map[string
 			}
 		}
 	}
-	if in.kind == "path" && how != unreadable {
+	if in.kind == "path" && how != unreadable && how != cutOff {
 		put("absent", func(c *snap.Snapshot) { delete(c.Entries, in.key) })
 	}
 	return out

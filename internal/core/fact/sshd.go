@@ -131,7 +131,7 @@ func (d *SSHD) parseAnswers(h *Host, s *snap.Snapshot) {
 	d.Valid = sshdAccepts(s, sshdTest)
 	test, _, _ := s.Run(sshdTest...)
 	each := d.Config.needsAsking()
-	if d.Valid.State == Unknown && (test == nil || test.Err == "") && !d.Stopped && (!each || dump.V) {
+	if d.Valid.State == Unknown && (test == nil || test.Unusable() == "") && !d.Stopped && (!each || dump.V) {
 		d.Valid = dump
 	}
 	ok := dump

@@ -129,6 +129,9 @@ func (l *WifiLink) status(s *snap.Snapshot) {
 	case st == Known && out.Exit != 0 && !s.Root():
 		l.Why = "run as root to ask wpa_supplicant what " + l.Interface + " uses"
 		return
+	case st == Known && out.Exit != 0 && !strings.Contains(out.Stderr+string(out.Stdout), "Failed to connect"):
+		l.Why = "`" + snap.CommandKey(out.Argv...) + "` failed: " + firstOf(out.Stderr)
+		return
 	case st != Known || out.Exit != 0 || !strings.Contains(string(out.Stdout), "wpa_state=COMPLETED"):
 		return // another program connects it; the files have to do
 	}

@@ -1,18 +1,23 @@
 package snap
 
 import (
+	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
 
 // A Permitted command: the fixed arguments it begins with, patterns for those
-// that follow, and how long it may take. All of them only read.
+// that follow, how long it may take, and how its answer is told from something
+// else. All of them only read.
 type Permitted struct {
 	Argv    []string      // each a word or a pattern over [safe] characters; a last "..." is one or more words
 	Timeout time.Duration // zero: DefaultTimeout
 	Slow    bool          // among the few that everything else waits for: begun first
+	Zero    bool          // with any other exit status it has told nothing
+	Form    string        // a regular expression for how an answer with exit status 0 begins; "": anything
 }
 
 // DefaultTimeout of one command.
@@ -24,44 +29,44 @@ const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 // Table lists every command that Picket may ever run to audit a host. A topic
 // that asks for another one is refused by every taker.
 var Table = []Permitted{
-	{Argv: []string{"uname", "-srm"}},
-	{Argv: []string{"sshd", "-T"}},
-	{Argv: []string{"sshd", "-T", "-C", "*"}},
-	{Argv: []string{"sshd", "-t"}},
+	{Argv: []string{"uname", "-srm"}, Form: `[A-Za-z]+ \S+ \S+`},
+	{Argv: []string{"sshd", "-T"}, Form: sshdForm},
+	{Argv: []string{"sshd", "-T", "-C", "*"}, Form: sshdForm},
+	{Argv: []string{"sshd", "-t"}, Form: `$`},
 	{Argv: []string{"ssh", "-Q", "*"}},
-	{Argv: []string{"dpkg-query", "-W", "-f=${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n"}},
+	{Argv: []string{"dpkg-query", "-W", "-f=${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n"}, Zero: true, Form: `[a-z0-9][a-z0-9+.-]*\t[^\t\n]*\t[^\t\n]*\t`},
 	{Argv: []string{"dpkg", "--print-architecture"}},
-	{Argv: []string{"apt-cache", "policy"}, Slow: true},
-	{Argv: []string{"apt-config", "dump"}},
-	{Argv: []string{"apt-get", "-s", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"}, Timeout: 30 * time.Second, Slow: true},
-	{Argv: []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full", "*.service", "*.socket", "*.timer", "*.path", "ctrl-alt-del.target", "tmp.mount"}, Slow: true},
-	{Argv: []string{"systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full"}},
+	{Argv: []string{"apt-cache", "policy"}, Slow: true, Zero: true, Form: `Package files:`},
+	{Argv: []string{"apt-config", "dump"}, Zero: true, Form: `[A-Za-z][\w:/.-]* "`},
+	{Argv: []string{"apt-get", "-s", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"}, Timeout: 30 * time.Second, Slow: true, Form: `($|[A-Z]\w*[ :])`},
+	{Argv: []string{"systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--full", "*.service", "*.socket", "*.timer", "*.path", "ctrl-alt-del.target", "tmp.mount"}, Slow: true, Zero: true, Form: unitForm},
+	{Argv: []string{"systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full"}, Zero: true, Form: unitForm},
 	{Argv: []string{"systemctl", "list-timers", "--all", "--no-legend", "--no-pager"}},
-	{Argv: []string{"systemctl", "show", "--no-pager", "--property=*", "..."}},
-	{Argv: []string{"systemctl", "show", "--no-pager", "--timestamp=utc", "--property=*", "..."}},
+	{Argv: []string{"systemctl", "show", "--no-pager", "--property=*", "..."}, Zero: true, Form: showForm},
+	{Argv: []string{"systemctl", "show", "--no-pager", "--timestamp=utc", "--property=*", "..."}, Zero: true, Form: showForm},
 	{Argv: []string{"systemctl", "get-default"}},
 	{Argv: []string{"systemd-detect-virt"}},
-	{Argv: []string{"ss", "-Hltunpe"}},
+	{Argv: []string{"ss", "-Hltunpe"}, Zero: true, Form: `($|[a-z0-9_]+ +\S+ +\d)`},
 	{Argv: []string{"nft", "-j", "list", "ruleset"}},
 	{Argv: []string{"nft", "list", "ruleset"}},
-	{Argv: []string{"iptables-save"}},
-	{Argv: []string{"ip6tables-save"}},
-	{Argv: []string{"iptables-legacy-save"}},
-	{Argv: []string{"ip6tables-legacy-save"}},
+	{Argv: []string{"iptables-save"}, Form: rulesForm},
+	{Argv: []string{"ip6tables-save"}, Form: rulesForm},
+	{Argv: []string{"iptables-legacy-save"}, Form: rulesForm},
+	{Argv: []string{"ip6tables-legacy-save"}, Form: rulesForm},
 	{Argv: []string{"ip", "-j", "addr"}},
 	{Argv: []string{"ip", "-j", "route"}},
 	{Argv: []string{"ip", "-j", "-6", "route"}},
 	{Argv: []string{"ufw", "status", "verbose"}},
 	{Argv: []string{"timedatectl", "show"}, Slow: true},
-	{Argv: []string{"chronyc", "-n", "tracking"}},
-	{Argv: []string{"chronyc", "-n", "-c", "sources"}},
-	{Argv: []string{"ntpq", "-pn"}},
+	{Argv: []string{"chronyc", "-n", "tracking"}, Form: `Reference ID`},
+	{Argv: []string{"chronyc", "-n", "-c", "sources"}, Zero: true, Form: `($|[#^=],)`},
+	{Argv: []string{"ntpq", "-pn"}, Form: `($|\s*remote\s|No association)`},
 	{Argv: []string{"fail2ban-client", "ping"}, Slow: true},
-	{Argv: []string{"fail2ban-client", "status"}, Slow: true},
+	{Argv: []string{"fail2ban-client", "status"}, Slow: true, Form: `Status`},
 	{Argv: []string{"fail2ban-client", "status", "*"}},
 	{Argv: []string{"fail2ban-client", "-d"}, Slow: true},
-	{Argv: []string{"iw", "dev"}},
-	{Argv: []string{"wpa_cli", "-i", "*", "status"}},
+	{Argv: []string{"iw", "dev"}, Form: `($|phy#)`},
+	{Argv: []string{"wpa_cli", "-i", "*", "status"}, Form: `(Selected |[a-z_]+=)`},
 	{Argv: []string{"rfkill", "-J"}},
 	{Argv: []string{"nmcli", "-t", "-f", "*", "connection", "show"}},
 	{Argv: []string{"nmcli", "-t", "-f", "*", "device", "status"}},
@@ -72,6 +77,55 @@ var Table = []Permitted{
 	{Argv: []string{"lsmod"}},
 	{Argv: []string{"aa-status", "--json"}},
 	{Argv: []string{"ssh-keygen", "-l", "-f", "*"}},
+}
+
+// How the answers of several commands begin.
+const (
+	sshdForm  = `[a-z][a-z0-9]* \S`
+	unitForm  = `\W*\S+\.[a-z]+ +[a-z]`
+	showForm  = `\s*[A-Z]\w*=`
+	rulesForm = `($|\s*[#*])`
+)
+
+var forms = func() map[string]*regexp.Regexp {
+	m := map[string]*regexp.Regexp{}
+	for _, p := range Table {
+		if p.Form != "" {
+			m[p.Form] = regexp.MustCompile(`\A(?:` + p.Form + `)`)
+		}
+	}
+	return m
+}()
+
+// Unusable says why an answer tells nothing, "" for one that does: there is
+// none, it is not whole, the program failed, or it is of another form than
+// everything that the program ever prints. Such an answer would otherwise look
+// like that of a host that has nothing.
+func (o *Output) Unusable() string {
+	if o.Err != "" || o.Cut {
+		return cmp.Or(o.Err, "its output was cut off")
+	}
+	p, err := Permit(o.Argv)
+	switch {
+	case o.Missing || err != nil:
+	case p.Zero && o.Exit != 0:
+		return fmt.Sprintf("it failed (exit status %d)%s", o.Exit, complaint(o.Stderr))
+	case o.Exit == 0 && p.Form != "" && !forms[p.Form].Match(o.Stdout):
+		return "its answer is not of the form that is known"
+	}
+	return ""
+}
+
+// complaint is the first line of what a program said when it failed.
+func complaint(stderr string) string {
+	l, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(stderr, "\uFFFD")), "\n")
+	if r := []rune(l); len(r) > 300 {
+		l = string(r[:300]) + "…"
+	}
+	if l == "" {
+		return ""
+	}
+	return ": " + l
 }
 
 // Permit returns the entry of Table that allows argv, or an error that names

@@ -1,6 +1,7 @@
 package snap
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func Refused(p string, root bool) string {
 // what was missing.
 func (s *Snapshot) Stat(p string) (e *Entry, st State, why string) {
 	if e, ok := s.Entries[p]; ok {
-		return e, Known, ""
+		return e.whole(), Known, ""
 	}
 	if why := s.denial(p); why != "" {
 		return nil, Denied, why
@@ -44,6 +45,18 @@ func (s *Snapshot) Stat(p string) (e *Entry, st State, why string) {
 		return nil, Absent, "there is no " + p
 	}
 	return nil, Unknown, p + " was not read"
+}
+
+// whole is e, or what is known of a file that was not read to its end: what is
+// missing may be what matters, and half of a file is not half of its meaning.
+func (e *Entry) whole() *Entry {
+	if !e.Cut {
+		return e
+	}
+	seen := *e
+	seen.Read, seen.Content = false, nil
+	seen.Denied = cmp.Or(e.Denied, e.Path+" is longer than what was read")
+	return &seen
 }
 
 // File returns a path whose content was read.
@@ -83,7 +96,7 @@ func (s *Snapshot) Glob(pattern string) (es []*Entry, st State, why string) {
 	i, _ := slices.BinarySearch(paths, prefix)
 	for ; i < len(paths) && strings.HasPrefix(paths[i], prefix); i++ {
 		if Match(pattern, paths[i]) {
-			es = append(es, s.Entries[paths[i]])
+			es = append(es, s.Entries[paths[i]].whole())
 		}
 	}
 	if why := s.denial(pattern); why != "" {

@@ -3,7 +3,6 @@
 package snap
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -264,8 +263,9 @@ func (s *Snapshot) Run(argv ...string) (o *Output, st State, why string) {
 		return nil, Unknown, "`" + key + "` was not run"
 	case o.Missing:
 		return o, Absent, argv[0] + " is not installed"
-	case o.Err != "" || o.Cut:
-		return o, Unknown, "`" + key + "`: " + cmp.Or(o.Err, "its output was cut off")
+	}
+	if why := o.Unusable(); why != "" {
+		return o, Unknown, "`" + key + "`: " + why
 	}
 	return o, Known, ""
 }

@@ -353,9 +353,14 @@ denied /denied/home/bob/.keys/l: run as root to read /denied/home/bob/.keys/l`,
 		states: map[string]snap.State{"/absent": snap.Absent, "/absent/x": snap.Absent, "/absent/a/b/b": snap.Absent},
 	},
 	{
-		name:  "in the place of commands",
-		plant: func(p *planted) { p.file("instead/missing", 0o644, "m"); p.file("instead/there", 0o644, "t") },
+		name: "in the place of commands",
+		plant: func(p *planted) {
+			p.file("instead/missing", 0o644, "m")
+			p.file("instead/there", 0o644, "t")
+			p.file("instead/failed", 0o644, "f")
+		},
 		want: `
+/instead/failed: file 0644 me 1 "f"
 /instead/missing: file 0644 me 1 "m"`,
 	},
 	{
@@ -396,7 +401,8 @@ var scripts = map[string]string{
 	"chronyc":    `kill -TERM $$`,
 	"sshd":       `for a; do printf '[%s]' "$a"; done`,
 	"apt-cache":  `head -c 100000 /dev/zero | tr '\0' e >&2; echo done`,
-	"apt-config": "exit 0",
+	"apt-config": `echo 'APT "";'`,
+	"ss":         "printf no >&2; exit 1",
 }
 
 var commands = []struct {
@@ -411,7 +417,8 @@ var commands = []struct {
 	{argv: []string{"chronyc", "-n", "tracking"}, want: `exit -1 "" (ended by signal 15)`},
 	{argv: []string{"apt-cache", "policy"}, want: `exit 0 "done\n" stderr 16384 bytes`},
 	{argv: []string{"fail2ban-client", "ping"}, instead: "/instead/missing", want: `missing`},
-	{argv: []string{"apt-config", "dump"}, instead: "/instead/there", want: `exit 0 ""`},
+	{argv: []string{"apt-config", "dump"}, instead: "/instead/there", want: `exit 0 "APT \"\";\n"`},
+	{argv: []string{"ss", "-Hltunpe"}, instead: "/instead/failed", want: `exit 1 "" stderr "no"`},
 }
 
 func TestConformance(t *testing.T) {

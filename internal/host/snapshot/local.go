@@ -73,7 +73,7 @@ func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) er
 	for i, o := range outputs {
 		s.Commands[m.Commands[i].Key()] = o
 		g.bytes.Add(-int64(len(o.Stdout)))
-		if o.Missing || o.Err != "" {
+		if o.Missing || o.Unusable() != "" {
 			instead = append(instead, m.Commands[i].Instead...)
 		}
 	}

@@ -88,7 +88,7 @@ func (t *sshTaker) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot)
 	}
 	var instead snap.Manifest
 	for _, c := range m.Commands {
-		if o := s.Commands[c.Key()]; o.Missing || o.Err != "" {
+		if o := s.Commands[c.Key()]; o.Missing || o.Unusable() != "" {
 			instead.Files = append(instead.Files, c.Instead...)
 		}
 	}
