@@ -11,7 +11,8 @@ import (
 const Hidden = "[secret]"
 
 var (
-	secretWord  = `[A-Za-z0-9_.-]*(?i:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|credentials?)[A-Za-z0-9_.-]*`
+	secretWord  = `(?:[A-Za-z0-9_.-]*(?i:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|credentials?)[A-Za-z0-9_.-]*|[A-Za-z0-9_.-]*[_.-]` + shortWord + `|\b` + shortWord + `)`
+	shortWord   = `(?i:pass|pwd|psk)`
 	secretValue = `((?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\.|[^\s"'\\])+|["'][^\n]*)`
 	// A line of its own: all that follows is the value, blanks and all.
 	secretLine = regexp.MustCompile(`(?m)^([ \t]*(?:export[ \t]+)?` + secretWord + `)([ \t]*=[ \t]*)([^\n]+)$`)
@@ -22,8 +23,18 @@ var (
 	secretOption = regexp.MustCompile(`(--?` + secretWord + `)([ \t]+)` + secretValue)
 	// fail2ban-client -d: ['set', 'jail', 'action', 'cloudflare', 'cftoken', 'value'].
 	secretListed = regexp.MustCompile(`(['"]` + secretWord + `['"])(,[ \t]*['"])((?:\\.|[^'"\\\n])+)`)
-	secretURL    = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'"]*:)([^\s/@'"]+)(@)`)
-	notSecret    = regexp.MustCompile(`(?i)(file|path|dir|folder|command|cmd|url|type|name|ttl|timeout|length|policy|expiry)$`)
+	// What programs take after a letter: curl -u amy:…, mosquitto_pub -P …
+	secretShort = []*regexp.Regexp{
+		regexp.MustCompile(`\bcurl\b[^\n]*?[ \t](-u|--user)([= \t]*["']?[^\s:"']*:)([^\s"']+)`),
+		regexp.MustCompile(`\bsshpass[ \t]+(-p)([ \t]*)` + secretValue),
+		regexp.MustCompile(`\bmosquitto_(?:pub|sub|rr)\b[^\n]*?[ \t](-P)([ \t]+)` + secretValue),
+		regexp.MustCompile(`\b(?:mysql|mariadb)[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`),
+	}
+	secretHeader = regexp.MustCompile(`(?i)(authorization|x-[a-z-]*(?:key|token)|cookie)([ \t]*:[ \t]*(?:(?:basic|bearer|digest|token)[ \t]+)?)([^\s"']+)`)
+	secretURL    = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'"]*:)([^\s/'"]+)(@)`)
+	// A token stands where a name would: https://ghp_…@github.com.
+	tokenURL  = regexp.MustCompile(`(?i)(https?://)([^\s/:@'"]{12,})(@)`)
+	notSecret = regexp.MustCompile(`(?i)(file|path|dir|folder|command|cmd|url|type|name|ttl|timeout|length|policy|expiry)$`)
 )
 
 // hideSecrets replaces what looks like a credential in text that a person or
@@ -31,10 +42,23 @@ var (
 // passwords in addresses. Paths and references to variables stay. Where a value
 // ends is not always clear; then too much is hidden, not too little.
 func hideSecrets(text string) string {
-	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption, secretListed} {
+	text = hideURLs(text) // first: an assignment's value may be an address
+	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption, secretListed, secretHeader} {
 		text = hideMatches(re, text)
 	}
-	return secretURL.ReplaceAllString(text, "${1}"+Hidden+"${3}")
+	for _, re := range secretShort {
+		text = hideMatches(re, text)
+	}
+	return text
+}
+
+// hideURLs replaces the passwords of addresses.
+func hideURLs(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	text = secretURL.ReplaceAllString(text, "${1}"+Hidden+"${3}")
+	return tokenURL.ReplaceAllString(text, "${1}"+Hidden+"${3}")
 }
 
 // hideMatches replaces the third group of every match, the value, unless the
@@ -69,6 +93,24 @@ func hideMatches(re *regexp.Regexp, text string) string {
 // hideInFile is a redaction for files whose secrets stand in assignments.
 func hideInFile(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 	return []byte(hideSecrets(string(e.Content)))
+}
+
+// hideInCommands is for files in which a name like passwd_tries is a setting
+// of its own, and only commands and addresses may hold a secret.
+func hideInCommands(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
+	return []byte(hideURLs(hideMatches(secretOption, string(e.Content))))
+}
+
+// sshdLine parts a line of sshd_config into its keyword, which may look like a
+// secret's name, and what follows.
+var sshdLine = regexp.MustCompile(`(?m)^([ \t]*"?\w+"?[ \t=]+)(.+)$`)
+
+// redactSSHD takes secrets out of SetEnv and of the commands that sshd runs.
+func redactSSHD(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
+	return sshdLine.ReplaceAllFunc(e.Content, func(l []byte) []byte {
+		m := sshdLine.FindSubmatch(l)
+		return append(m[1][:len(m[1]):len(m[1])], hideSecrets(string(m[2]))...)
+	})
 }
 
 // hideInOutput takes secrets out of the answer of a command that repeats what

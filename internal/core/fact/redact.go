@@ -55,7 +55,19 @@ var redactions = append(tlsRedactions(), []redaction{
 	{"/etc/systemd/system/*", hideInFile},
 	{"/etc/systemd/system/*/*", hideInFile},
 	{"/run/systemd/system/*", hideInFile},
+	{"/run/systemd/system/*/*", hideInFile},
 	{"/usr/local/lib/systemd/system/*", hideInFile},
+	{"/usr/local/lib/systemd/system/*/*", hideInFile},
+	{"/etc/systemd/*.conf", hideInFile},
+	{"/etc/systemd/*.conf.d/*", hideInFile},
+	{"/run/systemd/*.conf", hideInFile},
+	{"/run/systemd/*.conf.d/*", hideInFile},
+	{"/etc/ssh/sshd_config*", redactSSHD},
+	{"/etc/ssh/sshd_config.d/*", redactSSHD},
+	{"/etc/ssh/ssh_config", redactSSHClient},
+	{"/etc/ssh/ssh_config.d/*", redactSSHClient},
+	{"/etc/sudoers", hideInCommands},
+	{"/etc/sudoers.d/*", hideInCommands},
 	{"/usr/lib/systemd/system/*", hideInFile},
 	{"/usr/lib/systemd/system/*/*", hideInFile},
 	{"/lib/systemd/system/*", hideInFile},
@@ -113,7 +125,7 @@ var redactions = append(tlsRedactions(), []redaction{
 }...)
 
 // talkative commands repeat what files say, secrets included.
-var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"fail2ban-client", "-d"}}
+var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"fail2ban-client", "-d"}, {"sshd", "-T"}}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.
@@ -122,15 +134,20 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 		if !e.Read || e.Redact {
 			continue
 		}
-		for _, r := range redactions {
-			if snap.Match(r.pattern, e.Path) {
-				e.Content = r.replace(s, e, sec)
-				e.Redact = true
-				break
-			}
+		i := slices.IndexFunc(redactions, func(r redaction) bool { return snap.Match(r.pattern, e.Path) })
+		if i >= 0 {
+			e.Content = redactions[i].replace(s, e, sec)
+			e.Redact = true
+			continue
+		}
+		// An address with a password may stand anywhere, also in a file that only
+		// an Include has led to.
+		if text := string(e.Content); hideURLs(text) != text {
+			e.Content, e.Redact = []byte(hideURLs(text)), true
 		}
 	}
 	for _, o := range s.Commands {
+		o.Stderr = hideSecrets(o.Stderr) // a complaint repeats the line that it is about
 		for _, t := range talkative {
 			if len(o.Argv) >= len(t) && slices.Equal(o.Argv[:len(t)], t) {
 				hideInOutput(o)

@@ -16,6 +16,9 @@ var keptInSSH = []string{"authorized_keys*", "known_hosts*", "config", "*.pub"}
 // environment="TOKEN=…" is an option of authorized_keys.
 var keyEnvironment = regexp.MustCompile(`(?i)(environment="[^="]*=)(?:[^"\\]|\\.)*"?`)
 
+// command="… --token …" is another.
+var keyCommand = regexp.MustCompile(`(?i)command="(?:[^"\\\n]|\\.)*"`)
+
 // redactHomeKey replaces private keys by what a rule needs to know of them,
 //
 //	[private key: ssh-ed25519 256, no passphrase, SHA256:…]
@@ -34,7 +37,9 @@ func redactHomeKey(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 			break
 		}
 		if strings.HasPrefix(name, "authorized_keys") {
-			return keyEnvironment.ReplaceAll(e.Content, []byte(`${1}[not kept]"`))
+			return keyCommand.ReplaceAllFunc(keyEnvironment.ReplaceAll(e.Content, []byte(`${1}[not kept]"`)), func(c []byte) []byte {
+				return []byte(hideSecrets(string(c)))
+			})
 		}
 		return e.Content
 	}

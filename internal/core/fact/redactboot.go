@@ -14,7 +14,15 @@ var wordSecret = regexp.MustCompile(`(?i)([\w.-]*(?:pass|passwd|password|secret|
 
 // redactWords replaces the values of words that name a secret.
 func redactWords(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
-	return wordSecret.ReplaceAll(e.Content, []byte("${1}[secret]"))
+	return []byte(hideWords(string(e.Content)))
+}
+
+// userSecret is how mount.cifs takes both in one: user=amy%…
+var userSecret = regexp.MustCompile(`(?i)(\b(?:user|username)=[^\s,%]*%)[^\s,]+`)
+
+func hideWords(text string) string {
+	text = wordSecret.ReplaceAllString(text, "${1}"+Hidden)
+	return hideURLs(userSecret.ReplaceAllString(text, "${1}"+Hidden))
 }
 
 var grubHash = regexp.MustCompile(`^(\s*password(?:_pbkdf2)?\s+\S+).*`)
@@ -31,7 +39,7 @@ func redactGrub(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 		case bytes.HasPrefix(f[0], []byte("password")):
 			ls[i] = grubHash.ReplaceAll(l, []byte("${1} [secret]"))
 		case string(f[0]) == "linux", string(f[0]) == "set", string(f[0]) == "menuentry":
-			ls[i] = wordSecret.ReplaceAll(l, []byte("${1}[secret]"))
+			ls[i] = []byte(hideWords(string(l)))
 		default:
 			ls[i] = nil // the lines keep their numbers
 		}

@@ -29,7 +29,7 @@ var secretHost = map[string]string{
 	"etc/group":                              "root:x:0:\namy:«groupsecret1»:1000:\n",
 	"etc/gshadow":                            "amy:«$6$saltsalt$grouphash012345»::\n",
 	"root/.ssh/notes":                        "«the vault opens with hunter2»\n",
-	"home/amy/.ssh/authorized_keys":          "environment=\"API=«tok-authkeys»\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtz amy@desk\n",
+	"home/amy/.ssh/authorized_keys":          "command=\"/bin/x --token «tok-keycommand»\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtz b@c\nenvironment=\"API=«tok-authkeys»\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtz amy@desk\n",
 	"home/amy/.ssh/config":                   "Host x\n ProxyCommand sshpass -p «tok-sshpass» ssh %h\n",
 	"root/.bashrc":                           "export AWS_SECRET_ACCESS_KEY=«tok-bashrc»\n",
 	"root/.profile":                          "export GITHUB_TOKEN='«tok profile»'\n",
@@ -47,7 +47,7 @@ var secretHost = map[string]string{
 	"boot/firmware/cmdline.txt":              "console=tty1 systemd.set_credential=x:«tok-cmdline» root=/dev/mmcblk0p2\n",
 	"etc/default/grub":                       "GRUB_CMDLINE_LINUX=\"luks.password=«tok-grub»\"\n",
 	"boot/grub/grub.cfg":                     "set superusers=\"root\"\npassword_pbkdf2 root «grub.pbkdf2.sha512.10000.AAAA»\n",
-	"etc/fstab":                              "//nas/x /mnt cifs user=amy,password=«tok-fstab»,vers=3 0 0\n",
+	"etc/fstab":                              "//nas/x /mnt cifs user=amy,password=«tok-fstab»,vers=3 0 0\n//nas/y /y cifs user=amy%«tok-fstab2» 0 0\ncurlftpfs#ftp://amy:«tok@fstab3»@nas/ /z fuse ro 0 0\n",
 	"etc/apt/sources.list":                   "deb https://amy:«tok-apt»@repo.example.org stable main\n",
 	"etc/apt/apt.conf.d/99proxy":             "Acquire::http::Proxy \"http://amy:«tok-proxy»@proxy:3128\";\n",
 	"etc/rsyslog.d/db.conf":                  "action(type=\"ommysql\" server=\"h\" uid=\"u\" password=\"«tok-rsyslog»\")\n",
@@ -59,7 +59,12 @@ var secretHost = map[string]string{
 	"etc/mosquitto/passwd":                   "amy:«$7$101$saltsalt$mosquittohash»\n",
 	"etc/ssl/private/site.key":               "-----BEGIN PRIVATE KEY-----\n«MIIEvQIBADANBgkqhkiG9w0BAQEFAASC»\n-----END PRIVATE KEY-----\n",
 	"etc/pam.d/common-auth":                  "auth required pam_mysql.so user=x passwd=«tok-pam»\n",
-	"etc/sudoers":                            "root ALL=(ALL:ALL) ALL\n",
+	"etc/sudoers":                            "root ALL=(ALL:ALL) ALL\namy ALL=(root) NOPASSWD: /usr/bin/backup --password «tok-sudoers» *\n",
+	"etc/ssh/sshd_config":                    "SetEnv HUB_TOKEN=«tok-setenv»\nInclude more.inc\n",
+	"etc/ssh/more.inc":                       "Banner http://amy:«tok-banner»@h/\n",
+	"etc/ssh/ssh_config":                     "Host *\n SetEnv HUB_TOKEN=«tok-sshsetenv»\n",
+	"etc/systemd/system.conf":                "[Manager]\nDefaultEnvironment=HUB_TOKEN=«tok-manager»\n",
+	"usr/local/lib/systemd/system/getty@.service.d/x.conf": "[Service]\nEnvironment=HUB_TOKEN=«tok-getty»\n",
 }
 
 // secretOutput is what commands repeat of it.
@@ -67,6 +72,7 @@ var secretOutput = map[string]string{
 	"systemctl":       "Id=app.service\nEnvironment=API_TOKEN=«tok-show» DB_PASSWORD=«tok-show2»\nExecStart={ path=/opt/app ; argv[]=/opt/app --password «tok-show3» ; }\n",
 	"apt-config":      "Acquire::http::Proxy \"http://amy:«tok-dump»@proxy:3128\";\n",
 	"apt-cache":       " 500 https://amy:«tok-policy»@repo.example.org stable/main\n",
+	"sshd":            "port 22\nsetenv HUB_TOKEN=«tok-dumped»\n",
 	"fail2ban-client": "['set', 'x', 'cloudflare_token', '«tok-f2b-d»']\n",
 }
 
@@ -105,7 +111,7 @@ func TestSavedSnapshotHoldsNoSecret(t *testing.T) {
 		secrets = append(secrets, string(block.Bytes[len(block.Bytes)-60:]), strings.Split(string(text), "\n")[2])
 	}
 	for name, text := range secretOutput {
-		script := fmt.Sprintf("#!/bin/sh\ncase $1 in show|dump|policy|-d) ;; *) exit 1 ;; esac\ncat <<'EOF'\n%sEOF\n", plain(text))
+		script := fmt.Sprintf("#!/bin/sh\ncase $1 in show|dump|policy|-d|-T) ;; *) exit 1 ;; esac\necho \"Failed to fetch https://amy:tok-complaint@h/\" >&2\ncat <<'EOF'\n%sEOF\n", plain(text))
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -128,6 +134,7 @@ func TestSavedSnapshotHoldsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secrets = append(secrets, "tok-complaint")
 	if len(secrets) < 50 {
 		t.Errorf("only %d secrets were planted", len(secrets))
 	}
