@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +37,8 @@ type answer struct {
 	walkFull      bool   // more was found than is kept
 	meta, content bool   // complete
 	missing       string // a tool
-	entries       int
+	told          int    // items of lists
+	held          int64  // bytes of files
 }
 
 type body struct {
@@ -73,9 +73,35 @@ func (a *answer) read(s *stream) error {
 	}
 }
 
+// count bounds how many things a host may tell of: every path comes in a few
+// sections, and each is kept.
+func (a *answer) count() error {
+	if a.told++; a.told > maxTold {
+		return fmt.Errorf("the host has more than %d of what was asked for", snap.MaxEntries)
+	}
+	return nil
+}
+
+// maxTold leaves room for what of one path comes in several sections.
+const maxTold = 8 * snap.MaxEntries
+
+// hold counts what is kept of files. An archive can be made to unpack to
+// thousands of times its size.
+func (a *answer) hold(b *body) (*body, error) {
+	if a.held += int64(len(b.data)); a.held > snap.MaxTotal {
+		return nil, errFlood
+	}
+	return b, nil
+}
+
 func (a *answer) section(s *stream, name string, args []string) error {
 	set := func(m map[string]bool) error {
-		return s.names(func(p string) error { m[p] = true; return nil })
+		return s.names(func(p string) error {
+			if a.files.match(p) || a.all.match(p) {
+				m[p] = true
+			}
+			return a.count()
+		})
 	}
 	switch name {
 	case secMissing:
@@ -89,11 +115,14 @@ func (a *answer) section(s *stream, name string, args []string) error {
 			if err != nil || n < 0 || n >= len(a.m.Files)+len(a.m.Stats) {
 				return errGarbage
 			}
-			p := slices.Concat(a.m.Files, a.m.Stats)[n]
-			if len(a.denied) < snap.MaxEntries {
-				a.denied[spelledOut(p, dir)] = dir
+			p := ""
+			if n < len(a.m.Files) {
+				p = a.m.Files[n]
+			} else {
+				p = a.m.Stats[n-len(a.m.Files)]
 			}
-			return nil
+			a.denied[spelledOut(p, dir)] = dir
+			return a.count()
 		})
 	case secLstat, secStat:
 		to := a.lstat
@@ -106,29 +135,29 @@ func (a *answer) section(s *stream, name string, args []string) error {
 				return err
 			}
 			if a.all.match(e.Path) && to[e.Path] == nil {
-				if a.entries++; a.entries > snap.MaxEntries {
-					return fmt.Errorf("the host has more than %d of what was asked for", snap.MaxEntries)
-				}
 				to[e.Path] = e
 			}
-			return nil
+			return a.count()
 		})
 	case secReal:
-		return pairs(s, a.real)
+		return a.pairs(s, a.real)
 	case secParent:
-		return pairs(s, a.parent)
+		return a.pairs(s, a.parent)
 	case secNoTarget:
 		return set(a.locked)
 	case secUnread:
 		return set(a.unread)
 	case secTargets:
 		return untar(s, func(h *tar.Header, p string, _ io.Reader) error {
+			if !a.all.match(p) {
+				return a.count()
+			}
 			if h.Typeflag == tar.TypeLink { // the same link under another name
 				a.target[p] = a.target[tarPath(h.Linkname)]
 			} else {
 				a.target[p] = h.Linkname
 			}
-			return nil
+			return a.count()
 		})
 	case secMeta:
 		a.meta = true
@@ -228,14 +257,14 @@ func spelledOut(pattern, dir string) string {
 	return strings.Join(append([]string{snap.Literal(dir)}, parts[n:]...), "/")
 }
 
-func pairs(s *stream, to map[string]string) error {
+func (a *answer) pairs(s *stream, to map[string]string) error {
 	key, second := "", false
 	return s.names(func(item string) error {
 		if second {
 			to[key] = item
 		}
 		key, second = item, !second
-		return nil
+		return a.count()
 	})
 }
 
@@ -319,7 +348,11 @@ func (a *answer) archived(h *tar.Header, p string, r io.Reader) error {
 	if h.Typeflag == tar.TypeLink {
 		// The same file under another name. The archive holds it once.
 		if b := a.body[tarPath(h.Linkname)]; b != nil && a.body[p] == nil {
-			a.body[p] = &body{data: b.data, cut: b.cut}
+			b, err := a.hold(&body{data: b.data, cut: b.cut})
+			if err != nil {
+				return err
+			}
+			a.body[p] = b
 		}
 		return nil
 	}
@@ -328,6 +361,9 @@ func (a *answer) archived(h *tar.Header, p string, r io.Reader) error {
 	}
 	b, err := readBody(r, p)
 	if err != nil {
+		return err
+	}
+	if b, err = a.hold(b); err != nil {
 		return err
 	}
 	a.body[p] = b
