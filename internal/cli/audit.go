@@ -29,6 +29,7 @@ type auditOptions struct {
 	save    string
 	all     bool
 	timings bool
+	keep    func(*snap.Snapshot) // may be nil
 	ssh     sshOptions
 }
 
@@ -182,17 +183,24 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 			return withHint(usage(fmt.Errorf("--output %s takes one target at a time", out.format)), "text and json take several")
 		}
 	}
+	var unwritten []error // of several files one must not keep the others from being written
+	if opt.save != "" {
+		opt.keep = func(s *snap.Snapshot) { unwritten = append(unwritten, snapshot.SaveFile(opt.save, s)) }
+	}
 	reports, unread := p.judge(ctx, targets, controls, profile, s, opt)
 	if len(reports) == 0 {
 		return unread
 	}
 	for _, out := range outputs {
 		if err := p.write(out, reports, len(targets) > 1, opt); err != nil {
-			return err
+			unwritten = append(unwritten, err)
 		}
 	}
 	if unread != nil {
 		p.fail(unread)
+	}
+	if err := errors.Join(unwritten...); err != nil {
+		return err // also with findings: what was asked for is not there
 	}
 	if err := exit(reports, limit); err != nil || unread == nil {
 		return err
@@ -217,15 +225,15 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 			timed = &timings{now: p.now, since: p.now()}
 		}
 		shot, err := p.snapshot(ctx, target, controls, opt, timed)
-		if err == nil && opt.save != "" {
-			err = snapshot.SaveFile(opt.save, shot)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, err
-			}
 			unread = append(unread, err)
 			continue
+		}
+		if opt.keep != nil {
+			opt.keep(shot)
 		}
 		begin := p.now()
 		reports = append(reports, audit.Evaluate(controls, shot, audit.Options{

@@ -82,7 +82,7 @@ func (p *program) fail(err error) int {
 		return ExitPartial
 	}
 	if c.hint != "" {
-		fmt.Fprintf(p.io.Err, "        %s\n", c.hint)
+		fmt.Fprintf(p.io.Err, "        %s\n", ui.Clean(c.hint))
 	}
 	return c.code
 }

@@ -56,7 +56,7 @@ func (p *program) write(out output, reports []audit.Report, several bool, opt au
 	if err := p.render(&b, out.format, reports, several, opt, ui.Style{}); err != nil {
 		return err
 	}
-	if err := replaceFile(out.file, b.Bytes(), 0o644); err != nil {
+	if err := replaceFile(out.file, b.Bytes()); err != nil {
 		return fmt.Errorf("--output %s: %w", out.format, err)
 	}
 	fmt.Fprintf(p.io.Err, "wrote %s\n", out.file)

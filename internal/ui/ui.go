@@ -229,7 +229,7 @@ func (p Prompt) Password(prompt string) ([]byte, error) {
 	if p.Progress != nil {
 		p.Progress.Stop()
 	}
-	fmt.Fprint(p.IO.Err, prompt)
+	fmt.Fprint(p.IO.Err, Clean(prompt)) // it may name what a host has said
 	b, err := wait(p.Context, fd, func() ([]byte, error) { return term.ReadPassword(fd) })
 	fmt.Fprintln(p.IO.Err)
 	return b, err
@@ -245,7 +245,7 @@ func (p Prompt) Confirm(prompt string) (bool, error) {
 		p.Progress.Stop()
 	}
 	for {
-		fmt.Fprint(p.IO.Err, prompt+" (yes/no) ")
+		fmt.Fprint(p.IO.Err, Clean(prompt)+" (yes/no) ")
 		line, err := wait(p.Context, fd, func() (string, error) { return readLine(p.IO.In) })
 		switch strings.ToLower(strings.TrimSpace(line)) {
 		case "yes":

@@ -163,6 +163,9 @@ func SaveFile(name string, s *snap.Snapshot) (err error) {
 	if fi, err := os.Stat(name); err == nil && !fi.Mode().IsRegular() {
 		return fmt.Errorf("save snapshot to %s: it is there already and is no plain file", name)
 	}
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real // a link stays one
+	}
 	dir := filepath.Dir(name)
 	f, err := os.CreateTemp(dir, ".picket-snapshot-*")
 	if err != nil {
