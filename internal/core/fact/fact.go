@@ -2,11 +2,7 @@
 // topic: what it asks for, and how the answer is parsed. All of it is pure.
 package fact
 
-import (
-	"slices"
-
-	"picket/internal/core/snap"
-)
+import "picket/internal/core/snap"
 
 // Host is everything known of one host. A topic that could not be read has
 // values that say so; a nil or zero topic is never an answer.
@@ -109,13 +105,4 @@ func Ask(s *snap.Snapshot) snap.Manifest {
 		m.Add(t.ask(h, s))
 	}
 	return m.Minus(s)
-}
-
-// Topics returns the names of all topics, in order.
-func Topics() []string {
-	var names []string
-	for _, t := range topics {
-		names = append(names, t.name)
-	}
-	return slices.Clip(names)
 }

@@ -21,8 +21,6 @@ var (
 	secretSingle = regexp.MustCompile(`('` + secretWord + `)(=)([^'\n]*)`)
 	secretAssign = regexp.MustCompile(`(` + secretWord + `)(\s*=\s*)` + secretValue)
 	secretOption = regexp.MustCompile(`(--?` + secretWord + `)([ \t]+)` + secretValue)
-	// fail2ban-client -d: ['set', 'jail', 'action', 'cloudflare', 'cftoken', 'value'].
-	secretListed = regexp.MustCompile(`(['"]` + secretWord + `['"])(,[ \t]*['"])((?:\\.|[^'"\\\n])+)`)
 	// What programs take after a letter: curl -u amy:…, mosquitto_pub -P …
 	secretShort = []*regexp.Regexp{
 		regexp.MustCompile(`\bcurl\b[^\n]*?[ \t](-u|--user)([= \t]*["']?[^\s:"']*:)([^\s"']+)`),
@@ -43,7 +41,7 @@ var (
 // ends is not always clear; then too much is hidden, not too little.
 func hideSecrets(text string) string {
 	text = hideURLs(text) // first: an assignment's value may be an address
-	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption, secretListed, secretHeader} {
+	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption, secretHeader} {
 		text = hideMatches(re, text)
 	}
 	for _, re := range secretShort {

@@ -125,7 +125,7 @@ var redactions = append(tlsRedactions(), []redaction{
 }...)
 
 // talkative commands repeat what files say, secrets included.
-var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"fail2ban-client", "-d"}, {"sshd", "-T"}}
+var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"sshd", "-T"}}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.

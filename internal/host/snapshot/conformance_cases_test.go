@@ -239,15 +239,15 @@ found /walk/users/a/b/store/suid: file 4755 me 0`,
 
 // scripts are the commands of the planted host.
 var scripts = map[string]string{
-	"aa-status":  `printf 'out\n\0\377no end'; printf 'err\n\377' >&2; cat; exit 3`,
-	"nft":        `for a; do printf '[%s]' "$a"; done; echo; echo "$LC_ALL$N$HOME"; cat`,
-	"iw":         `cat /dev/zero`,
-	"ufw":        `echo first; exec sleep 60`,
-	"chronyc":    `kill -TERM $$`,
-	"sshd":       `for a; do printf '[%s]' "$a"; done`,
-	"apt-cache":  `head -c 100000 /dev/zero | tr '\0' e >&2; echo done`,
-	"apt-config": `echo 'APT "";'`,
-	"ss":         "printf no >&2; exit 1",
+	"ntpq":        `printf 'out\n\0\377no end'; printf 'err\n\377' >&2; cat; exit 3`,
+	"nft":         `for a; do printf '[%s]' "$a"; done; echo; echo "$LC_ALL$N$HOME"; cat`,
+	"iw":          `cat /dev/zero`,
+	"timedatectl": `echo first; exec sleep 60`,
+	"chronyc":     `kill -TERM $$`,
+	"sshd":        `for a; do printf '[%s]' "$a"; done`,
+	"apt-cache":   `head -c 100000 /dev/zero | tr '\0' e >&2; echo done`,
+	"apt-config":  `echo 'APT "";'`,
+	"ss":          "printf no >&2; exit 1",
 }
 
 var commands = []struct {
@@ -255,7 +255,7 @@ var commands = []struct {
 	instead string
 	want    string
 }{
-	{argv: []string{"aa-status", "--json"}, want: `exit 3 "out\n\x00\xffno end" stderr "err\n` + "\uFFFD" + `"`},
+	{argv: []string{"ntpq", "-pn"}, want: `exit 3 "out\n\x00\xffno end" stderr "err\n` + "\uFFFD" + `"`},
 	{argv: []string{"nft", "-j", "list", "ruleset"}, want: `exit 0 "[-j][list][ruleset]\nC/\n"`},
 	{argv: []string{"sshd", "-T", "-C", `user=a b\$x`}, want: `exit 0 "[-T][-C][user=a b\\$x]"`},
 	{argv: []string{"iw", "dev"}, want: `exit -1 cut 8388608 bytes (it printed more than 8 MB)`},

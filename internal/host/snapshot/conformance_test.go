@@ -94,7 +94,7 @@ func TestConformance(t *testing.T) {
 			}
 			if w.commands {
 				p.patience = time.Second // with one that never ends, and alone: the others share the machine with all tests
-				o := w.take(t, p, snap.Manifest{Commands: []snap.Command{{Argv: []string{"ufw", "status", "verbose"}}}}).Commands["ufw status verbose"]
+				o := w.take(t, p, snap.Manifest{Commands: []snap.Command{{Argv: []string{"timedatectl", "show"}}}}).Commands["timedatectl show"]
 				if o.Err != "no answer after 1s" || o.Exit != -1 {
 					t.Errorf("a command that hangs: %s", describeOutput(o))
 				}

@@ -300,7 +300,7 @@ func FuzzLoad(f *testing.F) {
 func FuzzAnswer(f *testing.F) {
 	m := snap.Manifest{
 		Files: []string{"/etc/*", "/home/*/.ssh/*", "/proc/sys/*/*"}, Stats: []string{"/", "/var/[a-z]*"},
-		Commands: []snap.Command{{Argv: []string{"ss", "-Hltunpe"}}, {Argv: []string{"lsmod"}}}, Walk: &snap.Walk{Roots: []string{"/"}},
+		Commands: []snap.Command{{Argv: []string{"ss", "-Hltunpe"}}, {Argv: []string{"uname", "-srm"}}}, Walk: &snap.Walk{Roots: []string{"/"}},
 	}
 	f.Add([]byte("\nN denied\n0 /etc//\n\nN lstat\n81a4 0 0 3 1 /etc/x//\n\nN meta\n\nN one\n/etc/x//\nabc\nN content\n\nN run 0\ntcp\n\nN exit 0 0\nerr\nN walk\n89ed 0 0 1 1 /x//\n\nN walked 1\nfind: x: Permission denied\nN end\n"))
 	f.Add([]byte("\nN heads\n==> /proc/sys/a/b <==\n1\n\n==> /proc/sys/a/c <==\n\nN errs\nhead: error reading '/proc/sys/a/d': Input\nN absent 1\n\nN no tar\n\nN end\n"))

@@ -69,11 +69,10 @@ var secretHost = map[string]string{
 
 // secretOutput is what commands repeat of it.
 var secretOutput = map[string]string{
-	"systemctl":       "Id=app.service\nEnvironment=API_TOKEN=«tok-show» DB_PASSWORD=«tok-show2»\nExecStart={ path=/opt/app ; argv[]=/opt/app --password «tok-show3» ; }\n",
-	"apt-config":      "Acquire::http::Proxy \"http://amy:«tok-dump»@proxy:3128\";\n",
-	"apt-cache":       " 500 https://amy:«tok-policy»@repo.example.org stable/main\n",
-	"sshd":            "port 22\nsetenv HUB_TOKEN=«tok-dumped»\n",
-	"fail2ban-client": "['set', 'x', 'cloudflare_token', '«tok-f2b-d»']\n",
+	"systemctl":  "Id=app.service\nEnvironment=API_TOKEN=«tok-show» DB_PASSWORD=«tok-show2»\nExecStart={ path=/opt/app ; argv[]=/opt/app --password «tok-show3» ; }\n",
+	"apt-config": "Acquire::http::Proxy \"http://amy:«tok-dump»@proxy:3128\";\n",
+	"apt-cache":  " 500 https://amy:«tok-policy»@repo.example.org stable/main\n",
+	"sshd":       "port 22\nsetenv HUB_TOKEN=«tok-dumped»\n",
 }
 
 // TestSavedSnapshotHoldsNoSecret guards what the help of --save says.
