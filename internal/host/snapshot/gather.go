@@ -26,13 +26,14 @@ type gatherer struct {
 	tree    *tree
 	time    time.Duration // for one pattern
 	workers int
+	names   int          // in one folder
 	entries atomic.Int64 // that may still be added
 	bytes   atomic.Int64
 }
 
 // newGatherer leaves what s already holds out of its limits.
 func newGatherer(t *tree, s *snap.Snapshot, workers int) *gatherer {
-	g := &gatherer{tree: t, time: fileTime, workers: workers}
+	g := &gatherer{tree: t, time: fileTime, workers: workers, names: snap.MaxEntries}
 	left := int64(snap.MaxTotal)
 	for _, e := range s.Entries {
 		left -= int64(len(e.Content))
@@ -166,12 +167,12 @@ func (g *gatherer) list(p string) ([]string, error) {
 	}
 	f := os.NewFile(uintptr(fd), p)
 	defer f.Close()
-	names, err := f.Readdirnames(snap.MaxEntries)
+	names, err := f.Readdirnames(g.names)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	if len(names) == snap.MaxEntries {
-		err = fmt.Errorf("more than %d names", snap.MaxEntries)
+	if len(names) == g.names {
+		err = fmt.Errorf("%d names or more", g.names)
 	}
 	slices.Sort(names)
 	return names, err
