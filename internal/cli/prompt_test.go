@@ -172,3 +172,21 @@ func TestInterrupted(t *testing.T) {
 		})
 	}
 }
+
+// TestInterruptedBetweenHosts: nothing is reported of those that were read
+// before, as if that were all.
+func TestInterruptedBetweenHosts(t *testing.T) {
+	silent := sshserver.Fake(t, sshserver.Behaviour{Silent: true})
+	saved, err := filepath.Abs("../../testdata/hosts/debian12.snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	time.AfterFunc(time.Second, interrupt)
+	var out, errs strings.Builder
+	args := []string{"picket", "audit", saved, silent.Target(), saved, "--known-hosts", silent.KnownHosts(t)}
+	code := Main(ctx, args, ui.IO{In: strings.NewReader(""), Out: &out, Err: &errs}, func(name string) string { return map[string]string{"HOME": t.TempDir(), "USER": "amy"}[name] })
+	if code != ExitInterrupted || out.Len() > 0 || errs.String() != "picket: interrupted\n" {
+		t.Errorf("exit code %d, %q, and %d bytes of a report", code, errs.String(), out.Len())
+	}
+}
