@@ -22,11 +22,12 @@ var (
 	secretAssign = regexp.MustCompile(`(` + secretWord + `)(\s*=\s*)` + secretValue)
 	secretOption = regexp.MustCompile(`(--?` + secretWord + `)([ \t]+)` + secretValue)
 	// What programs take after a letter: curl -u amy:…, mosquitto_pub -P …
-	secretShort = []*regexp.Regexp{
-		regexp.MustCompile(`\bcurl\b[^\n]*?[ \t](-u|--user)([= \t]*["']?[^\s:"']*:)([^\s"']+)`),
-		regexp.MustCompile(`\bsshpass[ \t]+(-p)([ \t]*)` + secretValue),
-		regexp.MustCompile(`\bmosquitto_(?:pub|sub|rr)\b[^\n]*?[ \t](-P)([ \t]+)` + secretValue),
-		regexp.MustCompile(`\b(?:mysql|mariadb)[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`),
+	secretShort = map[string]*regexp.Regexp{ // by a word without which there is none
+		"curl":       regexp.MustCompile(`\bcurl\b[^\n]*?[ \t](-u|--user)([= \t]*["']?[^\s:"']*:)([^\s"']+)`),
+		"sshpass":    regexp.MustCompile(`\bsshpass[ \t]+(-p)([ \t]*)` + secretValue),
+		"mosquitto_": regexp.MustCompile(`\bmosquitto_(?:pub|sub|rr)\b[^\n]*?[ \t](-P)([ \t]+)` + secretValue),
+		"mysql":      regexp.MustCompile(`\bmysql[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`),
+		"mariadb":    regexp.MustCompile(`\bmariadb[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`),
 	}
 	secretHeader = regexp.MustCompile(`(?i)(authorization|x-[a-z-]*(?:key|token)|cookie)([ \t]*:[ \t]*(?:(?:basic|bearer|digest|token)[ \t]+)?)([^\s"']+)`)
 	secretURL    = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'"]*:)([^\s/'"]+)(@)`)
@@ -44,8 +45,10 @@ func hideSecrets(text string) string {
 	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption, secretHeader} {
 		text = hideMatches(re, text)
 	}
-	for _, re := range secretShort {
-		text = hideMatches(re, text)
+	for word, re := range secretShort {
+		if strings.Contains(text, word) {
+			text = hideMatches(re, text)
+		}
 	}
 	return text
 }
