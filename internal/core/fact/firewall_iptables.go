@@ -55,11 +55,17 @@ func parseIptables(ls []line, family string) []FirewallChain {
 			}
 		case strings.HasPrefix(text, "-A ") || strings.HasPrefix(text, "-I "):
 			w := shellWords(text)
-			if len(w) < 2 || rules >= maxRules {
+			if len(w) < 2 {
 				continue
 			}
-			rules++
 			i := chain(w[1], l.at)
+			if rules++; rules > maxRules { // what the others do is not known
+				if !beginsOpen(chains[i]) {
+					open := FirewallRule{Verdict: "other", Target: "more rules than are read", Place: l.at}
+					chains[i].Rules = append([]FirewallRule{open}, chains[i].Rules...)
+				}
+				continue
+			}
 			r := iptablesRule(w[2:])
 			r.Text, r.Place = text, l.at
 			if w[0] == "-I" {
@@ -74,6 +80,12 @@ func parseIptables(ls []line, family string) []FirewallChain {
 		}
 	}
 	return chains
+}
+
+// beginsOpen reports whether the rules of a chain begin with one that is not
+// known.
+func beginsOpen(c FirewallChain) bool {
+	return len(c.Rules) > 0 && c.Rules[0].Verdict == "other"
 }
 
 // Modules whose options are read below, or that only carry them.

@@ -229,10 +229,12 @@ func (r nftReader) vmap(scope string, base FirewallRule, arg any) []FirewallRule
 	var out []FirewallRule
 	for _, p := range pairs {
 		pair, ok := p.([]any)
+		one := base
 		if !ok || len(pair) != 2 {
+			one.Verdict, one.Target = "other", "verdict map"
+			out = append(out, one)
 			continue
 		}
-		one := base
 		one.Matches = append(slices.Clone(base.Matches),
 			r.match(scope, map[string]any{"op": "==", "left": key, "right": pair[0]})...)
 		if verdict, ok := pair[1].(map[string]any); ok {

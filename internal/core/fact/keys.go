@@ -2,6 +2,7 @@ package fact
 
 import (
 	"encoding/base64"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -48,12 +49,12 @@ type PrivateKey struct {
 
 const maxHomes = 500
 
-// loginHomes are the accounts whose home is read: root and everybody with a
+// loginHomes are the accounts whose home matters: root and everybody with a
 // login shell. Homes shared by two accounts come once for each.
 func loginHomes(a Accounts) []User {
 	var out []User
 	for _, u := range a.Users {
-		if u.LoginShell() && len(out) < maxHomes {
+		if u.LoginShell() {
 			out = append(out, u)
 		}
 	}
@@ -80,8 +81,8 @@ func askable(home string) string {
 
 func askKeys(h *Host, _ *snap.Snapshot) snap.Manifest {
 	var m snap.Manifest
-	for _, u := range loginHomes(h.Accounts) {
-		if askable(u.Home) == "" {
+	for i, u := range loginHomes(h.Accounts) {
+		if i < maxHomes && askable(u.Home) == "" {
 			m.Files = append(m.Files, u.Home+"/.ssh/*")
 			m.Stats = append(m.Stats, u.Home, u.Home+"/.ssh", u.Home+"/.*")
 		}
@@ -92,9 +93,13 @@ func askKeys(h *Host, _ *snap.Snapshot) snap.Manifest {
 func parseKeys(h *Host, s *snap.Snapshot) {
 	k := &h.Keys
 	k.Authorized, k.Private = map[string][]AuthorizedKey{}, map[string][]PrivateKey{}
-	for _, u := range loginHomes(h.Accounts) {
+	for i, u := range loginHomes(h.Accounts) {
 		home := Home{User: u}
-		if why := askable(u.Home); why != "" {
+		why := askable(u.Home)
+		if i >= maxHomes && why != noHome {
+			why = fmt.Sprintf("only the homes of %d accounts are read", maxHomes)
+		}
+		if why != "" {
 			home.State, home.SSH, home.DotsWhy = Unknown, Unknown, why
 			if why == noHome {
 				home.State, home.SSH, home.DotsWhy = Absent, Absent, ""

@@ -109,8 +109,11 @@ func parseAddresses(data []byte) []Address {
 	for _, i := range ifs {
 		for _, a := range i.Addrs {
 			addr, err := netip.ParseAddr(a.Local)
-			if err != nil || a.Len < 0 || a.Len > addr.BitLen() || len(out) >= maxAddrs {
+			if err != nil || a.Len < 0 || a.Len > addr.BitLen() {
 				continue
+			}
+			if len(out) >= maxAddrs {
+				return nil
 			}
 			out = append(out, Address{i.Name, netip.PrefixFrom(addr, a.Len)})
 		}

@@ -3,6 +3,7 @@ package fact
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -202,7 +203,9 @@ func parseSockets(h *Host, s *snap.Snapshot) {
 	switch {
 	case st == Known && o.Exit == 0:
 		k.State = Known
-		k.Listening = parseSS(outLines(o))
+		if k.Listening, k.Why = parseSS(outLines(o)); k.Why != "" {
+			k.State = Unknown
+		}
 	case st == Absent:
 		readProcSockets(s, k)
 	case st == Known:
@@ -233,15 +236,20 @@ func parseSockets(h *Host, s *snap.Snapshot) {
 // parseSS reads lines such as
 //
 //	tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=612,fd=3)) ino:… cgroup:/system.slice/ssh.service <->
-func parseSS(ls []line) []Socket {
-	var out []Socket
+//
+// why says that something listens which is not among them.
+func parseSS(ls []line) (out []Socket, why string) {
 	for _, l := range ls {
 		f := l.fields()
-		if len(f) < 6 || f[0] != "tcp" && f[0] != "udp" || len(out) >= maxSockets {
+		if len(f) < 6 || f[0] != "tcp" && f[0] != "udp" {
 			continue
+		}
+		if len(out) >= maxSockets {
+			return out, tooManySockets
 		}
 		k := Socket{Proto: f[0], Place: l.at}
 		if !k.setLocal(f[4]) {
+			why = fmt.Sprintf("`ss` lists an address that is not understood: %.60q", f[4])
 			continue
 		}
 		k.Unit = Not[string](Unknown, "the process is not known")
@@ -264,8 +272,10 @@ func parseSS(ls []line) []Socket {
 		}
 		out = append(out, k)
 	}
-	return out
+	return out, why
 }
+
+var tooManySockets = fmt.Sprintf("there are more than %d sockets, more than are read", maxSockets)
 
 // users reads ("nginx",pid=1,fd=6),("nginx",pid=2,fd=6)).
 func (k *Socket) users(s string) {
@@ -330,6 +340,10 @@ func readProcSockets(s *snap.Snapshot, k *Sockets) {
 		}
 		k.State, k.Why = Known, ""
 		k.Listening = append(k.Listening, parseProcNet(lines(e), []string{"tcp", "udp"}[i/2])...)
+		if len(k.Listening) >= maxSockets {
+			k.State, k.Why = Unknown, tooManySockets
+			return
+		}
 	}
 }
 

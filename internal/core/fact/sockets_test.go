@@ -81,7 +81,8 @@ func FuzzSS(f *testing.F) {
 	}
 	f.Add(string(data))
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, k := range parseSS(linesAt(text, Place{})) {
+		ks, _ := parseSS(linesAt(text, Place{}))
+		for _, k := range ks {
 			k.Where()
 			k.Service()
 			k.Scope()

@@ -108,14 +108,12 @@ func (r *sudoReader) file(p string, depth int) {
 		return
 	case depth > maxSudoDepth || len(r.su.Files) >= maxSudoFiles:
 		keep(&r.su.Ignored, Place{Path: p}, "too many included files")
+		r.su.Incomplete = "too many included files: " + p + " was not read"
 		return
 	}
 	if why := untrusted(e); why != "" {
 		keep(&r.su.Ignored, Place{Path: p}, "sudo does not take this file: "+why)
 		return
-	}
-	if e.Cut {
-		r.su.Incomplete = p + " is longer than what was read"
 	}
 	r.su.Files = append(r.su.Files, p)
 	text := string(e.Content)
@@ -138,9 +136,11 @@ func (r *sudoReader) file(p string, depth int) {
 		}
 		for _, spec := range entry.Specs {
 			for _, c := range spec.Cmds {
-				if len(r.su.Rules) < maxSudoRules {
-					r.su.Rules = append(r.su.Rules, SudoRule{spec.Users, spec.Hosts, c, at(c.Line)})
+				if len(r.su.Rules) >= maxSudoRules {
+					r.su.Incomplete = fmt.Sprintf("there are more than %d rules", maxSudoRules)
+					break
 				}
+				r.su.Rules = append(r.su.Rules, SudoRule{spec.Users, spec.Hosts, c, at(c.Line)})
 			}
 		}
 		if entry.Include != nil {

@@ -83,7 +83,7 @@ type matcher struct {
 	su   *Sudo
 	h    *Host
 	u    User
-	left *int // steps
+	left *int // steps; 0 when something was left out, which makes Incomplete
 }
 
 const maxAlias = 16 // aliases within aliases
@@ -118,7 +118,11 @@ func (m matcher) names(name, kind string, depth int) bool {
 	case strings.HasPrefix(name, "+"):
 		return false // netgroups come from elsewhere
 	}
-	if items, ok := m.su.aliases[kind+" "+name]; ok && depth < maxAlias {
+	if items, ok := m.su.aliases[kind+" "+name]; ok {
+		if depth >= maxAlias {
+			*m.left = 0
+			return false
+		}
 		_, in := m.userAt(items, kind, depth+1)
 		return in
 	}
@@ -146,7 +150,10 @@ func (m matcher) hostAt(list []sudoers.Item, depth int) bool {
 		items, alias := m.su.aliases["Host "+it.Name]
 		var fits bool
 		switch {
-		case alias && depth < maxAlias:
+		case alias && depth >= maxAlias:
+			*m.left = 0
+			return false
+		case alias:
 			fits = m.hostAt(items, depth+1)
 		case it.Name == "ALL" || name == "":
 			fits = true
@@ -176,12 +183,17 @@ func (m matcher) root(r SudoRule) bool {
 // commands resolves aliases of commands.
 func (m matcher) commands(it sudoers.Item, depth int) []sudoers.Item {
 	items, ok := m.su.aliases["Cmnd "+it.Name]
-	if !ok || depth >= maxAlias {
+	if !ok {
 		return []sudoers.Item{it}
+	}
+	if depth >= maxAlias {
+		*m.left = 0
+		return nil
 	}
 	var out []sudoers.Item
 	for _, sub := range items {
 		if *m.left--; len(out) >= 1000 || *m.left <= 0 {
+			*m.left = 0
 			break
 		}
 		for _, c := range m.commands(sub, depth+1) {

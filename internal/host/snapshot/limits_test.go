@@ -250,3 +250,26 @@ func TestSavedThroughALink(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFileSystemThatHangs: a pattern has its time, and the rest goes on.
+func TestFileSystemThatHangs(t *testing.T) {
+	dir := t.TempDir()
+	tr, err := openTree(dir, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGatherer(tr, snap.New(snap.Source{}, time.Unix(1, 0)), 1)
+	g.time = 50 * time.Millisecond
+	tr.mu.Lock() // what looks a folder up waits for it
+	answer := make(chan seen, 1)
+	go func() { answer <- g.within("/sub/f", true) }()
+	select {
+	case a := <-answer:
+		if why := a.denials["/sub/f"]; why != "no answer after 50ms from the file system of /sub/f" {
+			t.Errorf("denials %q", a.denials)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it is waited for without end")
+	}
+	tr.mu.Unlock()
+}

@@ -133,6 +133,26 @@ func TestSudo(t *testing.T) {
 	}
 }
 
+// TestSudoPasswordIsOneLine: a second line would be run by the shell, as root.
+func TestSudoPasswordIsOneLine(t *testing.T) {
+	connect, path := shell(t, "dash")
+	bin := t.TempDir()
+	for name, text := range map[string]string{"sudo": fakeSudo, "id": fakeID} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn := connect()
+	conn.env = []string{"MODE=password"}
+	heard := &wiretap{Connection: conn}
+	_, err := round(t, NewSSH(onPath{heard, bin + ":" + path}, "ssh://amy@host", SSHOptions{
+		SudoPassword: func(string) ([]byte, error) { return []byte("it's $ecret\nrm x"), nil },
+	}), snap.Manifest{})
+	if err == nil || !strings.Contains(err.Error(), "must be one line") || strings.Contains(heard.sent.String(), "rm x") {
+		t.Errorf("error %v; sent %q", err, heard.sent.String())
+	}
+}
+
 // noSudo is a folder with what a program needs, without sudo.
 func noSudo(t *testing.T) string {
 	dir := t.TempDir()
