@@ -49,6 +49,15 @@ func TestNewFileFollowsTheUmask(t *testing.T) {
 	if info, _ := os.Stat(name); info.Mode() != 0o640 {
 		t.Errorf("mode %v", info.Mode())
 	}
+	if err := os.Chmod(name, 0o664); err != nil { // the umask is for new files
+		t.Fatal(err)
+	}
+	if err := replaceFile(name, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if info, _ := os.Stat(name); info.Mode() != 0o664 {
+		t.Errorf("it was 0664 and is %v", info.Mode())
+	}
 }
 
 // TestFullDisk: the old report and the old snapshot stay, and nothing half

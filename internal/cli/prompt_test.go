@@ -190,3 +190,17 @@ func TestInterruptedBetweenHosts(t *testing.T) {
 		t.Errorf("exit code %d, %q, and %d bytes of a report", code, errs.String(), out.Len())
 	}
 }
+
+// TestPromptIsCleaned: the name of an account comes from the host.
+func TestPromptIsCleaned(t *testing.T) {
+	w := sitDown(t)
+	done := make(chan string, 1)
+	go func() {
+		b, err := ui.Prompt{IO: ui.IO{In: w.slave, Err: w.slave}, Context: t.Context()}.Password("sudo password of amy\x1b[2J: ")
+		done <- fmt.Sprint(string(b), err)
+	}()
+	w.sees(`amy\u001b[2J: `, 1, "x\n")
+	if got := <-done; got != "x<nil>" {
+		t.Error(got)
+	}
+}
