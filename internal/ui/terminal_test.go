@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,6 +69,20 @@ func TestProgressOnTerminal(t *testing.T) {
 		if n := len([]rune(frame)); n > 49 {
 			t.Errorf("%d letters on a terminal of 50: %q", n, frame)
 		}
+	}
+}
+
+// TestProgressIsStoppedByTwo, a prompt and the end of the run.
+func TestProgressIsStoppedByTwo(t *testing.T) {
+	tty, screen := terminal(t, 50)
+	defer tty.Close()
+	go io.Copy(io.Discard, screen)
+	for range 50 {
+		p := ui.NewProgress(tty, "reading", time.Now)
+		var both sync.WaitGroup
+		both.Go(p.Stop)
+		both.Go(p.Stop)
+		both.Wait()
 	}
 }
 

@@ -129,6 +129,7 @@ type Progress struct {
 	what  string
 	since time.Time
 	stop  chan struct{}
+	once  sync.Once // of closing stop: a prompt of another goroutine may end it, too
 	done  sync.WaitGroup
 }
 
@@ -169,9 +170,8 @@ func (p *Progress) Say(what string) {
 // Stop removes the line.
 func (p *Progress) Stop() {
 	if p.stop != nil {
-		close(p.stop)
+		p.once.Do(func() { close(p.stop) })
 		p.done.Wait()
-		p.stop = nil
 	}
 }
 
