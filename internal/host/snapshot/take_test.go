@@ -98,3 +98,24 @@ func TestGuessingEnds(t *testing.T) {
 		t.Error("it goes on after the audit was interrupted")
 	}
 }
+
+// TestOnlyPermittedCommands: a topic that asks for another is refused before
+// any taker is asked.
+func TestOnlyPermittedCommands(t *testing.T) {
+	ask := func(*snap.Snapshot) snap.Manifest {
+		return snap.Manifest{Commands: []snap.Command{{Argv: []string{"rm", "-rf", "/nowhere"}}}}
+	}
+	s, err := Take(t.Context(), fakeTaker{}, ask, Options{Now: time.Now})
+	if s != nil || err == nil || !strings.Contains(err.Error(), "not in the table of permitted ones: rm -rf /nowhere") {
+		t.Errorf("%v", err)
+	}
+	r := runner{path: "/bin:/usr/bin", workers: 1}
+	for _, argv := range [][]string{{"rm", "-rf", "/nowhere"}, {"ss", "-Hltunpe", "-K"}, {"systemctl", "show", "--no-pager", "--property=Id", "--now"}, {"sshd", "-T", "-C", "user=$(id);x"}} {
+		if o := r.run(t.Context(), []snap.Command{{Argv: argv}})[0]; !strings.Contains(o.Err, "not in the table") {
+			t.Errorf("%q was run: %+v", argv, o)
+		}
+		if text := program(snap.Manifest{Commands: []snap.Command{{Argv: argv}}}, "picket-00", limits{walk: time.Second}); strings.Contains(text, argv[len(argv)-1]+"\n") {
+			t.Errorf("%q stands in the program for a shell", argv)
+		}
+	}
+}
