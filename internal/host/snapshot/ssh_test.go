@@ -77,7 +77,7 @@ func TestSudo(t *testing.T) {
 		{name: "requiretty, nobody to ask", mode: "tty", uid: 1000, problem: "sudo wants a terminal for amy (requiretty); what needs root is unknown"},
 		{name: "no sudo", mode: "none", password: secret, uid: 1000, problem: "amy is not root, and the host has no sudo; what needs root is unknown"},
 	} {
-		for _, sh := range shells {
+		for _, sh := range []string{"dash", "bash"} { // BusyBox has its own id, which no file can stand in for
 			t.Run(c.name+"/"+sh, func(t *testing.T) {
 				t.Parallel()
 				connect, path := shell(t, sh)
@@ -88,9 +88,6 @@ func TestSudo(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-				}
-				if sh == "busybox" {
-					t.Skip("BusyBox has its own id, which no file can stand in for")
 				}
 				conn := connect()
 				conn.env = []string{"MODE=" + c.mode}
