@@ -115,3 +115,23 @@ func TestNamesThatWereNotAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestContentsThatWereNotAskedFor are not kept, and a file with two contents
+// has none.
+func TestContentsThatWereNotAskedFor(t *testing.T) {
+	m := snap.Manifest{Files: []string{"/etc/x/*", "/proc/sys/a/*"}}
+	var b bytes.Buffer
+	tw := tar.NewWriter(&b)
+	for _, name := range []string{"etc/x/a", "etc/y/a", "../etc/x/b", "etc/x/../x/c"} {
+		tw.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Size: 1})
+		tw.Write([]byte("1"))
+	}
+	tw.Close()
+	a, err := answered(t, m, "files", b.String(), "heads", "==> /proc/sys/a/one <==\n1\n\n==> /proc/sys/a/two <==\n1\n\n==> /proc/sys/a/two <==\n2\n\n==> /proc/sys/b/x <==\n1\n")
+	if err != nil || len(a.body) != 3 || a.body["/etc/x/a"] == nil || a.body["/proc/sys/a/one"].err != "" {
+		t.Errorf("%v: %d contents", err, len(a.body))
+	}
+	if b := a.body["/proc/sys/a/two"]; b == nil || b.err != "read /proc/sys/a/two: the host gave two answers" {
+		t.Errorf("%+v", b)
+	}
+}
