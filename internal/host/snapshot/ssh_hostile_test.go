@@ -135,3 +135,22 @@ func TestContentsThatWereNotAskedFor(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// TestLinkThatMayNotBeFollowed is unknown; it could lead anywhere.
+func TestLinkThatMayNotBeFollowed(t *testing.T) {
+	m := snap.Manifest{Files: []string{"/etc/x/*"}}
+	const link = "a1ff 0 0 9 1 "
+	a, err := answered(t, m, "lstat", link+"/etc/x/a//\n"+link+"/etc/x/b//\n", "locked", "/etc/x/a//\n", "meta", "", "content", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := snap.New(snap.Source{Kind: "ssh", UID: 1000}, time.Unix(1, 0))
+	a.fill(s, "")
+	s.MarkAsked(m)
+	if _, st, why := s.File("/etc/x/a"); st != snap.Denied || why != "run as root to read /etc/x/a" {
+		t.Errorf("%v: %s", st, why)
+	}
+	if _, st, _ := s.File("/etc/x/b"); st != snap.Absent {
+		t.Errorf("a link that leads nowhere is %v", st)
+	}
+}
