@@ -45,3 +45,17 @@ func TestMessagesCannotSteerTheTerminal(t *testing.T) {
 type errText string
 
 func (e errText) Error() string { return string(e) }
+
+// TestHugeSettings are refused before they are read.
+func TestHugeSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "picket.yaml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, maxSettings+1); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := readBounded(file); err == nil || len(data) > 0 {
+		t.Errorf("%d bytes were read", len(data))
+	}
+}
