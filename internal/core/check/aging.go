@@ -14,18 +14,24 @@ var aging = []Check{
 	{"aging.max-days", age{
 		key: "PASS_MAX_DAYS", unset: "not set: never", least: 1, most: 365, wanted: "1 to 365",
 		of: func(p fact.Password) int { return p.Max }, what: "days until its password runs out",
-	}.judge},
+	}.judge,
+		"PASS_MAX_DAYS in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
 	{"aging.min-days", age{
 		key: "PASS_MIN_DAYS", unset: "not set: none", least: 1, most: 365, wanted: "1 or more",
 		of: func(p fact.Password) int { return p.Min }, what: "days between two changes of its password",
-	}.judge},
+	}.judge,
+		"PASS_MIN_DAYS in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
 	{"aging.warn-days", age{
 		key: "PASS_WARN_AGE", unset: "not set: no warning", least: 7, most: 99999, wanted: "7 or more",
 		of: func(p fact.Password) int { return p.Warn }, what: "days of warning before its password runs out",
-	}.judge},
-	{"aging.inactive", inactive},
-	{"aging.future", changedInFuture},
-	{"aging.hash-algorithm", hashAlgorithm},
+	}.judge,
+		"PASS_WARN_AGE in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
+	{"aging.inactive", inactive,
+		"INACTIVE in /etc/default/useradd for new accounts, and the field in /etc/shadow of those that have a password"},
+	{"aging.future", changedInFuture,
+		"the day of the last change in /etc/shadow, against the host's clock"},
+	{"aging.hash-algorithm", hashAlgorithm,
+		"the kind of the hashes in /etc/shadow, and what /etc/pam.d/common-password and /etc/login.defs give to new ones"},
 }
 
 // An age is one of the numbers of days that login.defs gives to new accounts

@@ -12,10 +12,14 @@ import (
 )
 
 var ban = []Check{
-	{"ban.ssh", banSSH},
-	{"ban.ignore-own", banIgnoresOwn},
-	{"ban.action", banAction},
-	{"ban.ssh-port", banPort},
+	{"ban.ssh", banSSH,
+		"fail2ban's jails as its files set them (/etc/fail2ban) and as they run (`fail2ban-client status`, `systemctl list-units`); crowdsec or sshguard will do instead (`dpkg-query -W`)"},
+	{"ban.ignore-own", banIgnoresOwn,
+		"bantime and ignoreip of the jails in /etc/fail2ban"},
+	{"ban.action", banAction,
+		"the action of the jails in /etc/fail2ban, and whether its program is installed"},
+	{"ban.ssh-port", banPort,
+		"the ports that the jails in /etc/fail2ban close, against those on which sshd listens (`ss -Hltunpe`, /etc/ssh/sshd_config)"},
 }
 
 // banSSH wants a daemon that bans addresses which fail to log in over SSH, and

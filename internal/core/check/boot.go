@@ -11,11 +11,16 @@ import (
 )
 
 var boot = []Check{
-	{"boot.cpu-flaws", cpuFlaws},
-	{"boot.grub-password", grubPassword},
-	{"boot.ctrl-alt-del", ctrlAltDel},
-	{"apparmor.enabled", appArmorEnabled},
-	{"apparmor.enforced", appArmorEnforced},
+	{"boot.cpu-flaws", cpuFlaws,
+		"what the kernel says of itself in /sys/devices/system/cpu/vulnerabilities"},
+	{"boot.grub-password", grubPassword,
+		"superusers and passwords in /boot/grub/grub.cfg"},
+	{"boot.ctrl-alt-del", ctrlAltDel,
+		"where /etc/systemd/system/ctrl-alt-del.target leads"},
+	{"apparmor.enabled", appArmorEnabled,
+		"/sys/module/apparmor and /sys/kernel/security/lsm now; the package apparmor and the kernel's command line for the next boot"},
+	{"apparmor.enforced", appArmorEnforced,
+		"the profiles that the kernel has loaded (/sys/kernel/security/apparmor/profiles) and their modes"},
 }
 
 func cpuFlaws(h *fact.Host) control.Outcome {

@@ -9,12 +9,16 @@ import (
 
 // A Check is a named rule.
 type Check struct {
-	Name string // topic.what-it-finds
-	Func func(*fact.Host) control.Outcome
+	Name  string // topic.what-it-finds
+	Func  func(*fact.Host) control.Outcome
+	Looks string // at what and for what, as `picket explain` says it
 }
 
 // Evaluate implements control.Rule.
 func (c Check) Evaluate(h *fact.Host) control.Outcome { return c.Func(h) }
+
+// Describe implements control.Describer.
+func (c Check) Describe() []string { return []string{c.Looks} }
 
 // All checks, by topic.
 func All() []Check {

@@ -7,7 +7,7 @@ import (
 	"picket/internal/core/fact"
 )
 
-var cron = []Check{{"cron.allowed-users", cronAllowed}}
+var cron = []Check{{"cron.allowed-users", cronAllowed, "/etc/cron.allow and /etc/at.allow, with their modes and owners"}}
 
 // cronAllowed wants a list of those who may have jobs, for cron and, where it
 // is installed, for at.

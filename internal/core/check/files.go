@@ -11,11 +11,16 @@ import (
 )
 
 var files = []Check{
-	{"files.world-writable", worldWritable},
-	{"files.sticky-folders", stickyFolders},
-	{"files.unowned", unowned},
-	{"files.set-id", setID},
-	{"files.secrets", secretFiles},
+	{"files.world-writable", worldWritable,
+		"modes of all files on the host's own file systems; containers' stores and network mounts are left out"},
+	{"files.sticky-folders", stickyFolders,
+		"modes of all folders on the host's own file systems; containers' stores and network mounts are left out"},
+	{"files.unowned", unowned,
+		"owners of all files on the host's own file systems, against /etc/passwd and /etc/group"},
+	{"files.set-id", setID,
+		"set-user-id and set-group-id files on the host's own file systems, against the lists of Debian's packages"},
+	{"files.secrets", secretFiles,
+		"modes of files that are known to hold secrets where they are there, as /etc/wireguard, /etc/mosquitto and ~/.pioreactor/config.ini"},
 }
 
 // most evidence that one result carries.

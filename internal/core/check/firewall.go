@@ -11,14 +11,22 @@ import (
 )
 
 var firewallChecks = []Check{
-	{"firewall.default-deny", func(h *fact.Host) control.Outcome { return defaultDeny(h, "ip") }},
-	{"firewall.default-deny-ipv6", defaultDeny6},
-	{"firewall.one-manager", oneManager},
-	{"firewall.loopback", firewallLoopback},
-	{"firewall.ssh-allowed", sshAllowed},
-	{"firewall.ssh-rate-limit", sshRateLimit},
-	{"firewall.persist", firewallPersist},
-	{"firewall.docker-published", dockerPublished},
+	{"firewall.default-deny", func(h *fact.Host) control.Outcome { return defaultDeny(h, "ip") },
+		"the rules in the kernel (`nft -j list ruleset`, `iptables-save`) and those that the next boot loads (/etc/nftables.conf, /etc/default/ufw, /etc/iptables)"},
+	{"firewall.default-deny-ipv6", defaultDeny6,
+		"the rules in the kernel (`nft -j list ruleset`, `ip6tables-save`) and those that the next boot loads (/etc/nftables.conf, /etc/default/ufw, /etc/iptables)"},
+	{"firewall.one-manager", oneManager,
+		"which of ufw (/etc/ufw/ufw.conf), nftables (/etc/nftables.conf), iptables-persistent (/etc/iptables) and firewalld start at boot"},
+	{"firewall.loopback", firewallLoopback,
+		"the rules for lo in the kernel (`nft -j list ruleset`, `iptables-save`)"},
+	{"firewall.ssh-allowed", sshAllowed,
+		"what the rules (`nft -j list ruleset`, /etc/default/ufw, /etc/nftables.conf, /etc/iptables) do with a connection to the ports of sshd (`ss -Hltunpe`, /etc/ssh/sshd_config)"},
+	{"firewall.ssh-rate-limit", sshRateLimit,
+		"limits in the rules for the ports of sshd (`nft -j list ruleset`, `iptables-save`, /etc/ufw/user.rules)"},
+	{"firewall.persist", firewallPersist,
+		"the rules in the kernel (`nft -j list ruleset`, `iptables-save`) against what the next boot loads"},
+	{"firewall.docker-published", dockerPublished,
+		"Docker's own rules in the kernel (`iptables-save`, `nft -j list ruleset`)"},
 }
 
 var familyName = map[string]string{"ip": "IPv4", "ip6": "IPv6"}

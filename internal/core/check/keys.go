@@ -10,10 +10,14 @@ import (
 )
 
 var keys = []Check{
-	{"keys.permissions", keyPermissions},
-	{"keys.weak", weakKeys},
-	{"keys.private-mode", privateMode},
-	{"keys.passphrase", passphrase},
+	{"keys.permissions", keyPermissions,
+		"modes and owners of ~/.ssh/authorized_keys and of the folders above it, for everybody who may log in"},
+	{"keys.weak", weakKeys,
+		"the kind and the length of every key in ~/.ssh/authorized_keys and where else sshd looks"},
+	{"keys.private-mode", privateMode,
+		"modes and owners of private keys in ~/.ssh"},
+	{"keys.passphrase", passphrase,
+		"the head of private keys in ~/.ssh, which says whether the rest is encrypted"},
 }
 
 // overSSH judges the .ssh of every account that can log in. One that cannot be

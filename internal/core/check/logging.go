@@ -9,10 +9,14 @@ import (
 )
 
 var logging = []Check{
-	{"logging.journal-kept", journalKept},
-	{"logging.no-receiver", noReceiver},
-	{"logging.one-logger", oneLogger},
-	{"logging.forwarding", journalForwards},
+	{"logging.journal-kept", journalKept,
+		"Storage in /etc/systemd/journald.conf and its drop-ins, and whether /var/log/journal is there"},
+	{"logging.no-receiver", noReceiver,
+		"inputs in /etc/rsyslog.conf and /etc/rsyslog.d, and the unit of journald's receiver (`systemctl list-unit-files`)"},
+	{"logging.one-logger", oneLogger,
+		"the units of rsyslog and syslog-ng (`systemctl list-unit-files`)"},
+	{"logging.forwarding", journalForwards,
+		"ForwardToSyslog in /etc/systemd/journald.conf and its drop-ins"},
 }
 
 // journalKept wants logs to survive a reboot: the journal on disk, or a

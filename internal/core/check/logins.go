@@ -14,12 +14,18 @@ import (
 )
 
 var logins = []Check{
-	{"logins.homes-owned", homesOwned},
-	{"logins.homes-private", homesPrivate},
-	{"logins.dotfiles", dotfiles},
-	{"logins.umask", defaultUmask},
-	{"logins.timeout", shellTimeout},
-	{"logins.root-path", rootPath},
+	{"logins.homes-owned", homesOwned,
+		"the home of every person in /etc/passwd: whether it is there, and whose it is"},
+	{"logins.homes-private", homesPrivate,
+		"the modes of the homes that /etc/passwd gives to persons, mostly below /home"},
+	{"logins.dotfiles", dotfiles,
+		"modes and owners of the hidden files in homes, as ~/.profile, ~/.bashrc and ~/.netrc"},
+	{"logins.umask", defaultUmask,
+		"UMASK in /etc/login.defs, pam_umask in /etc/pam.d/common-session, and umask in /etc/profile and /etc/profile.d"},
+	{"logins.timeout", shellTimeout,
+		"TMOUT in /etc/profile, /etc/bash.bashrc and /etc/profile.d"},
+	{"logins.root-path", rootPath,
+		"PATH in /root/.profile, /root/.bashrc, /etc/login.defs and secure_path in /etc/sudoers, and who may write into those folders"},
 }
 
 // people are the homes of accounts that a person logs in with.

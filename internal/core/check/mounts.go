@@ -10,9 +10,12 @@ import (
 )
 
 var mounts = []Check{
-	{"mounts.boot-private", bootPrivate},
-	{"mounts.separate", separatePartitions},
-	{"mounts.automount", automount},
+	{"mounts.boot-private", bootPrivate,
+		"the mode that the boot partition is mounted with now (/proc/1/mountinfo) and at the next boot (/etc/fstab)"},
+	{"mounts.separate", separatePartitions,
+		"what is mounted on /home, /var and /var/log (/proc/1/mountinfo, /etc/fstab)"},
+	{"mounts.automount", automount,
+		"the unit of autofs (`systemctl list-unit-files`)"},
 }
 
 // bootPrivate looks at the FAT partition that a host starts from: FAT knows no

@@ -10,13 +10,20 @@ import (
 )
 
 var pam = []Check{
-	{"pam.unix", pamUnix},
-	{"pam.nullok", pamNullOK},
-	{"pam.su", suRestricted},
-	{"pam.core-dumps", coreDumps},
-	{"pam.faillock", pamLockout},
-	{"pam.quality", pamQuality},
-	{"pam.history", pamHistory},
+	{"pam.unix", pamUnix,
+		"the lines of /etc/pam.d/common-auth, common-account and the others"},
+	{"pam.nullok", pamNullOK,
+		"nullok in /etc/pam.d/common-auth and the files that it includes"},
+	{"pam.su", suRestricted,
+		"pam_wheel in /etc/pam.d/su"},
+	{"pam.core-dumps", coreDumps,
+		"core in /etc/security/limits.conf and /etc/security/limits.d, and /etc/systemd/coredump.conf"},
+	{"pam.faillock", pamLockout,
+		"pam_faillock in /etc/pam.d/common-auth, and /etc/security/faillock.conf"},
+	{"pam.quality", pamQuality,
+		"pam_pwquality in /etc/pam.d/common-password, and /etc/security/pwquality.conf with its drop-ins"},
+	{"pam.history", pamHistory,
+		"pam_pwhistory in /etc/pam.d/common-password, and /etc/security/pwhistory.conf"},
 }
 
 func pamUnix(h *fact.Host) control.Outcome {

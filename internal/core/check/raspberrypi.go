@@ -11,15 +11,24 @@ import (
 )
 
 var raspberryPi = []Check{
-	{"raspberry-pi.boot-secrets", piBootSecrets},
-	{"raspberry-pi.first-user", piFirstUser},
-	{"raspberry-pi.host-keys", piHostKeys},
-	{"raspberry-pi.usb-gadget", piUSBGadget},
-	{"raspberry-pi.overlay", piOverlay},
-	{"raspberry-pi.watchdog", piWatchdog},
-	{"raspberry-pi.swap", piSwap},
-	{"raspberry-pi.boot-loader", piBootLoader},
-	{"boot.auto-login", autoLogin},
+	{"raspberry-pi.boot-secrets", piBootSecrets,
+		"userconf.txt, custom.toml, user-data, network-config and others in /boot/firmware"},
+	{"raspberry-pi.first-user", piFirstUser,
+		"rpi-first-boot-wizard in /etc/passwd, and the unit of the first start (`systemctl list-unit-files`)"},
+	{"raspberry-pi.host-keys", piHostKeys,
+		"when the keys in /etc/ssh were made, against the day of the card's image, and the unit that makes them anew (`systemctl list-unit-files`)"},
+	{"raspberry-pi.usb-gadget", piUSBGadget,
+		"the loaded modules (/proc/modules), and config.txt and cmdline.txt in /boot/firmware"},
+	{"raspberry-pi.overlay", piOverlay,
+		"the kernel's command line now (/proc/cmdline) and at the next boot (/boot/firmware/cmdline.txt)"},
+	{"raspberry-pi.watchdog", piWatchdog,
+		"RuntimeWatchdogSec in /etc/systemd/system.conf and its drop-ins, and the state of /sys/class/watchdog"},
+	{"raspberry-pi.swap", piSwap,
+		"/proc/swaps now; /etc/fstab and the units of swap files for the next boot (`systemctl list-unit-files`)"},
+	{"raspberry-pi.boot-loader", piBootLoader,
+		"the date of the boot loader that started this host (/proc/device-tree/chosen/bootloader)"},
+	{"boot.auto-login", autoLogin,
+		"autologin in the units of terminals (/etc/systemd/system) and of the desktop (/etc/lightdm)"},
 }
 
 // piBootSecrets looks for what was meant for the first start only. On a FAT

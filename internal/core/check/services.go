@@ -10,9 +10,12 @@ import (
 )
 
 var services = []Check{
-	{"services.root-runs-user-files", rootRunsUserFiles},
-	{"services.secrets-in-units", secretsInUnits},
-	{"services.root-from-home", rootFromHome},
+	{"services.root-runs-user-files", rootRunsUserFiles,
+		"what the services and cron jobs of root start, read or obey (/etc/systemd/system, /etc/cron.d, `systemctl show`), and who may change those files and the folders above them"},
+	{"services.secrets-in-units", secretsInUnits,
+		"names such as PASSWORD and TOKEN in the units of this host's own (/etc/systemd/system); the values are hidden"},
+	{"services.root-from-home", rootFromHome,
+		"User of services whose program lies in /home, /opt or /srv (/etc/systemd/system)"},
 }
 
 // rootRunsUserFiles finds what root runs or obeys and somebody else can

@@ -11,16 +11,26 @@ import (
 )
 
 var sshChecks = []Check{
-	{"ssh.config-valid", sshConfigValid},
-	{"ssh.config-loaded", sshConfigLoaded},
-	{"ssh.include-first", sshIncludeFirst},
-	{"ssh.socket-port", sshSocketPort},
-	{"ssh.use-pam", sshUsePAM},
-	{"ssh.access-list", sshAccessList},
-	{"ssh.banner", sshBanner},
-	{"ssh.per-source", sshPerSource},
-	{"ssh.host-key-size", sshHostKeySize},
-	{"ssh.moduli", sshModuli},
+	{"ssh.config-valid", sshConfigValid,
+		"what sshd says of its own files (`sshd -t`)"},
+	{"ssh.config-loaded", sshConfigLoaded,
+		"when sshd was started or reloaded, against when /etc/ssh/sshd_config and its drop-ins were changed"},
+	{"ssh.include-first", sshIncludeFirst,
+		"the place of Include in /etc/ssh/sshd_config, and the names of the files in /etc/ssh/sshd_config.d"},
+	{"ssh.socket-port", sshSocketPort,
+		"Port in /etc/ssh/sshd_config, against the ports of ssh.socket (`systemctl show`)"},
+	{"ssh.use-pam", sshUsePAM,
+		"UsePAM as sshd has it (`sshd -T`), and locked passwords in /etc/shadow"},
+	{"ssh.access-list", sshAccessList,
+		"AllowUsers and AllowGroups as sshd has them (`sshd -T`, /etc/ssh/sshd_config)"},
+	{"ssh.banner", sshBanner,
+		"Banner as sshd has it (`sshd -T`), and the file that it names"},
+	{"ssh.per-source", sshPerSource,
+		"PerSourceMaxStartups and PerSourcePenalties as sshd has them (`sshd -T`, /etc/ssh/sshd_config)"},
+	{"ssh.host-key-size", sshHostKeySize,
+		"the length of the keys in /etc/ssh (ssh_host_*_key.pub) that sshd shows"},
+	{"ssh.moduli", sshModuli,
+		"the fifth field of /etc/ssh/moduli, if sshd offers such a key exchange"},
 }
 
 const sshdMain = "/etc/ssh/sshd_config"

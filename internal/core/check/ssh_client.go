@@ -11,10 +11,14 @@ import (
 )
 
 var sshClientChecks = []Check{
-	{"ssh.client-host-keys", sshClientHostKeys},
-	{"ssh.client-agent", sshClientAgent},
-	{"ssh.client-hash", sshClientHash},
-	{"ssh.client-fits-server", sshClientFits},
+	{"ssh.client-host-keys", sshClientHostKeys,
+		"StrictHostKeyChecking and UserKnownHostsFile in /etc/ssh/ssh_config, its drop-ins and ~/.ssh/config"},
+	{"ssh.client-agent", sshClientAgent,
+		"ForwardAgent in /etc/ssh/ssh_config, its drop-ins and ~/.ssh/config"},
+	{"ssh.client-hash", sshClientHash,
+		"HashKnownHosts in /etc/ssh/ssh_config, its drop-ins and ~/.ssh/config"},
+	{"ssh.client-fits-server", sshClientFits,
+		"algorithms in /etc/ssh/ssh_config, its drop-ins and ~/.ssh/config, against what sshd offers (`sshd -T`)"},
 }
 
 // clientLines finds lines of the client's files that are wrong.

@@ -11,16 +11,26 @@ import (
 )
 
 var sudo = []Check{
-	{"sudo.nopasswd", sudoNoPassword},
-	{"sudo.nopasswd-commands", sudoCommands},
-	{"sudo.pty", sudoPTY},
-	{"sudo.log", sudoLog},
-	{"sudo.reauth", sudoReauth},
-	{"sudo.timeout", sudoTimeout},
-	{"sudo.clear-rules", sudoClearRules},
-	{"sudo.understood", sudoUnderstood},
-	{"sudo.programs", sudoPrograms},
-	{"sudo.personal-admin", personalAdmin},
+	{"sudo.nopasswd", sudoNoPassword,
+		"what each account may run without a password as /etc/sudoers and /etc/sudoers.d have it, groups and aliases resolved"},
+	{"sudo.nopasswd-commands", sudoCommands,
+		"single commands that need no password in /etc/sudoers and /etc/sudoers.d"},
+	{"sudo.pty", sudoPTY,
+		"use_pty in /etc/sudoers and /etc/sudoers.d"},
+	{"sudo.log", sudoLog,
+		"logfile, syslog and log_allowed in /etc/sudoers and /etc/sudoers.d"},
+	{"sudo.reauth", sudoReauth,
+		"!authenticate and exempt_group in /etc/sudoers and /etc/sudoers.d"},
+	{"sudo.timeout", sudoTimeout,
+		"timestamp_timeout and timestamp_type in /etc/sudoers and /etc/sudoers.d"},
+	{"sudo.clear-rules", sudoClearRules,
+		"rules in /etc/sudoers and /etc/sudoers.d that take something away with !, are for every account, or have wildcards"},
+	{"sudo.understood", sudoUnderstood,
+		"the lines of /etc/sudoers and /etc/sudoers.d, and files there whose name sudo passes over"},
+	{"sudo.programs", sudoPrograms,
+		"the programs that /etc/sudoers and /etc/sudoers.d name, and who may change them"},
+	{"sudo.personal-admin", personalAdmin,
+		"which accounts of persons may run everything as /etc/sudoers and /etc/sudoers.d have it"},
 }
 
 // sudoers returns an outcome when the rules could not be read.

@@ -9,8 +9,10 @@ import (
 )
 
 var timeChecks = []Check{
-	{"time.one-daemon", timeOneDaemon},
-	{"time.synchronised", timeSynchronised},
+	{"time.one-daemon", timeOneDaemon,
+		"the units of systemd-timesyncd, chrony and ntpsec, now and at boot (`systemctl list-units`, `systemctl list-unit-files`)"},
+	{"time.synchronised", timeSynchronised,
+		"what the running daemon says: `timedatectl show`, `chronyc -n tracking`, `ntpq -pn`"},
 }
 
 // daemon is one time daemon's state: its unit that matters most.

@@ -9,8 +9,10 @@ import (
 )
 
 var tlsChecks = []Check{
-	{"keys.tls-keys", tlsKeys},
-	{"keys.certificates", certificates},
+	{"keys.tls-keys", tlsKeys,
+		"modes and owners of private keys where services keep theirs, as /etc/ssl/private, /etc/mosquitto/certs and /etc/pioreactor/tls"},
+	{"keys.certificates", certificates,
+		"the last day of certificates where services keep theirs, as /etc/letsencrypt/live, /etc/nginx and /etc/pioreactor/tls"},
 }
 
 // tlsKeys finds private keys of services that any user can read: T15.

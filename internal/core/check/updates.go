@@ -10,15 +10,24 @@ import (
 )
 
 var updates = []Check{
-	{"updates.automatic", updatesAutomatic},
-	{"updates.last-run", updatesLastRun},
-	{"updates.pending", updatesPending},
-	{"updates.signatures", updatesSignatures},
-	{"updates.security-suite", updatesSecuritySuite},
-	{"updates.one-release", updatesOneRelease},
-	{"updates.supported", updatesSupported},
-	{"updates.kernel", updatesKernel},
-	{"updates.raspberry-pi-origin", updatesRaspberryPi},
+	{"updates.automatic", updatesAutomatic,
+		"apt's settings with their order (`apt-config dump`, /etc/apt/apt.conf.d), the package unattended-upgrades (`dpkg-query -W`) and the timers that start it (`systemctl list-units`)"},
+	{"updates.last-run", updatesLastRun,
+		"when it last ended well (/var/lib/apt/periodic)"},
+	{"updates.pending", updatesPending,
+		"what an upgrade would install (`apt-get -s`, which changes nothing), and how old the lists in /var/lib/apt/lists are"},
+	{"updates.signatures", updatesSignatures,
+		"trusted, allow-insecure and others in /etc/apt/sources.list, /etc/apt/sources.list.d and /etc/apt/apt.conf.d"},
+	{"updates.security-suite", updatesSecuritySuite,
+		"/etc/apt/sources.list and /etc/apt/sources.list.d"},
+	{"updates.one-release", updatesOneRelease,
+		"the releases of the sources that apt knows (`apt-cache policy`, /var/lib/apt/lists)"},
+	{"updates.supported", updatesSupported,
+		"/etc/os-release, against the days until which Debian mends each release"},
+	{"updates.kernel", updatesKernel,
+		"the running kernel (/proc/sys/kernel/osrelease), against the newest package of one, and /run/reboot-required"},
+	{"updates.raspberry-pi-origin", updatesRaspberryPi,
+		"the origins that unattended-upgrades may install (/etc/apt/apt.conf.d), if there is an archive of Raspberry Pi"},
 }
 
 const periodic = "APT::Periodic::"

@@ -11,14 +11,22 @@ import (
 )
 
 var wifi = []Check{
-	{"wifi.encryption", wifiEncryption},
-	{"wifi.server-certificate", wifiServerCertificate},
-	{"wifi.access-point-encryption", apEncryption},
-	{"wifi.access-point-default", apDefault},
-	{"wifi.access-point-name", apName},
-	{"wifi.secret-files", wifiSecretFiles},
-	{"wifi.wireless-unused", wirelessUnused},
-	{"wifi.bluetooth", bluetooth},
+	{"wifi.encryption", wifiEncryption,
+		"the networks in /etc/wpa_supplicant, /etc/NetworkManager/system-connections, /etc/netplan and /etc/network/interfaces, and the one in use (`wpa_cli`)"},
+	{"wifi.server-certificate", wifiServerCertificate,
+		"ca_cert and its like of networks with accounts (EAP) in /etc/wpa_supplicant, /etc/NetworkManager/system-connections and /etc/netplan"},
+	{"wifi.access-point-encryption", apEncryption,
+		"the access points in /etc/hostapd, /etc/NetworkManager/system-connections and ~/.pioreactor/config.ini"},
+	{"wifi.access-point-default", apDefault,
+		"the passphrases of the access points in /etc/hostapd, /etc/NetworkManager/system-connections and ~/.pioreactor/config.ini, against those that come with images; they do not leave Picket"},
+	{"wifi.access-point-name", apName,
+		"the names of the access points in /etc/hostapd, /etc/NetworkManager/system-connections and ~/.pioreactor/config.ini"},
+	{"wifi.secret-files", wifiSecretFiles,
+		"modes and owners of the files with networks in /etc/wpa_supplicant, /etc/NetworkManager/system-connections, /etc/netplan, /etc/hostapd and /etc/network/interfaces"},
+	{"wifi.wireless-unused", wirelessUnused,
+		"the wireless devices (`iw dev`) and whether they are blocked (/sys/class/rfkill), if no network is set up"},
+	{"wifi.bluetooth", bluetooth,
+		"the unit of bluetooth (`systemctl list-unit-files`), and whether anything is paired"},
 }
 
 const strongWifi = "WPA2 or WPA3 with AES"
