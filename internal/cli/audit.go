@@ -14,6 +14,7 @@ import (
 	"picket/internal/core/control"
 	"picket/internal/core/settings"
 	"picket/internal/core/snap"
+	"picket/internal/core/yaml"
 	"picket/internal/host/snapshot"
 	"picket/internal/report"
 	"picket/internal/ui"
@@ -81,7 +82,7 @@ func (p *program) short(ctx context.Context) error {
 		return err
 	}
 	r := reports[0]
-	text := report.Text{Width: min(ui.Width(p.io.Out), 100), Style: p.style, Short: true, Next: p.next(r, true)}
+	text := report.Text{Width: p.width(), Style: p.style, Short: true, Next: p.next(r, true)}
 	if err := text.Write(p.io.Out, r); err != nil {
 		return err
 	}
@@ -170,13 +171,22 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	}
 	limit := failOn(opt.failOn, s)
 	if limit != "none" && limit.Rank() < 0 {
-		return usage(fmt.Errorf("--fail-on %q: want low, medium, high, critical or none", opt.failOn))
+		err := usage(fmt.Errorf("--fail-on %q: want low, medium, high, critical or none", opt.failOn))
+		if near := yaml.Nearest(opt.failOn, []string{"low", "medium", "high", "critical", "none"}); near != "" {
+			err = withHint(err, "did you mean "+near+"?")
+		}
+		return err
 	}
 	if len(targets) == 0 {
 		targets = []string{"local"}
 	}
-	if opt.save != "" && len(targets) > 1 {
-		return usage(errors.New("--save takes one target at a time"))
+	if opt.save != "" {
+		if len(targets) > 1 {
+			return usage(errors.New("--save takes one target at a time"))
+		}
+		if err := canWrite("--save", opt.save, "audit.snapshot", false); err != nil {
+			return err
+		}
 	}
 	for _, out := range outputs {
 		if len(targets) > 1 && !report.Several(out.format) {

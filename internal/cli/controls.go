@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,16 +66,21 @@ func (p *program) controlsCommand() *cobra.Command {
 	}
 	var profile string
 	list := &cobra.Command{
-		Use:     "list",
-		Short:   "all controls with severity and title",
-		Example: "  picket controls list --profile baseline",
-		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:     "list [ID…]",
+		Short:   "all controls with severity and title, or those of some topics",
+		Example: "  picket controls list ssh\n  picket controls list --profile baseline\n  picket controls list '*/root-*'",
+		RunE: func(cmd *cobra.Command, only []string) error {
 			all, prof, err := catalogueOf(cmp.Or(profile, "strict"))
 			if err != nil {
 				return err
 			}
+			if _, err := control.Filter(all, only, nil); err != nil {
+				return usage(err)
+			}
 			controls := prof.Select(all)
+			if len(only) > 0 {
+				controls = slices.DeleteFunc(controls, func(c control.Control) bool { return !control.Match(only, c.ID) })
+			}
 			width := 0
 			for _, c := range controls {
 				width = max(width, len(c.ID))

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"picket/internal/ui"
 )
@@ -76,13 +77,14 @@ func (p *program) fail(err error) int {
 		}
 		return code
 	}
-	fmt.Fprintf(p.io.Err, "picket: %v\n", ui.Clean(err.Error()))
+	const indent = "\n        " // below the first word after "picket: "
+	fmt.Fprintf(p.io.Err, "picket: %s\n", strings.ReplaceAll(ui.Clean(err.Error()), "\n", indent))
 	var c *coded
 	if !errors.As(err, &c) {
 		return ExitPartial
 	}
 	if c.hint != "" {
-		fmt.Fprintf(p.io.Err, "        %s\n", ui.Clean(c.hint))
+		fmt.Fprintf(p.io.Err, "%s\n", strings.TrimPrefix(indent, "\n")+strings.ReplaceAll(ui.Clean(c.hint), "\n", indent))
 	}
 	return c.code
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -46,6 +47,10 @@ func (p *program) explain(id string) error {
 	}
 	i := slices.IndexFunc(all, func(c control.Control) bool { return c.ID == id })
 	if i < 0 {
+		topic := strings.TrimSuffix(id, "/")
+		if some, err := control.Filter(all, []string{topic}, nil); err == nil && !strings.Contains(topic, "*") {
+			return withHint(usage(fmt.Errorf("%s is a topic of %d controls", topic, len(some))), "`"+p.typed("controls list "+topic)+"` shows them")
+		}
 		err := usage(fmt.Errorf("unknown control %q", id))
 		var ids []string
 		for _, c := range all {
@@ -75,7 +80,7 @@ func nearControls(id string, ids []string) []string {
 }
 
 func (p *program) showControl(c control.Control, profiles []control.Profile) {
-	width := min(ui.Width(p.io.Out), 100)
+	width := p.width()
 	w, bold := p.io.Out, func(s string) string { return p.style.Paint(s, ui.Bold) }
 	fmt.Fprintf(w, "%s · %s · %s\n%s\n", bold(c.ID), c.Severity, c.Layer, ui.Wrap(c.Title, width, ""))
 	fmt.Fprintf(w, "\n%s\n  %s\n", bold("Why"), ui.Wrap(c.Why, width, "  "))
@@ -99,7 +104,7 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) {
 		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Good to know"), ui.Wrap(c.Note, width, "  "))
 	}
 	if len(c.Risk) > 0 {
-		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Risk of the change"), strings.Join(c.Risk, ", "))
+		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Risk of the change"), ui.Wrap(strings.Join(risks(c.Risk), "; "), width, "  "))
 	}
 	var in []string
 	for _, prof := range profiles {
@@ -116,17 +121,33 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) {
 	}
 }
 
-// references lists the filled fields of Refs, in their order.
+// risks are what a change could cost, in words.
+func risks(names []string) []string {
+	words := map[string]string{
+		"lose-ssh":     "you could lock yourself out of SSH: keep this session open, and try a second login before you end it",
+		"lose-network": "the host could lose its network: have a screen and a keyboard at hand",
+		"reboot":       "it takes a reboot to be in force",
+		"data":         "data could be lost: make a copy first",
+	}
+	var out []string
+	for _, n := range names {
+		out = append(out, cmp.Or(words[n], n))
+	}
+	return out
+}
+
+// references lists the filled fields of Refs that others know, in their order.
 func references(r control.Refs) []string {
 	names := map[string]string{
 		"cis-debian12": "CIS Debian 12", "anssi-bp28": "ANSSI BP-028", "dev-sec": "dev-sec", "lynis": "Lynis",
-		"ssh-audit": "ssh-audit", "document": "guide of", "requirement": "Picket's requirement",
+		"ssh-audit": "ssh-audit", "document": "the guide of",
 	}
 	var out []string
 	v := reflect.ValueOf(r)
 	for i := range v.NumField() {
-		if ids := v.Field(i).Interface().([]string); len(ids) > 0 {
-			out = append(out, names[v.Type().Field(i).Tag.Get("yaml")]+" "+strings.Join(ids, ", "))
+		name := names[v.Type().Field(i).Tag.Get("yaml")] // Picket's own requirements have none: they say nothing to others
+		if ids := v.Field(i).Interface().([]string); len(ids) > 0 && name != "" {
+			out = append(out, name+" "+strings.Join(ids, ", "))
 		}
 	}
 	return out

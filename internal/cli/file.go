@@ -7,7 +7,48 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 )
+
+// Modes of access(2).
+const (
+	mayWrite = 2
+	mayEnter = 1
+)
+
+// canWrite finds out before a host is read whether the file that a flag names
+// can be written. Name is what a file in a folder could be called; device is
+// whether it may be no plain file, as /dev/null.
+func canWrite(flag, file, name string, device bool) error {
+	info, err := os.Stat(file)
+	switch {
+	case err == nil && info.IsDir():
+		return withHint(usage(fmt.Errorf("%s: %s is a folder", flag, file)), "name a file in it, as "+filepath.Join(file, name))
+	case err == nil && !info.Mode().IsRegular() && !device:
+		return usage(fmt.Errorf("%s: %s is no plain file", flag, file))
+	case err == nil && !info.Mode().IsRegular(): // replaceFile writes into it
+		if err := syscall.Access(file, mayWrite); err != nil {
+			return usage(fmt.Errorf("%s: %s cannot be written: %w", flag, file, err))
+		}
+		return nil
+	case err == nil:
+		if file, err = filepath.EvalSymlinks(file); err != nil {
+			return usage(fmt.Errorf("%s: %w", flag, err))
+		}
+	}
+	dir := filepath.Dir(file)
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return withHint(usage(fmt.Errorf("%s %s: there is no folder %s", flag, file, dir)), "mkdir -p "+dir)
+	case err == nil && !info.IsDir():
+		return usage(fmt.Errorf("%s %s: %s is not a folder", flag, file, dir))
+	}
+	if err := syscall.Access(dir, mayWrite|mayEnter); err != nil {
+		return withHint(usage(fmt.Errorf("%s %s: nothing can be written in the folder %s: %w", flag, file, dir, err)),
+			"name a file in a folder of yours, as ~/"+name)
+	}
+	return nil
+}
 
 // replaceFile writes a file whole, or leaves the old one as it is. A link stays
 // a link, and what was closed to others stays closed. A device or a pipe, such
@@ -31,6 +72,10 @@ func replaceFile(name string, data []byte) error {
 	tmp := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s-%016x", filepath.Base(name), rand.Uint64()))
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) { // the name of the temporary file says nothing
+			return &fs.PathError{Op: "write", Path: name, Err: at.Err}
+		}
 		return err
 	}
 	defer os.Remove(tmp) // of no use once it has been renamed

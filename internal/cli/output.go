@@ -36,6 +36,8 @@ func parseOutputs(args []string) ([]output, error) {
 		}
 		if file == "" {
 			stdout++
+		} else if err := canWrite("--output "+format, file, "report."+format, true); err != nil {
+			return nil, err
 		}
 		out = append(out, output{format, file})
 	}
@@ -69,7 +71,7 @@ func (p *program) render(w io.Writer, format string, reports []audit.Report, sev
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			t := report.Text{Width: min(ui.Width(w), 100), Style: style, All: opt.all, Next: p.next(r, false)}
+			t := report.Text{Width: p.width(), Style: style, All: opt.all, Next: p.next(r, false)}
 			if err := t.Write(w, r); err != nil {
 				return err
 			}

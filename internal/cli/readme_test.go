@@ -36,7 +36,7 @@ func TestReadmeCommands(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
 		for line := range strings.Lines(block[1]) {
 			line, _, _ = strings.Cut(line, " #")
-			args := strings.Fields(line)
+			args := strings.Fields(strings.TrimPrefix(line, "sudo "))
 			if len(args) < 2 || args[0] != "picket" {
 				continue
 			}

@@ -80,9 +80,8 @@ Nothing is changed, and nothing leaves the machine.
 	}
 	root.SetVersionTemplate("picket {{.Version}}\n")
 	root.PersistentFlags().StringArrayVar(&p.configs, "config", nil, "settings `FILE`; may be repeated, the later wins (default: picket.yaml here, ~/.config/picket, /etc/picket)")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return withHint(usage(err), "see `"+cmd.CommandPath()+" --help`")
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(p.usage)
 	root.AddCommand(
 		p.auditCommand(),
 		p.explainCommand(),
@@ -108,6 +107,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := usage(fmt.Errorf("unknown command %q", args[0]))
+	if args[0] == "version" && !cmd.HasParent() {
+		return withHint(err, "did you mean `picket --version`?")
+	}
 	cmd.SuggestionsMinimumDistance = 2 // a sub-command does not inherit it
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return withHint(err, "did you mean `"+cmd.CommandPath()+" "+near[0]+"`?")

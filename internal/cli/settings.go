@@ -30,6 +30,9 @@ func (p *program) settings() (settings.Settings, error) {
 	var problems yaml.Problems
 	for _, f := range files {
 		data, err := readBounded(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			return s, usage(fmt.Errorf("--config %s: there is no such file", f))
+		}
 		if err != nil {
 			return s, usage(err)
 		}

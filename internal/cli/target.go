@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -40,10 +42,17 @@ func (p *program) open(ctx context.Context, target string, opt sshOptions, progr
 		t, err := p.openSSH(ctx, target, opt, progress)
 		return t, nil, err
 	case strings.HasPrefix(target, "image:"):
-		t, err := snapshot.NewImage(strings.TrimPrefix(target, "image:"))
+		dir := strings.TrimPrefix(target, "image:")
+		t, err := snapshot.NewImage(dir)
+		if hint := imageHint(dir); err != nil && hint != "" {
+			err = withHint(err, hint)
+		}
 		return t, nil, err
 	}
 	s, err := snapshot.Open(target)
+	if err != nil && isDisk(target) {
+		return nil, nil, withHint(err, diskHint(target))
+	}
 	if err != nil {
 		return nil, nil, withHint(err, "a saved snapshot is written by `picket audit --save FILE`")
 	}
@@ -52,7 +61,13 @@ func (p *program) open(ctx context.Context, target string, opt sshOptions, progr
 
 // checkTarget finds what is wrong with a target before any host is read.
 func checkTarget(target string) error {
-	if target == "local" || strings.HasPrefix(target, "image:") {
+	if target == "local" {
+		return nil
+	}
+	if dir, ok := strings.CutPrefix(target, "image:"); ok {
+		if dir == "" {
+			return withHint(usage(errors.New("image: names no folder")), "type image:/mnt for a card that is mounted at /mnt")
+		}
 		return nil
 	}
 	if strings.HasPrefix(target, "ssh://") {
@@ -64,6 +79,9 @@ func checkTarget(target string) error {
 	info, err := os.Stat(target)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		if looksLikeFile(target) {
+			return withHint(usage(fmt.Errorf("there is no file %s", target)), "a snapshot is written by `picket audit ssh://user@host --save FILE`")
+		}
 		return withHint(usage(fmt.Errorf("unknown target %q", target)), targetHint(target))
 	case err == nil && info.IsDir():
 		return withHint(usage(fmt.Errorf("%s is a folder", target)), "to audit a mounted card, type image:"+target)
@@ -73,10 +91,58 @@ func checkTarget(target string) error {
 
 // targetHint guesses what was meant.
 func targetHint(target string) string {
-	if strings.Contains(target, "@") || !strings.ContainsAny(target, "/:") {
-		return "for a machine on the network, type ssh://" + target
+	const ssh = "for a machine on the network, type ssh://"
+	scheme, rest, ok := strings.Cut(target, ":")
+	switch {
+	case ok && (scheme == "ssh" || strings.HasPrefix(rest, "//")): // ssh:pi@leader, http://leader
+		if rest = strings.TrimLeft(rest, "/"); rest != "" {
+			return ssh + rest
+		}
+	case ok && rest != "" && strings.Trim(rest, "0123456789") == "" && !strings.Contains(scheme, "/"): // leader:22
+		return ssh + target
+	case ok && strings.Contains(scheme, "@"): // pi@leader:/home, as for scp
+		return ssh + scheme
+	case strings.Contains(target, "@"), !strings.ContainsAny(target, "/:") && !strings.HasPrefix(target, "-"):
+		return ssh + target
 	}
 	return "want local, ssh://user@host[:port], image:DIR, or a file written with --save"
+}
+
+// looksLikeFile tells the name of a file that is not there from that of a host.
+func looksLikeFile(target string) bool {
+	switch filepath.Ext(target) {
+	case ".snapshot", ".gz", ".tar", ".tgz", ".json", ".img", ".txt":
+		return true
+	}
+	return strings.HasPrefix(target, "/") || strings.HasPrefix(target, "./") || strings.HasPrefix(target, "../") || strings.HasPrefix(target, "~/")
+}
+
+// isDisk tells the copy of a card from a snapshot.
+func isDisk(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && (filepath.Ext(file) == ".img" || info.Mode()&fs.ModeDevice != 0)
+}
+
+// diskHint says how a card, or the copy of one, becomes a folder.
+func diskHint(disk string) string {
+	if info, err := os.Stat(disk); err == nil && info.Mode().IsRegular() {
+		return "to audit the copy of a card, mount its second partition first:\n" +
+			"sudo losetup --find --show --partscan --read-only " + disk + "\n" +
+			"sudo mount -o ro /dev/loop0p2 /mnt   # with the name that losetup has shown\n" +
+			"sudo picket audit image:/mnt"
+	}
+	return "to audit a card, mount its second partition first:\nsudo mount -o ro " + disk + " /mnt\nsudo picket audit image:/mnt"
+}
+
+// imageHint says what to do about a folder that is none.
+func imageHint(dir string) string {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "`lsblk -f` shows where cards are mounted"
+	case err == nil && !info.IsDir():
+		return diskHint(dir)
+	}
+	return ""
 }
 
 // openSSH connects to a host. Whoever is asked for something is asked on the

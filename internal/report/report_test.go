@@ -194,6 +194,43 @@ func TestUnknownsByCause(t *testing.T) {
 }
 
 // TestHostileHost shows nothing that a host sends as anything but text.
+// TestUnknownsWithPlaces wants one cause for reasons that differ in the place.
+func TestUnknownsWithPlaces(t *testing.T) {
+	systemd := "`systemctl list-units` failed: System has not been booted with systemd as init system (PID 1). Can't operate."
+	var r audit.Report
+	for _, reason := range []string{
+		"/etc/motd was not read", "no file sets kernel.sysrq, and the kernel's own default is not known", "/etc/group- was not read",
+		"the services could not be read: " + systemd, systemd, "the boot loader was not read",
+		"no file sets kernel.dmesg_restrict, and the kernel's own default is not known",
+	} {
+		r.Results = append(r.Results, audit.Result{Control: "a/b", Verdict: control.Unknown, Reason: reason})
+	}
+	groups := report.Unknowns(r)
+	if len(groups) != 4 {
+		t.Fatalf("%d causes, want 4: %+v", len(groups), groups)
+	}
+	for i, want := range []struct {
+		cause   string
+		missing string
+		n       int
+	}{
+		{"--only", "/etc/motd /etc/group-", 2}, {"no file sets these", "kernel.sysrq kernel.dmesg_restrict", 2},
+		{"systemd does not run here", "", 2}, {"the boot loader was not read", "", 1},
+	} {
+		g := groups[i]
+		if !strings.Contains(g.Cause, want.cause) || strings.Join(g.Missing, " ") != want.missing || len(g.Results) != want.n {
+			t.Errorf("cause %d is %+v, want %+v", i, g, want)
+		}
+	}
+	var b strings.Builder
+	if err := (report.Text{Width: 80}).Write(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "no score") || strings.Contains(b.String(), "score 0") {
+		t.Errorf("of a host of which nothing is known it is said:\n%s", b.String())
+	}
+}
+
 func TestHostileHost(t *testing.T) {
 	evil := "<script>alert(1)</script>\x1b[2J\u202egnp.exe\u009b31m\r\nscore 100 of 100 </style><img src=x onerror=alert(1)> `\" '"
 	r := audit.Report{

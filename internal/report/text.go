@@ -86,6 +86,9 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 		color = ui.Yellow
 	}
 	score := t.Style.Paint(fmt.Sprintf("score %d of 100", r.Score), color, ui.Bold)
+	if r.Confidence == 0 && r.Counts.Waived == 0 {
+		score = t.Style.Paint("no score", ui.Yellow, ui.Bold)
+	}
 	if r.Counts.Waived > 0 {
 		score += fmt.Sprintf(" (%d without waivers)", r.ScoreWithoutWaivers)
 	}

@@ -36,10 +36,14 @@ func Unknowns(r audit.Report) []UnknownGroup {
 			}
 			continue
 		}
-		i := slices.IndexFunc(out, func(g UnknownGroup) bool { return g.Cause == res.Reason })
+		cause, missing := sameCause(res.Reason)
+		i := slices.IndexFunc(out, func(g UnknownGroup) bool { return g.Cause == cause })
 		if i < 0 {
-			out = append(out, UnknownGroup{Cause: res.Reason})
+			out = append(out, UnknownGroup{Cause: cause})
 			i = len(out) - 1
+		}
+		if missing != "" && !slices.Contains(out[i].Missing, missing) {
+			out[i].Missing = append(out[i].Missing, missing)
 		}
 		out[i].Results = append(out[i].Results, res)
 	}
@@ -57,6 +61,23 @@ func Unknowns(r audit.Report) []UnknownGroup {
 		out = append([]UnknownGroup{root}, out...)
 	}
 	return out
+}
+
+// sameCause parts a reason that many controls give, each with a place of its
+// own, into the cause and the place. Other reasons are causes as they stand.
+func sameCause(reason string) (cause, missing string) {
+	if place, ok := strings.CutSuffix(reason, " was not read"); ok && !strings.Contains(place, " ") {
+		return "this snapshot does not hold all that is judged, as it was taken with --only or by another version of Picket; take it anew", place
+	}
+	if rest, ok := strings.CutSuffix(reason, ", and the kernel's own default is not known"); ok {
+		if name, ok := strings.CutPrefix(rest, "no file sets "); ok {
+			return "no file sets these, and the kernel's own defaults are not known", name
+		}
+	}
+	if strings.Contains(reason, "System has not been booted with systemd") {
+		return "systemd does not run here, as in most containers: which services run cannot be asked", ""
+	}
+	return reason, ""
 }
 
 // withoutHint leaves of a reason what was not read.

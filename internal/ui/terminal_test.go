@@ -124,8 +124,16 @@ func TestColour(t *testing.T) {
 			t.Errorf("colour is %v, want %v", got, tc.want)
 		}
 	}
-	if ui.Width(tty) != 80 {
-		t.Errorf("width is %d, want 80", ui.Width(tty))
+	if ui.Width(tty, os.Getenv) != 80 {
+		t.Errorf("width is %d, want 80", ui.Width(tty, os.Getenv))
+	}
+	if got := ui.Width(tty, env("COLUMNS", "120")); got != 80 {
+		t.Errorf("width is %d, want that of the terminal whatever COLUMNS says", got)
+	}
+	for columns, want := range map[string]int{"120": 120, "60": 60, "": 80, "5": 80, "wide": 80} {
+		if got := ui.Width(&strings.Builder{}, env("COLUMNS", columns)); got != want {
+			t.Errorf("without a terminal COLUMNS=%q gives %d, want %d", columns, got, want)
+		}
 	}
 }
 

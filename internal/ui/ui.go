@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,12 +36,18 @@ func terminal(v any) (int, bool) {
 	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
 }
 
-// Width of the terminal behind w, or 80.
-func Width(w io.Writer) int {
+// narrowest is the least width that is believed.
+const narrowest = 40
+
+// Width of the terminal behind w; else what COLUMNS says; else 80.
+func Width(w io.Writer, getenv func(string) string) int {
 	if fd, ok := terminal(w); ok {
-		if cols, _, err := term.GetSize(fd); err == nil && cols >= 40 {
+		if cols, _, err := term.GetSize(fd); err == nil && cols >= narrowest {
 			return cols
 		}
+	}
+	if cols, err := strconv.Atoi(getenv("COLUMNS")); err == nil && cols >= narrowest {
+		return cols
 	}
 	return 80
 }
@@ -152,7 +159,7 @@ func NewProgress(w io.Writer, what string, now func() time.Time) *Progress {
 				p.mu.Lock()
 				text := fmt.Sprintf("%c %s %.0fs", []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")[i%10], Clean(p.what), now().Sub(p.since).Seconds())
 				p.mu.Unlock()
-				text = Cut(text, Width(p.w)-1) // a line that wraps cannot be taken back
+				text = Cut(text, Width(p.w, func(string) string { return "" })-1) // a line that wraps cannot be taken back
 				fmt.Fprintf(p.w, "\r\x1b[K%s", text)
 			}
 		}

@@ -121,10 +121,28 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 	for _, c := range controls {
 		r.Results = append(r.Results, one(c, h, opt))
 	}
+	r.Problems = slices.Concat(r.Problems, ended(r.Results, opt))
 	slices.SortStableFunc(r.Results, worstFirst)
 	r.count()
 	r.Score, r.ScoreWithoutWaivers, r.Confidence = Score(r.Results)
 	return r
+}
+
+// ended says of which findings a waiver has run out.
+func ended(results []Result, opt Options) []string {
+	var out []string
+	for _, res := range results {
+		last := time.Time{}
+		for _, w := range opt.Waivers {
+			if w.Control == res.Control && w.Until.After(last) {
+				last = w.Until
+			}
+		}
+		if res.Finding() && !last.IsZero() {
+			out = append(out, fmt.Sprintf("the waiver for %s ended after %s; it is a finding again", res.Control, last.AddDate(0, 0, -1).Format(time.DateOnly)))
+		}
+	}
+	return out
 }
 
 // one evaluates a control. A rule that panics is our bug and must not hide

@@ -24,7 +24,7 @@ type Profile struct {
 // Selects reports whether the profile holds a control.
 func (p Profile) Selects(c Control) bool {
 	severe := p.AtLeast != "" && c.Severity.Rank() >= p.AtLeast.Rank()
-	return (severe || matchAny(p.Include, c.ID)) && !matchAny(p.Exclude, c.ID)
+	return (severe || Match(p.Include, c.ID)) && !Match(p.Exclude, c.ID)
 }
 
 // Select returns the controls that the profile holds, in order.
@@ -41,14 +41,14 @@ func Filter(all []Control, only, skip []string) ([]Control, error) {
 		}
 	}
 	kept := slices.DeleteFunc(slices.Clone(all), func(c Control) bool {
-		return len(only) > 0 && !matchAny(only, c.ID)
+		return len(only) > 0 && !Match(only, c.ID)
 	})
 	return Without(kept, skip), nil
 }
 
 // Without leaves out the controls that match one of skip.
 func Without(all []Control, skip []string) []Control {
-	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return matchAny(skip, c.ID) })
+	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return Match(skip, c.ID) })
 }
 
 func used(pattern string, all []Control) error {
@@ -65,7 +65,8 @@ func used(pattern string, all []Control) error {
 	return fmt.Errorf("no control matches %q; `picket controls list` shows all", pattern)
 }
 
-func matchAny(patterns []string, id string) bool {
+// Match reports whether an id is one of these ids, topics or patterns.
+func Match(patterns []string, id string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, id) })
 }
 

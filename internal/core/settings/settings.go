@@ -86,7 +86,7 @@ func (p Policy) problems(root *yaml.Node) yaml.Problems {
 	for i, w := range p.Waivers {
 		for key, missing := range map[string]bool{
 			"control": w.Control == "", "reason": strings.TrimSpace(w.Reason) == "",
-			"owner": strings.TrimSpace(w.Owner) == "", "until": w.Until.IsZero(),
+			"owner": strings.TrimSpace(w.Owner) == "", "until": w.Until.IsZero() && items[i].Get("until") == nil, // a bad one was told before
 		} {
 			if missing {
 				ps = append(ps, items[i].Problem("a waiver needs %q", key))

@@ -4,6 +4,7 @@
 package yaml
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -64,6 +65,9 @@ func Read(file string, data []byte) (*Node, Problems) {
 	var root lib.Node
 	if err := lib.Unmarshal(data, &root); err != nil {
 		line, text := splitLine(err.Error())
+		if n, ok := tabbed(data); ok {
+			line, text = n, "a tab at the beginning of the line; YAML wants blanks"
+		}
 		return nil, Problems{{File: file, Line: line, Column: 1, Text: text}}
 	}
 	if root.Kind == 0 || len(root.Content) == 0 {
@@ -74,6 +78,19 @@ func Read(file string, data []byte) (*Node, Problems) {
 		return nil, ps
 	}
 	return node, nil
+}
+
+// tabbed finds the first line that is indented with a tab. It is looked for
+// only where there is an error: within a block of text a tab is fine.
+func tabbed(data []byte) (int, bool) {
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		if bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte("\t")) {
+			return n, true
+		}
+	}
+	return 0, false
 }
 
 var linePrefix = regexp.MustCompile(`(?s)^.*?line (\d+)(?:, column \d+)?: (.*)$`)

@@ -32,6 +32,10 @@ func (e *UnreachableError) Error() string {
 		return fmt.Sprintf("%s: connection refused: no SSH server listens on port %d", e.Target, e.Target.port())
 	case errors.As(e.Err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("%s: there is no host named %s", e.Target, e.Target.Host)
+	case errors.As(e.Err, &dns):
+		return fmt.Sprintf("%s: the name %s could not be looked up: no name server answers", e.Target, e.Target.Host)
+	case errors.Is(e.Err, syscall.EHOSTUNREACH), errors.Is(e.Err, syscall.ENETUNREACH):
+		return fmt.Sprintf("%s: no machine answers at this address", e.Target)
 	case timedOut(e.Err):
 		return fmt.Sprintf("%s: no answer within %s", e.Target, e.Within)
 	case errors.Is(e.Err, io.EOF), errors.Is(e.Err, syscall.ECONNRESET):
@@ -46,6 +50,10 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 func (e *UnreachableError) Hint() string {
 	if e.Refused {
 		return "is sshd running there, and on this port? On the host: systemctl status ssh"
+	}
+	var dns *net.DNSError
+	if errors.As(e.Err, &dns) {
+		return "is the name right? With the address it works without a name server: " + strings.Replace(e.Target.String(), e.Target.Host, "192.168.…", 1)
 	}
 	return "is the host on, and can it be reached from here? ping " + e.Target.Host
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,8 +30,14 @@ func NewImage(dir string) (Taker, error) {
 		return nil, err
 	}
 	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("image %s: there is no such folder", dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", dir, err)
+	}
+	if info, err := os.Stat(real); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("image %s: it is a file, and has to be a folder", dir)
 	}
 	t, err := openTree(real, false, os.Geteuid() == 0)
 	if err != nil {

@@ -40,7 +40,13 @@ func Open(name string) (*snap.Snapshot, error) {
 func Load(r io.Reader) (*snap.Snapshot, error) {
 	zr, err := gzip.NewReader(bufio.NewReader(r))
 	if err != nil {
-		return nil, fmt.Errorf("this is no saved snapshot (not compressed with gzip): %w", err)
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("this is no saved snapshot: it is empty")
+		}
+		if errors.Is(err, gzip.ErrHeader) {
+			return nil, errors.New("this is no saved snapshot: it is not compressed with gzip")
+		}
+		return nil, fmt.Errorf("this is no saved snapshot: %w", err)
 	}
 	l := &loader{in: &metered{r: zr, left: maxIndex + snap.MaxTotal + 4096*snap.MaxEntries}}
 	l.tar = tar.NewReader(l.in)

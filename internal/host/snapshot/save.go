@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -169,6 +170,10 @@ func SaveFile(name string, s *snap.Snapshot) (err error) {
 	dir := filepath.Dir(name)
 	f, err := os.CreateTemp(dir, ".picket-snapshot-*")
 	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) { // the name of the temporary file says nothing
+			err = at.Err
+		}
 		return fmt.Errorf("save snapshot to %s: %w", name, err)
 	}
 	defer func() {
