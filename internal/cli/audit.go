@@ -277,6 +277,9 @@ func (p *program) snapshot(ctx context.Context, target string, controls []contro
 	if err != nil && !strings.HasPrefix(err.Error(), target+": ") { // SSH names it already
 		err = fmt.Errorf("%s: %w", target, err)
 	}
+	if errors.Is(err, snapshot.ErrSudoPassword) {
+		err = withHint(err, "run it again to be asked again, or look at the first line of --sudo-password-file")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -160,6 +160,11 @@ func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, pr
 	if opt.knownHosts != "" {
 		o.KnownHosts = []string{opt.knownHosts}
 	}
+	if opt.sudoPasswordFile != "" {
+		if _, err := firstLine(opt.sudoPasswordFile); err != nil {
+			return nil, usage(err) // before somebody waits for a host
+		}
+	}
 	prompt := ui.Prompt{IO: p.io, Progress: progress, Context: ctx}
 	if prompt.Possible() {
 		o.Prompter = prompt
@@ -203,6 +208,9 @@ func sudoPassword(host, file string, prompt ui.Prompt) func(user string) ([]byte
 // firstLine reads a password file: its first line, without the line's end.
 func firstLine(file string) ([]byte, error) {
 	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("--sudo-password-file %s: there is no such file", file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--sudo-password-file: %w", err)
 	}

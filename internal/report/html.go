@@ -93,7 +93,7 @@ func newPage(r audit.Report) page {
 	switch {
 	case r.Score <= audit.CriticalCap:
 		p.Band = "bad"
-	case r.Score < 80:
+	case r.Score < 80, r.Confidence < 50: // green would say more than is known
 		p.Band = "fair"
 	}
 	counts := map[control.Severity]int{}

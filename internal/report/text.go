@@ -82,7 +82,7 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 	switch {
 	case r.Score <= audit.CriticalCap:
 		color = ui.Red
-	case r.Score < 80:
+	case r.Score < 80, r.Confidence < 50: // green would say more than is known
 		color = ui.Yellow
 	}
 	score := t.Style.Paint(fmt.Sprintf("score %d of 100", r.Score), color, ui.Bold)
@@ -160,7 +160,7 @@ func (t Text) worst(b *strings.Builder, r audit.Report) {
 		lines++
 	}
 	for i, res := range all {
-		text := ui.Wrap(ui.Cut(ui.Clean(sentence(res)), 2*(t.Width-len(indent))-8), t.Width, indent)
+		text := ui.Wrap(ui.Cut(ui.Clean(sentence(res)), 3*(t.Width-len(indent))-8), t.Width, indent)
 		n := 2 + strings.Count(text, "\n")
 		if lines+n > shortLines {
 			fmt.Fprintf(b, "\n%s… and %d more\n", indent, len(all)-i)
@@ -239,7 +239,11 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 		}
 		line(label, ui.Wrap(ui.Clean(t.seen(e)), t.Width, in+"  "))
 	}
-	switch cmd, more := firstCommand(res.Fix); {
+	cmd, more := firstCommand(res.Fix)
+	if res.Verdict == control.Ineffective && strings.HasPrefix(cmd, "sudo apt") {
+		cmd, more = "", true // what is configured is there already
+	}
+	switch {
 	case cmd != "": // not wrapped: a command is there to be copied
 		fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint("fix  ", ui.Dim), cmd)
 		if more {
