@@ -116,8 +116,8 @@ func (h *hosts) verify(_ string, remote net.Addr, key ssh.PublicKey) error {
 		return he
 	}
 	resume := h.pause()
-	yes, err := h.ask.Confirm(fmt.Sprintf("%s is not known. It shows the %s key\n%s\n"+
-		"On the host itself this shows the same: ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub\nIs this the right host",
+	yes, err := h.ask.Confirm(fmt.Sprintf("%s is not known.\nIt shows this %s key:\n  %s\n"+
+		"On the host itself, this shows the same:\n  ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub\nIs this the right host",
 		h.target, key.Type(), he.Fingerprint, keyFile(key.Type())))
 	resume()
 	if err != nil {
