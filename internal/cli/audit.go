@@ -15,6 +15,7 @@ import (
 	"picket/internal/core/settings"
 	"picket/internal/core/snap"
 	"picket/internal/core/yaml"
+	"picket/internal/host/remote"
 	"picket/internal/host/snapshot"
 	"picket/internal/report"
 	"picket/internal/ui"
@@ -277,10 +278,11 @@ func (p *program) snapshot(ctx context.Context, target string, controls []contro
 	if err != nil && !strings.HasPrefix(err.Error(), target+": ") { // SSH names it already
 		err = fmt.Errorf("%s: %w", target, err)
 	}
-	if errors.Is(err, snapshot.ErrSudoPassword) {
-		err = withHint(err, "run it again to be asked again, or look at the first line of --sudo-password-file")
-	}
 	if err != nil {
+		var h remote.Hinter
+		if errors.As(err, &h) {
+			err = withHint(err, h.Hint())
+		}
 		return nil, err
 	}
 	return shot, nil

@@ -78,7 +78,13 @@ func over(t *testing.T, h *lab.Host, args ...string) (r audit.Report, stderr str
 // overCommand is that audit, not yet started.
 func overCommand(t *testing.T, h *lab.Host, args ...string) *exec.Cmd {
 	t.Helper()
-	all := []string{"audit", "--profile", "strict", "--output", "json", "--identity", h.KeyFile(), "--known-hosts", h.KnownHosts(), "ssh://operator@" + h.Addr()}
+	return overCommandAs(t, h, "operator", args...)
+}
+
+// overCommandAs logs in as somebody else.
+func overCommandAs(t *testing.T, h *lab.Host, user string, args ...string) *exec.Cmd {
+	t.Helper()
+	all := []string{"audit", "--profile", "strict", "--output", "json", "--identity", h.KeyFile(), "--known-hosts", h.KnownHosts(), "ssh://" + user + "@" + h.Addr()}
 	cmd := h.Command(program(t), append(all, args...)...)
 	cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK=", "HOME="+t.TempDir())
 	return cmd

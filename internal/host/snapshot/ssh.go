@@ -28,14 +28,16 @@ type SSHOptions struct {
 	SudoPassword func(user string) ([]byte, error)
 	NoSudo       bool          // do not try
 	Round        time.Duration // for a whole round; zero: DefaultRound
+	Session      time.Duration // after which the host ends what runs there, should we be gone; zero: DefaultSession
 	Walk         time.Duration // for the walk within it; zero: snap.WalkTime
 	Command      time.Duration // for one command; zero: what the table says
 }
 
 // Time limits.
 const (
-	DefaultRound = 60 * time.Second
-	greeting     = 20 * time.Second // until a shell answers
+	DefaultRound   = 60 * time.Second
+	DefaultSession = 15 * time.Minute
+	greeting       = 20 * time.Second // until a shell answers
 )
 
 // shellCommand is all that is ever told to a host outside of a shell's stdin.
@@ -47,6 +49,9 @@ const shellCommand = "exec /bin/sh"
 func NewSSH(c Connection, target string, opt SSHOptions) Taker {
 	if opt.Round == 0 {
 		opt.Round = DefaultRound
+	}
+	if opt.Session == 0 {
+		opt.Session = DefaultSession
 	}
 	if opt.Walk == 0 {
 		opt.Walk = snap.WalkTime
@@ -223,19 +228,26 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 	if err != nil {
 		return 0, "", err
 	}
-	if err = exchange(hello(nonce, !t.opt.NoSudo)); err != nil {
-		return 0, "", fmt.Errorf("%s: the login gave no shell: %w%s", t.target, err, cmp.Or(errs.said(), saying(string(t.in.heard))))
+	if err = exchange(hello(nonce, !t.opt.NoSudo, t.opt.Session)); err != nil {
+		if ctx.Err() != nil {
+			return 0, "", err
+		}
+		err = fmt.Errorf("%s: the login gave no shell: %w%s", t.target, err, cmp.Or(errs.said(), saying(string(t.in.heard))))
+		return 0, "", &hinted{err, "the account's own shell has to run commands; to give it one, type on the host, as root: usermod -s /bin/bash USER"}
 	}
 	state, uid, user, err := parseHello(words)
 	if err != nil {
 		return 0, "", fmt.Errorf("%s: %w", t.target, err)
 	}
+	if state == "refused" {
+		errs.wait(refusedMark)
+	}
 	if state != "ask" {
-		return uid, unprivileged(state, user, uid), nil
+		return uid, unprivileged(state, user, uid, errs.text()), nil
 	}
 	if t.opt.SudoPassword == nil {
 		err := exchange(asUser(nonce))
-		return uid, unprivileged("nopassword", user, uid), err
+		return uid, unprivileged("nopassword", user, uid, ""), err
 	}
 	pass, err := t.opt.SudoPassword(user)
 	if err != nil {
@@ -249,14 +261,14 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 	// that no shell ever takes it for a command.
 	asked := make(chan error, 1)
 	go func() { asked <- t.answerSudo(errs, pass) }()
-	err = exchange(withPassword(nonce))
+	err = exchange(withPassword(nonce, t.opt.Session))
 	if err == nil && len(words) > 0 && words[0] == "refused" {
 		errs.wait(refusedMark)
 	}
 	errs.stop()
 	if perr := <-asked; perr != nil {
 		t.conn.Close()
-		return 0, "", fmt.Errorf("%s: %w", t.target, perr)
+		return 0, "", t.wrongPassword(user)
 	}
 	if err != nil {
 		return 0, "", fmt.Errorf("%s: sudo: %w%s", t.target, err, errs.said())
@@ -266,13 +278,28 @@ func (t *sshTaker) greet(ctx context.Context) (uid int, problem string, err erro
 	}
 	if state == "refused" && strings.Contains(errs.text(), "incorrect password") {
 		t.conn.Close()
-		return 0, "", fmt.Errorf("%s: %w", t.target, ErrSudoPassword)
+		return 0, "", t.wrongPassword(user)
 	}
-	return uid, unprivileged(state, user, uid), nil
+	return uid, unprivileged(state, user, uid, errs.text()), nil
 }
 
 // ErrSudoPassword says that sudo asked a second time.
 var ErrSudoPassword = errors.New("the sudo password was not accepted")
+
+func (t *sshTaker) wrongPassword(user string) error {
+	return &hinted{fmt.Errorf("%s: %w", t.target, ErrSudoPassword),
+		fmt.Sprintf("it was tried once only, so that %s is not locked out\nrun it again to be asked again, or look at the first line of --sudo-password-file\nto try it by hand: ssh -t %s sudo -v", user, t.target)}
+}
+
+// hinted is an error with what to type next.
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
+func (e *hinted) Hint() string  { return e.hint }
 
 func (t *sshTaker) answerSudo(errs *tail, pass []byte) error {
 	if !errs.prompted(1) {

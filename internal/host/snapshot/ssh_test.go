@@ -24,6 +24,7 @@ import (
 const fakeSudo = `#!/bin/sh
 case "$MODE" in
 tty) echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1 ;;
+broken) echo "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set" >&2; exit 1 ;;
 esac
 prompt= stdin=
 while :; do
@@ -71,11 +72,12 @@ func TestSudo(t *testing.T) {
 		{name: "without a password", mode: "nopasswd", uid: 0},
 		{name: "with the password", mode: "password", password: secret, uid: 0},
 		{name: "with a wrong password", mode: "password", password: "guess", err: ErrSudoPassword},
-		{name: "nobody to ask", mode: "password", uid: 1000, problem: "sudo wants the password of amy; give it with --sudo-password-file; what needs root is unknown"},
-		{name: "not a sudoer", mode: "notallowed", password: secret, uid: 1000, problem: "sudo is not allowed for amy; what needs root is unknown"},
-		{name: "requiretty", mode: "tty", password: secret, uid: 1000, problem: "sudo wants a terminal for amy (requiretty); what needs root is unknown"},
-		{name: "requiretty, nobody to ask", mode: "tty", uid: 1000, problem: "sudo wants a terminal for amy (requiretty); what needs root is unknown"},
-		{name: "no sudo", mode: "none", password: secret, uid: 1000, problem: "amy is not root, and the host has no sudo; what needs root is unknown"},
+		{name: "nobody to ask", mode: "password", uid: 1000, problem: "sudo wants the password of amy; what needs root is unknown; give it with --sudo-password-file FILE"},
+		{name: "not a sudoer", mode: "notallowed", password: secret, uid: 1000, problem: "sudo does not let amy become root: it is not in the sudoers file; what needs root is unknown; to let it, type on the host, as root: usermod -aG sudo amy"},
+		{name: "requiretty", mode: "tty", password: secret, uid: 1000, problem: "sudo wants a terminal for amy (requiretty); what needs root is unknown; lift that with visudo -f /etc/sudoers.d/picket and the line: Defaults:amy !requiretty"},
+		{name: "requiretty, nobody to ask", mode: "tty", uid: 1000, problem: "sudo wants a terminal for amy (requiretty); what needs root is unknown; lift that with visudo -f /etc/sudoers.d/picket and the line: Defaults:amy !requiretty"},
+		{name: "a broken sudo, nobody to ask", mode: "broken", uid: 1000, problem: `sudo does not let amy become root (it said "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set"); what needs root is unknown; see it on the host: sudo -v`},
+		{name: "no sudo", mode: "none", password: secret, uid: 1000, problem: "amy is not root, and the host has no sudo; what needs root is unknown; install it there, as root: apt-get install sudo; or log in as root"},
 	} {
 		for _, sh := range []string{"dash", "bash"} { // BusyBox has its own id, which no file can stand in for
 			t.Run(c.name+"/"+sh, func(t *testing.T) {
@@ -147,6 +149,38 @@ func TestSudoPasswordIsOneLine(t *testing.T) {
 	}), snap.Manifest{})
 	if err == nil || !strings.Contains(err.Error(), "must be one line") || strings.Contains(heard.sent.String(), "rm x") {
 		t.Errorf("error %v; sent %q", err, heard.sent.String())
+	}
+}
+
+// TestSessionEnds: a shell whose other end is gone without a word, and one that
+// somebody stopped, is ended by the host itself.
+func TestSessionEnds(t *testing.T) {
+	for _, sh := range shells {
+		for _, stop := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/stopped %v", sh, stop), func(t *testing.T) {
+				t.Parallel()
+				connect, path := shell(t, sh)
+				conn := connect()
+				tk := NewSSH(onPath{conn, path}, "ssh://x", SSHOptions{NoSudo: true, Session: 3 * time.Second})
+				defer tk.Close()
+				if _, err := tk.Source(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if stop {
+					// Nothing is sent any more, and the shell could not take it.
+					if _, err := io.WriteString(tk.(*sshTaker).stdin, "kill -STOP $$\n"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ended := make(chan error, 1)
+				go func() { _, err := tk.(*sshTaker).in.next(); ended <- err }()
+				select {
+				case <-ended:
+				case <-time.After(20 * time.Second):
+					t.Error("the shell is still there")
+				}
+			})
+		}
 	}
 }
 
