@@ -157,11 +157,14 @@ func TestSudoPasswordIsOneLine(t *testing.T) {
 func TestSessionEnds(t *testing.T) {
 	for _, sh := range shells {
 		for _, stop := range []bool{false, true} {
+			if !stop && sh != "dash" {
+				continue // the end does not depend on it; a shell that is stopped may
+			}
 			t.Run(fmt.Sprintf("%s/stopped %v", sh, stop), func(t *testing.T) {
 				t.Parallel()
 				connect, path := shell(t, sh)
 				conn := connect()
-				tk := NewSSH(onPath{conn, path}, "ssh://x", SSHOptions{NoSudo: true, Session: 3 * time.Second})
+				tk := NewSSH(onPath{conn, path}, "ssh://x", SSHOptions{NoSudo: true, Session: 2 * time.Second})
 				defer tk.Close()
 				if _, err := tk.Source(t.Context()); err != nil {
 					t.Fatal(err)
@@ -304,7 +307,7 @@ func TestHostsThatMisbehave(t *testing.T) {
 			io.WriteString(ch.Stderr(), "only sftp here\n")
 		}}, err: `(it said "only sftp here")`},
 		{name: "noise without end", b: sshserver.Behaviour{Run: flood}, err: "the login gave no shell"},
-		{name: "hangs half way", b: sshserver.Behaviour{Run: upTo(" run 0", wait)}, opt: SSHOptions{Round: 6 * time.Second}, problem: "reading stopped half way: no answer within 6s"},
+		{name: "hangs half way", b: sshserver.Behaviour{Run: upTo(" run 0", wait)}, opt: SSHOptions{Round: 4 * time.Second}, problem: "reading stopped half way: no answer within 4s"},
 		{name: "is cut off half way", b: sshserver.Behaviour{Run: upTo(" run 0", func(ssh.Channel) {})}, problem: "reading stopped half way: the connection broke off half way"},
 		{name: "floods half way", b: sshserver.Behaviour{Run: upTo(" run 0", flood)}, opt: SSHOptions{Round: 30 * time.Second}, problem: "reading stopped half way: the host sent more than"},
 		{name: "hangs at once", b: sshserver.Behaviour{Run: upTo(" lstat", wait)}, opt: fast, err: "no answer within 2s"},
