@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picket/lab/leftout"
 )
 
 // commandTimeout ends what a test runs on a host and that hangs.
@@ -48,16 +50,11 @@ func Off(t testing.TB, role Role) *Host {
 func need(t testing.TB) {
 	t.Helper()
 	if os.Getenv("PICKET_LAB") == "off" {
-		t.Skipf("LEFT OUT %s: PICKET_LAB=off", t.Name())
+		leftout.Skip(t, "PICKET_LAB=off")
 	}
-	err := Available()
-	if err == nil {
-		return
+	if err := Available(); err != nil {
+		leftout.Missing(t, err.Error())
 	}
-	if os.Getenv("PICKET_LAB") == "require" {
-		t.Fatalf("%s: %v (and PICKET_LAB=require)", t.Name(), err)
-	}
-	t.Skipf("LEFT OUT %s: %v", t.Name(), err)
 }
 
 func (h *Host) cleanup() {

@@ -181,6 +181,12 @@ func TestLeftOut(t *testing.T) {
 			t.Errorf("PICKET_LAB=%s: want %q and %s, got\n%s", tc.lab, tc.want, tc.result, text)
 		}
 	}
+	// What go test hides is said on the terminal.
+	cmd := exec.Command("script", "--quiet", "--return", "--command", binary+" -test.run=^TestHashes$ >/dev/null", "/dev/null")
+	cmd.Env = []string{"PATH=" + hostPath, "PICKET_LAB=off", "HOME=" + dir}
+	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "LEFT OUT TestHashes: PICKET_LAB=off" {
+		t.Errorf("%v: the terminal shows %q", err, out)
+	}
 }
 
 // TestSetup: what the lab says it needs, setup.sh installs.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"picket/lab/sshserver"
+	"picket/lab/leftout"
 )
 
 // TestOutputIntoAPipe: what is no plain file is written to, and stays what it
@@ -72,7 +72,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Getuid() != 0 {
-		sshserver.Missing(t, "needs root to mount a small disk")
+		leftout.Missing(t, "needs root to mount a small disk")
 	}
 	disk := t.TempDir()
 	const script = `mount -t tmpfs -o size=8k none "$1" || exit 99; cd "$1"; echo old >report; echo old >saved
@@ -80,7 +80,7 @@ func TestFullDisk(t *testing.T) {
 	cmd := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", disk, picket, filepath.Join(host, "debian12.snapshot"))
 	out, err := cmd.CombinedOutput()
 	if err != nil && strings.Contains(err.Error(), "99") {
-		sshserver.Missing(t, "needs the right to mount: "+string(out))
+		leftout.Missing(t, "needs the right to mount: "+string(out))
 	}
 	if got, want := string(out), "exit 3\nold\nold\nreport\nsaved\n"; got != want {
 		t.Errorf("%v: got %q, want %q", err, got, want)

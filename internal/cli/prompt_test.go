@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"picket/internal/ui"
+	"picket/lab/leftout"
 	"picket/lab/sshserver"
 )
 
@@ -30,7 +31,7 @@ func sitDown(t *testing.T) *typist {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		sshserver.Missing(t, "no terminals here: "+err.Error())
+		leftout.Missing(t, "no terminals here: "+err.Error())
 	}
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	if err == nil {

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"picket/lab/leftout"
 )
 
 // A Server can be logged in to.
@@ -54,18 +56,9 @@ func Need(t testing.TB, program string) string {
 	t.Helper()
 	p, err := exec.LookPath(program)
 	if err != nil {
-		Missing(t, "no "+program+" here")
+		leftout.Missing(t, "no "+program+" here")
 	}
 	return p
-}
-
-// Missing is Need for anything else.
-func Missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("PICKET_LAB") == "require" {
-		t.Fatalf("%s (and PICKET_LAB=require)", what)
-	}
-	t.Skipf("LEFT OUT %s: %s", t.Name(), what)
 }
 
 // NewKey makes a key and writes its private half to a file.
@@ -97,16 +90,16 @@ func Real(t testing.TB, options ...string) *Server {
 	t.Helper()
 	const sshd = "/usr/sbin/sshd"
 	if _, err := os.Stat(sshd); err != nil {
-		Missing(t, "no "+sshd+" here")
+		leftout.Missing(t, "no "+sshd+" here")
 	}
 	me, err := user.Current()
 	if err != nil {
-		Missing(t, err.Error())
+		leftout.Missing(t, err.Error())
 	}
 	if accounts, err := os.ReadFile("/etc/passwd"); err == nil {
 		for line := range strings.Lines(string(accounts)) {
 			if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[0] == me.Username && strings.HasSuffix(f[6], "/nologin") {
-				Missing(t, "nobody logs in as "+me.Username)
+				leftout.Missing(t, "nobody logs in as "+me.Username)
 			}
 		}
 	}
@@ -133,7 +126,7 @@ func Real(t testing.TB, options ...string) *Server {
 		const setUp = `mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec "$@"`
 		namespace := []string{"unshare", "--mount", "sh", "-c", setUp, "sh"}
 		if out, err := exec.Command(namespace[0], append(namespace[1:], "true")...).CombinedOutput(); err != nil {
-			Missing(t, fmt.Sprintf("no right to make a mount namespace: %s", out))
+			leftout.Missing(t, fmt.Sprintf("no right to make a mount namespace: %s", out))
 		}
 		argv = append(namespace, argv...)
 	}

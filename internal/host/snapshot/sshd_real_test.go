@@ -16,38 +16,29 @@ import (
 
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
-
-// cannotCompare leaves a test out where the real program to compare with is
-// missing. With PICKET_LAB=require nothing may be missing, and it fails.
-func cannotCompare(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("PICKET_LAB") == "require" {
-		t.Fatalf(format+" (and PICKET_LAB=require)", args...)
-	}
-	t.Skipf("LEFT OUT: "+format, args...)
-}
 
 // realSSHD is the command that runs the sshd to compare with: $PICKET_SSHD, or
 // the machine's own. It runs in a mount namespace of its own, in which dir is
 // /etc/ssh and /run/sshd is there, so that the machine stays as it is.
 func realSSHD(t *testing.T) (command func(dir string, args ...string) *exec.Cmd) {
 	if os.Getenv("PICKET_LAB") == "off" {
-		t.Skip("LEFT OUT: PICKET_LAB=off; it asks the real sshd some hundred times")
+		leftout.Skip(t, "PICKET_LAB=off; it asks the real sshd some hundred times")
 	}
 	p := "/usr/sbin/sshd"
 	if v := os.Getenv("PICKET_SSHD"); v != "" {
 		p = v
 	}
 	if _, err := os.Stat(p); err != nil || os.Getuid() != 0 {
-		cannotCompare(t, "needs root and an installed openssh-server to compare with, or PICKET_SSHD")
+		leftout.Missing(t, "needs root and an installed openssh-server to compare with, or PICKET_SSHD")
 	}
 	run := func(dir string, args ...string) *exec.Cmd {
 		const setUp = `mount --bind "$1" /etc/ssh && mount -t tmpfs none /run && mkdir -m 755 /run/sshd && shift && exec "$@"`
 		return exec.Command("unshare", append([]string{"--mount", "sh", "-c", setUp, "sh", dir}, args...)...)
 	}
 	if out, err := run(t.TempDir(), "true").CombinedOutput(); err != nil {
-		cannotCompare(t, "needs the right to make a mount namespace: %s", out)
+		leftout.Missing(t, "needs the right to make a mount namespace: "+string(out))
 	}
 	return func(dir string, args ...string) *exec.Cmd { return run(dir, append([]string{p}, args...)...) }
 }
@@ -368,7 +359,7 @@ func packageVersion(t *testing.T) string {
 	}
 	out, err := exec.Command("dpkg-query", "-W", "-f=${Version}", "openssh-server").Output()
 	if err != nil {
-		cannotCompare(t, "needs Debian's openssh-server, to know its version")
+		leftout.Missing(t, "needs Debian's openssh-server, to know its version")
 	}
 	return string(out)
 }
