@@ -140,7 +140,7 @@ func risks(names []string) []string {
 func references(r control.Refs) []string {
 	names := map[string]string{
 		"cis-debian12": "CIS Debian 12", "anssi-bp28": "ANSSI BP-028", "dev-sec": "dev-sec", "lynis": "Lynis",
-		"ssh-audit": "ssh-audit", "document": "the guide of",
+		"ssh-audit": "ssh-audit", "document": "the hardening guide",
 	}
 	var out []string
 	v := reflect.ValueOf(r)

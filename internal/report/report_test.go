@@ -194,6 +194,18 @@ func TestUnknownsByCause(t *testing.T) {
 }
 
 // TestHostileHost shows nothing that a host sends as anything but text.
+// TestUnknownsOfAnImage wants one cause for all that a disk cannot tell.
+func TestUnknownsOfAnImage(t *testing.T) {
+	r := audit.Report{Host: audit.Host{Via: "image", Root: true}}
+	for _, reason := range []string{"an image listens on nothing", "apt cannot be asked on an image", "there is no /boot/grub/grub.cfg"} {
+		r.Results = append(r.Results, audit.Result{Control: "a/b", Verdict: control.Unknown, Reason: reason})
+	}
+	groups := report.Unknowns(r)
+	if len(groups) != 2 || len(groups[0].Results) != 2 || len(groups[0].Missing) != 2 || !strings.Contains(groups[0].Cause, "running host") {
+		t.Errorf("%+v", groups)
+	}
+}
+
 // TestUnknownsWithPlaces wants one cause for reasons that differ in the place.
 func TestUnknownsWithPlaces(t *testing.T) {
 	systemd := "`systemctl list-units` failed: System has not been booted with systemd as init system (PID 1). Can't operate."

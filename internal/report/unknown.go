@@ -37,6 +37,9 @@ func Unknowns(r audit.Report) []UnknownGroup {
 			continue
 		}
 		cause, missing := sameCause(res.Reason)
+		if r.Host.Via == "image" && wantsRunning(res.Reason) {
+			cause, missing = "only the running host shows these; audit it too, over SSH or there", res.Reason
+		}
 		i := slices.IndexFunc(out, func(g UnknownGroup) bool { return g.Cause == cause })
 		if i < 0 {
 			out = append(out, UnknownGroup{Cause: cause})
@@ -61,6 +64,16 @@ func Unknowns(r audit.Report) []UnknownGroup {
 		out = append([]UnknownGroup{root}, out...)
 	}
 	return out
+}
+
+// wantsRunning is whether a reason says that a disk alone cannot tell.
+func wantsRunning(reason string) bool {
+	for _, words := range []string{" image", "running host", "while it runs", "/proc/"} {
+		if strings.Contains(reason, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // sameCause parts a reason that many controls give, each with a place of its
