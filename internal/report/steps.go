@@ -48,18 +48,30 @@ func sentenceLike(line string) bool {
 	return unicode.IsUpper([]rune(line)[0]) && len(strings.Fields(line)) >= 4
 }
 
-// firstCommand is the first line of a fix, if it can be typed as it is, and
-// whether there is more to know or to do. Where a sentence comes first there
-// is something to look at before anything is typed.
-func firstCommand(fix string) (command string, more bool) {
+// maxCommands is how many lines of a fix the text shows.
+const maxCommands = 5
+
+// firstCommands are the commands that a fix begins with, and whether there is
+// more to know or to do: a comment, a sentence, or too many of them. Where a
+// sentence comes first there is something to look at before anything is typed.
+func firstCommands(fix string) (commands []string, more bool) {
 	steps := Steps(fix)
 	if len(steps) == 0 || !steps[0].Code {
-		return "", len(steps) > 0
+		return nil, len(steps) > 0
 	}
+	more = len(steps) > 1
 	for line := range strings.Lines(steps[0].Text) {
-		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
-			return line, len(steps) > 1 || strings.Contains(steps[0].Text, "\n")
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "#") && len(commands) > 0:
+			return commands, true // it says what the next ones are for
+		case strings.HasPrefix(line, "#"):
+			more = true
+		case len(commands) == maxCommands:
+			return commands, true
+		default:
+			commands = append(commands, line)
 		}
 	}
-	return "", true
+	return commands, more
 }

@@ -239,16 +239,18 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 		}
 		line(label, ui.Wrap(ui.Clean(t.seen(e)), t.Width, in+"  "))
 	}
-	cmd, more := firstCommand(res.Fix)
-	if res.Verdict == control.Ineffective && strings.HasPrefix(cmd, "sudo apt") {
-		cmd, more = "", true // what is configured is there already
+	commands, more := firstCommands(res.Fix)
+	if res.Verdict == control.Ineffective && len(commands) > 0 && strings.HasPrefix(commands[0], "sudo apt") {
+		commands, more = nil, true // what is configured is there already
+	}
+	label := "fix  "
+	for _, c := range commands { // not wrapped: a command is there to be copied
+		fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint(label, ui.Dim), ui.Clean(c))
+		label = "     "
 	}
 	switch {
-	case cmd != "": // not wrapped: a command is there to be copied
-		fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint("fix  ", ui.Dim), cmd)
-		if more {
-			line("", "and more: picket explain "+res.Control)
-		}
+	case more && len(commands) > 0:
+		line("", "and more: picket explain "+res.Control)
 	case more:
 		line("fix", "picket explain "+res.Control)
 	}
@@ -267,7 +269,7 @@ func (t Text) seen(e control.Evidence) string {
 	switch {
 	case strings.HasPrefix(e.Fact, strings.ReplaceAll(strings.TrimPrefix(place, "/proc/sys/"), "/", ".")):
 		s = e.Fact // the name of a kernel setting is its place
-	case path.Base(place) == e.Fact:
+	case path.Base(place) == e.Fact, place == e.Fact, strings.HasPrefix(e.Found, e.Fact+" "):
 		s = place
 	}
 	if e.Found != "" {

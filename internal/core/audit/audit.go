@@ -166,6 +166,9 @@ func one(c control.Control, h *fact.Host, opt Options) (res Result) {
 	if o.Evidence != nil {
 		res.Evidence = o.Evidence
 	}
+	if res.Verdict.Bad() {
+		res.Fix = fill(c.Fix, res.Evidence)
+	}
 	for _, w := range opt.Waivers {
 		if w.Control == c.ID && res.Verdict.Bad() && opt.Now.Before(w.Until) {
 			res.Waiver = &w

@@ -117,7 +117,7 @@ func factoryPassword(h *fact.Host) control.Outcome {
 		case p.Locked:
 			locked++ // may still be one, for after it is unlocked
 		case p.Guessed != "":
-			bad = append(bad, control.Saw(what, p.Place, p.Guessed, "one that only its owner knows"))
+			bad = append(bad, control.Saw(what, p.Place, p.Guessed, "one that only its owner knows").Of(name))
 		case !p.Checked:
 			why := p.Why
 			if why == "" {
@@ -153,7 +153,7 @@ func emptyPassword(h *fact.Host) control.Outcome {
 	var bad []control.Evidence
 	for _, name := range byName(ps.V) {
 		if p := ps.V[name]; p.Empty {
-			bad = append(bad, control.Saw("password of "+name, p.Place, "empty", "a password, or * for none"))
+			bad = append(bad, control.Saw("password of "+name, p.Place, "empty", "a password, or * for none").Of(name))
 		}
 	}
 	if o, _ := noUsers(h); len(bad) == 0 && (h.Accounts.State == fact.Denied || h.Accounts.State == fact.Unknown) {
@@ -241,7 +241,7 @@ func onlyRoot(what string, is func(fact.User) bool) func(*fact.Host) control.Out
 		var bad []control.Evidence
 		for _, u := range h.Accounts.Users {
 			if is(u) && u.Name != "root" {
-				bad = append(bad, control.Saw("account "+u.Name, u.Place, what, "another, as only root has it"))
+				bad = append(bad, control.Saw("account "+u.Name, u.Place, what, "another, as only root has it").Of(u.Name))
 			}
 		}
 		return judged(bad, "only root has "+what)
@@ -288,7 +288,7 @@ func shadowed(h *fact.Host) control.Outcome {
 		case u.Hash:
 			bad = append(bad, control.Saw("password of "+u.Name, u.Place, "in passwd, which everybody can read", "x"))
 		case u.NoPass:
-			bad = append(bad, control.Saw("password of "+u.Name, u.Place, "empty in passwd", "x"))
+			bad = append(bad, control.Saw("password of "+u.Name, u.Place, "empty in passwd", "x").Of(u.Name))
 		}
 	}
 	return judged(bad, "no password stands in passwd")
@@ -363,7 +363,7 @@ func members(h *fact.Host, groups map[string]string, wanted, pass string) contro
 		}
 		for _, m := range h.Accounts.Members(g) {
 			if m != "root" && m != "backup" {
-				bad = append(bad, control.Saw("member of "+g.Name, g.Place, m+" ("+why+")", wanted))
+				bad = append(bad, control.Saw("member of "+g.Name, g.Place, m+" ("+why+")", wanted).Of(m))
 			}
 		}
 	}
@@ -422,7 +422,7 @@ func systemShells(h *fact.Host) control.Outcome {
 			if shell == "" {
 				shell = "/bin/sh, as none is named"
 			}
-			bad = append(bad, control.Saw("shell of "+u.Name, u.Place, shell, "/usr/sbin/nologin"))
+			bad = append(bad, control.Saw("shell of "+u.Name, u.Place, shell, "/usr/sbin/nologin").Of(u.Name))
 		}
 	}
 	return judged(bad, "no account of the system has a login shell")
@@ -439,7 +439,7 @@ func noShellLocked(h *fact.Host) control.Outcome {
 	var bad []control.Evidence
 	for _, u := range h.Accounts.Users {
 		if p := ps.V[u.Name]; !u.LoginShell() && p.Usable() {
-			bad = append(bad, control.Saw("password of "+u.Name, p.Place, "works, and the shell is "+u.Shell, "locked"))
+			bad = append(bad, control.Saw("password of "+u.Name, p.Place, "works, and the shell is "+u.Shell, "locked").Of(u.Name))
 		}
 	}
 	return judged(bad, "accounts without a shell have no password")

@@ -92,7 +92,7 @@ func peoplesAges(h *fact.Host, what, wanted string, fits func(fact.Password) boo
 		if n := of(p); n != fact.Never {
 			found = strconv.Itoa(n)
 		}
-		bad = append(bad, control.Saw(name+"'s "+what, p.Place, found, wanted))
+		bad = append(bad, control.Saw(name+"'s "+what, p.Place, found, wanted).Of(name))
 	}
 	return bad, open
 }
@@ -128,7 +128,7 @@ func inactive(h *fact.Host) control.Outcome {
 	for _, name := range byName(ps) {
 		if p := ps[name]; p.Scheme != "" && !p.Locked && (p.Max < 0 || p.Max >= endless) {
 			return ineffective("accounts close "+v.V+" days after their password ran out, but that of "+name+" never does",
-				control.Saw(name+"'s days until its password runs out", p.Place, strconv.Itoa(p.Max), "365 or less"), ev)
+				control.Saw(name+"'s days until its password runs out", p.Place, strconv.Itoa(p.Max), "365 or less").Of(name), ev)
 		}
 	}
 	return judged(nil, "accounts close "+v.V+" days after their password ran out").With(ev)
@@ -143,7 +143,7 @@ func changedInFuture(h *fact.Host) control.Outcome {
 	var bad []control.Evidence
 	for _, name := range byName(ps.V) {
 		if p := ps.V[name]; p.Changed > today+1 { // a day of grace for time zones
-			bad = append(bad, control.Saw("last change of "+name, p.Place, fmt.Sprintf("%d days from now", p.Changed-today), "a day that was"))
+			bad = append(bad, control.Saw("last change of "+name, p.Place, fmt.Sprintf("%d days from now", p.Changed-today), "a day that was").Of(name))
 		}
 	}
 	return judged(bad, "every password was last changed in the past")
@@ -196,7 +196,7 @@ func hashAlgorithm(h *fact.Host) control.Outcome {
 	if ps.Known() {
 		for _, name := range byName(ps.V) {
 			if p := ps.V[name]; p.Scheme != "" && !slices.Contains(goodSchemes, p.Scheme) {
-				bad = append(bad, control.Saw("password of "+name, p.Place, p.Scheme, "yescrypt, set anew"))
+				bad = append(bad, control.Saw("password of "+name, p.Place, p.Scheme, "yescrypt, set anew").Of(name))
 			}
 		}
 	}

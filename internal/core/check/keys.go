@@ -46,10 +46,10 @@ func keyPermissions(h *fact.Host) control.Outcome {
 		check := func(e *snap.Entry, most uint32) {
 			at := fact.Place{Path: e.Path}
 			if e.Mode&^most != 0 {
-				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o", e.Mode), fmt.Sprintf("%04o or less", most)))
+				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o", e.Mode), fmt.Sprintf("%04o or less", most)).Of(home.User.Name))
 			}
 			if e.UID != home.User.UID && e.UID != 0 {
-				ev = append(ev, control.Saw("owner", at, h.Accounts.UserName(e.UID), home.User.Name))
+				ev = append(ev, control.Saw("owner", at, h.Accounts.UserName(e.UID), home.User.Name).Of(home.User.Name))
 			}
 		}
 		if e, st, _ := h.Snap.Stat(home.User.Home + "/.ssh"); st == fact.Known && e.Type == snap.Dir {

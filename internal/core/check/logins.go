@@ -65,15 +65,15 @@ func homesOwned(h *fact.Host) control.Outcome {
 	return overHomes(h, "every home belongs to its user", func(home fact.Home) []control.Evidence {
 		what := "home of " + home.User.Name
 		if home.Dir == nil || home.Dir.Type != snap.Dir {
-			return []control.Evidence{control.Saw(what, home.User.Place, home.User.Home+" is not there", "a folder of the user's own")}
+			return []control.Evidence{control.Saw(what, home.User.Place, home.User.Home+" is not there", "a folder of the user's own").Of(home.User.Name).Mend(home.User.Home)}
 		}
 		var ev []control.Evidence
 		at := fact.Place{Path: home.User.Home}
 		if home.Dir.UID != home.User.UID {
-			ev = append(ev, control.Saw(what, at, "belongs to "+h.Accounts.UserName(home.Dir.UID), "the user"))
+			ev = append(ev, control.Saw(what, at, "belongs to "+h.Accounts.UserName(home.Dir.UID), "the user").Of(home.User.Name))
 		}
 		if home.Dir.Mode&0o022 != 0 {
-			ev = append(ev, control.Saw(what, at, fmt.Sprintf("mode %04o: others may write it", home.Dir.Mode), "0755 or less"))
+			ev = append(ev, control.Saw(what, at, fmt.Sprintf("mode %04o: others may write it", home.Dir.Mode), "0755 or less").Of(home.User.Name))
 		}
 		return ev
 	})
@@ -113,7 +113,7 @@ func dotfiles(h *fact.Host) control.Outcome {
 				if strings.HasSuffix(e.Path, ".netrc") && e.Mode&0o077 == 0 {
 					continue // git and pip use one; only its owner can read it
 				}
-				ev = append(ev, control.Saw(e.Path, at, why, "no such file"))
+				ev = append(ev, control.Saw(e.Path, at, why, "no such file").Of(home.User.Name))
 				continue
 			}
 			if e.Type != snap.File && e.Type != snap.Dir || e.Mode&0o1000 != 0 {
@@ -121,13 +121,13 @@ func dotfiles(h *fact.Host) control.Outcome {
 			}
 			switch {
 			case e.UID != home.User.UID && e.UID != 0:
-				ev = append(ev, control.Saw("owner of "+e.Path, at, h.Accounts.UserName(e.UID)+": what "+home.User.Name+" runs at login is theirs to change", home.User.Name))
+				ev = append(ev, control.Saw("owner of "+e.Path, at, h.Accounts.UserName(e.UID)+": what "+home.User.Name+" runs at login is theirs to change", home.User.Name).Of(home.User.Name))
 			case e.Mode&0o002 != 0:
-				ev = append(ev, control.Saw(e.Path, at, fmt.Sprintf("mode %04o: everybody may write it", e.Mode), "0755 or less"))
+				ev = append(ev, control.Saw(e.Path, at, fmt.Sprintf("mode %04o: everybody may write it", e.Mode), "0755 or less").Of(home.User.Name))
 			case e.Mode&0o020 != 0 && h.Accounts.GroupState != fact.Known:
 				unseen = h.Accounts.GroupWhy
 			case e.Mode&0o020 != 0 && !ownGroup(h, home.User, e.GID):
-				ev = append(ev, control.Saw(e.Path, at, fmt.Sprintf("mode %04o: the group %s may write it", e.Mode, h.Accounts.GroupName(e.GID)), "0755 or less"))
+				ev = append(ev, control.Saw(e.Path, at, fmt.Sprintf("mode %04o: the group %s may write it", e.Mode, h.Accounts.GroupName(e.GID)), "0755 or less").Of(home.User.Name))
 			}
 		}
 	}
@@ -303,7 +303,7 @@ func rootPath(h *fact.Host) control.Outcome {
 			case strings.HasPrefix(dir, "$") || strings.HasPrefix(dir, "~"):
 				continue // what was there before, or root's own home
 			case !path.IsAbs(dir):
-				ev = append(ev, control.Saw("PATH", p.at, fmt.Sprintf("%q: the folder where root happens to be", dir), "absolute folders"))
+				ev = append(ev, control.Saw("PATH", p.at, fmt.Sprintf("%q: the folder where root happens to be", dir), "absolute folders").Mend(""))
 				continue
 			}
 			e, st, _ := h.Snap.Stat(path.Clean(dir))
@@ -311,7 +311,7 @@ func rootPath(h *fact.Host) control.Outcome {
 			case st == fact.Unknown || st == fact.Denied:
 				unseen = append(unseen, dir)
 			case st == fact.Known && (e.UID != 0 || e.Mode&0o002 != 0 || e.Mode&0o020 != 0 && e.GID != 0 && e.GID != 50):
-				ev = append(ev, control.Saw("PATH", p.at, fmt.Sprintf("%s (mode %04o, owner %s) can be written by others", dir, e.Mode, h.Accounts.UserName(e.UID)), "folders that only root can write"))
+				ev = append(ev, control.Saw("PATH", p.at, fmt.Sprintf("%s (mode %04o, owner %s) can be written by others", dir, e.Mode, h.Accounts.UserName(e.UID)), "folders that only root can write").Mend(dir))
 			}
 		}
 	}

@@ -91,7 +91,7 @@ func passwordless(h *fact.Host, full bool, pass, wanted string) control.Outcome 
 				reason = fmt.Sprintf("%s may become root without a password: %s", g.User, g.Place)
 			}
 		}
-		bad = append(bad, control.Saw("sudo for "+g.User, g.Place, g.Command+" without a password (by "+g.Via+")", wanted))
+		bad = append(bad, control.Saw("sudo for "+g.User, g.Place, g.Command+" without a password (by "+g.Via+")", wanted).Of(g.User))
 	}
 	if len(bad) > 0 {
 		o := persistentFail(reason, bad...)
@@ -340,7 +340,7 @@ func sudoPrograms(h *fact.Host) control.Outcome {
 			if who[0].Path != p {
 				found = fmt.Sprintf("%s, but %s can change %s", p, who[0].Who, who[0].Path)
 			}
-			bad = append(bad, control.Saw("sudo for "+g.User, g.Place, found+fmt.Sprintf(" (mode %04o)", who[0].Mode), "a program that only root can change"))
+			bad = append(bad, control.Saw("sudo for "+g.User, g.Place, found+fmt.Sprintf(" (mode %04o)", who[0].Mode), "a program that only root can change").Mend(who[0].Path))
 		}
 	}
 	switch {

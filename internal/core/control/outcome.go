@@ -66,11 +66,27 @@ type Evidence struct {
 	Place  string `json:"place"`  // where: "/etc/ssh/sshd_config:57" or "`sshd -T`"
 	Found  string `json:"found"`  // "yes"; never a secret
 	Wanted string `json:"wanted"` // "no"; "" where found is only context
+
+	// With these the fix is written out. They are no part of a report.
+	File    string `json:"-"` // what FILE stands for; empty: there is none
+	Account string `json:"-"` // what NAME or USER stands for; empty: there is none
 }
 
-// Saw makes evidence.
+// Saw makes evidence. The file of the place is what has to be mended.
 func Saw(what string, at fact.Place, found, wanted string) Evidence {
-	return Evidence{Fact: what, Place: at.String(), Found: found, Wanted: wanted}
+	return Evidence{Fact: what, Place: at.String(), Found: found, Wanted: wanted, File: at.Path}
+}
+
+// Of says which account it is about.
+func (e Evidence) Of(account string) Evidence {
+	e.Account = account
+	return e
+}
+
+// Mend says which file has to be mended, where it is not that of the place.
+func (e Evidence) Mend(file string) Evidence {
+	e.File = file
+	return e
 }
 
 // An Outcome is what a rule says of a host.
