@@ -13,8 +13,8 @@ import (
 const maxFilled = 5
 
 var (
-	fileWord    = regexp.MustCompile(`\b(FILE|FOLDER)\b`)
-	accountWord = regexp.MustCompile(`\b(NAME|USER)\b`)
+	fileWord    = regexp.MustCompile(`(^|[^$\w])(?:FILE|FOLDER)\b`)
+	accountWord = regexp.MustCompile(`(^|[^$\w])(?:NAME|USER)\b`) // $USER is a shell's
 	plainName   = regexp.MustCompile(`^[a-z_][a-z0-9_.-]{0,31}$`)
 	plainPath   = regexp.MustCompile(`^/[A-Za-z0-9/._@:+,-]*$`)
 )
@@ -46,19 +46,22 @@ func filled(line string, evidence []control.Evidence) []string {
 	}
 	var out []string
 	for _, e := range evidence {
+		if file && e.File == "" || account && e.Account == "" {
+			continue // it is about something else
+		}
 		l := line
 		if file {
 			p, ok := quoted(e.File)
 			if !ok {
 				return []string{line}
 			}
-			l = fileWord.ReplaceAllLiteralString(l, p)
+			l = put(fileWord, l, p)
 		}
 		if account {
 			if !plainName.MatchString(e.Account) {
 				return []string{line}
 			}
-			l = accountWord.ReplaceAllLiteralString(l, e.Account)
+			l = put(accountWord, l, e.Account)
 		}
 		if !slices.Contains(out, l) {
 			out = append(out, l)
@@ -72,6 +75,11 @@ func filled(line string, evidence []control.Evidence) []string {
 		return []string{line}
 	}
 	return out
+}
+
+// put replaces a word, and keeps what stands before it.
+func put(word *regexp.Regexp, line, text string) string {
+	return word.ReplaceAllString(line, "${1}"+strings.ReplaceAll(text, "$", "$$"))
 }
 
 // command is whether a line of a fix is typed, and no sentence or comment.

@@ -25,9 +25,13 @@ func TestFill(t *testing.T) {
 		{"chmod +t FOLDER\n", []control.Evidence{about("", "/srv/my things")}, "chmod +t '/srv/my things'\n"},
 		{"First look: passwd -S NAME\nsudo usermod -L NAME", []control.Evidence{about("a", "/x"), about("b", "/x")}, "First look: passwd -S NAME\nsudo usermod -L a" + "sudo usermod -L b"},
 		{"First look: passwd -S NAME\n", []control.Evidence{about("a", "/x")}, "First look: passwd -S a\n"},
+		{"usermod -aG x \"$USER\"\n", []control.Evidence{about("pi", "/x")}, "usermod -aG x \"$USER\"\n"},
+		{"usermod -g NAME NAME\n", []control.Evidence{about("pi", "/x")}, "usermod -g pi pi\n"},
+		{"rm FILE\n", []control.Evidence{about("", "/a$1b")}, "rm '/a$1b'\n"},
 		{"FILENAME NAMES /FILES FILE_X", []control.Evidence{about("a", "/x")}, "FILENAME NAMES /FILES FILE_X"},
 		// What is not known, or must not be typed, stays.
 		{"passwd USER\n", []control.Evidence{about("", "/x")}, "passwd USER\n"},
+		{"passwd USER\n", []control.Evidence{about("", "/x"), about("pi", "/x")}, "passwd pi\n"},
 		{"passwd USER\n", []control.Evidence{about("pi", "/x"), about("x;reboot", "/x")}, "passwd USER\n"},
 		{"passwd USER\n", []control.Evidence{about("-d", "/x")}, "passwd USER\n"},
 		{"rm FILE\n", []control.Evidence{about("", "/tmp/a\u202eb")}, "rm FILE\n"},
