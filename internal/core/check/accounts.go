@@ -198,39 +198,7 @@ func canEnter(h *fact.Host, u fact.User) (yes bool, unknown string) {
 	case has && p.Usable(), len(h.Keys.Authorized[u.Name]) > 0:
 		return true, ""
 	}
-	if why := h.Keys.Unseen(u.Name); why != "" {
-		return false, why
-	}
-	return false, otherKeys(h, u)
-}
-
-// otherKeys says where sshd takes keys of an account from besides its home, of
-// which nothing was read; "" when it does not.
-func otherKeys(h *fact.Host, u fact.User) string {
-	if c := h.SSHD.Config; c.State == fact.Denied || c.State == fact.Unknown {
-		return cannot(c.State, "where sshd takes keys from is not known: "+c.Why).Reason
-	}
-	answers := h.SSHD.Answers.V
-	a := fact.SSHDAnswer{}
-	if len(answers) > 0 {
-		a = answers[0]
-	}
-	for _, mine := range answers {
-		if mine.Who.User == u.Name {
-			a = mine
-		}
-	}
-	if v, _ := h.SSHD.Option(a, "AuthorizedKeysCommand"); len(v) > 0 && v[0] != "none" && v[0] != "" {
-		return "sshd asks " + strings.Join(v, " ") + " for the keys of " + u.Name + ", which Picket does not run"
-	}
-	v, _ := h.SSHD.Option(a, "AuthorizedKeysFile")
-	for _, file := range strings.Fields(strings.Join(v, " ")) {
-		file = strings.TrimPrefix(strings.TrimPrefix(file, "%h/"), "./")
-		if file != "none" && file != ".ssh/authorized_keys" && file != ".ssh/authorized_keys2" {
-			return "sshd takes the keys of " + u.Name + " from " + file + " too, which was not read"
-		}
-	}
-	return ""
+	return false, h.Keys.Unseen(u.Name)
 }
 
 func onlyRoot(what string, is func(fact.User) bool) func(*fact.Host) control.Outcome {

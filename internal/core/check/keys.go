@@ -11,7 +11,7 @@ import (
 
 var keys = []Check{
 	{"keys.permissions", keyPermissions,
-		"modes and owners of ~/.ssh/authorized_keys and of the folders above it, for everybody who may log in"},
+		"modes and owners of ~/.ssh/authorized_keys, or of the files that AuthorizedKeysFile names and the folders above them, for everybody who may log in"},
 	{"keys.weak", weakKeys,
 		"the kind and the length of every key in ~/.ssh/authorized_keys and where else sshd looks"},
 	{"keys.private-mode", privateMode,
@@ -20,44 +20,121 @@ var keys = []Check{
 		"the head of private keys in ~/.ssh, which says whether the rest is encrypted"},
 }
 
-// overSSH judges the .ssh of every account that can log in. One that cannot be
-// seen makes the rule unknown unless another fails.
-func overSSH(h *fact.Host, pass string, bad func(fact.Home) []control.Evidence) control.Outcome {
+// overSSH judges the keys of every account that can log in. Where some cannot
+// be seen, the rule is unknown unless another account fails.
+func overSSH(h *fact.Host, pass string, unseen func(fact.Home) (fact.State, string), bad func(fact.Home) []control.Evidence) control.Outcome {
 	if o, no := noUsers(h); no {
 		return o
 	}
 	var ev []control.Evidence
-	unseen, st := "", fact.Unknown
+	var why string
+	var st fact.State
 	for _, home := range h.Keys.Homes {
-		if home.SSH == fact.Denied || home.SSH == fact.Unknown {
-			unseen, st = "the keys of "+home.User.Name+" were not read: "+home.SSHWhy, home.SSH
-		}
 		ev = append(ev, bad(home)...)
+		if s, w := unseen(home); w != "" {
+			why, st = "the keys of "+home.User.Name+" were not read: "+w, s
+		}
 	}
-	if len(ev) == 0 && unseen != "" {
-		return cannot(st, unseen)
+	if len(ev) == 0 && why != "" {
+		return cannot(st, why)
 	}
 	return judged(ev, pass)
 }
 
+// unseenHome is why what lies in ~/.ssh is not known; "" when it is.
+func unseenHome(home fact.Home) (fact.State, string) {
+	if home.SSH == fact.Denied || home.SSH == fact.Unknown {
+		return home.SSH, home.SSHWhy
+	}
+	return fact.Known, ""
+}
+
+// ignored says which files of ~/.ssh sshd does not read; "" when there is none.
+func ignored(h *fact.Host) string {
+	n, first := 0, ""
+	for _, home := range h.Keys.Homes {
+		for _, at := range h.Keys.Ignored[home.User.Name] {
+			if n++; n == 1 {
+				first = at.Path
+			}
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "; sshd does not read " + first
+	}
+	return fmt.Sprintf("; sshd does not read %s and %d more like it", first, n-1)
+}
+
 func keyPermissions(h *fact.Host) control.Outcome {
-	return overSSH(h, "only its user can read or change any .ssh folder", func(home fact.Home) []control.Evidence {
+	var st fact.State
+	var why string // of a folder that was not seen
+	said := map[string]bool{}
+	unseen := func(home fact.Home) (fact.State, string) {
+		if st, why := unseenHome(home); why != "" {
+			return st, why
+		}
+		if st, why := h.Keys.Unread(home.User.Name); why != "" {
+			return st, why
+		}
+		return st, why
+	}
+	pass := "only its user can read or change any .ssh folder"
+	for _, home := range h.Keys.Homes {
+		for _, f := range h.Keys.Files[home.User.Name] {
+			if f.State == fact.Known && path.Dir(f.Path) != home.User.Home+"/.ssh" {
+				pass = "only its user and root can change a file that lets somebody in"
+			}
+		}
+	}
+	return overSSH(h, pass+ignored(h), unseen, func(home fact.Home) []control.Evidence {
+		st, why = fact.Known, ""
 		var ev []control.Evidence
+		saw := func(what string, at, found, wanted string) {
+			if key := what + at + found; !said[key] { // of a folder that accounts share
+				said[key] = true
+				ev = append(ev, control.Saw(what, fact.Place{Path: at}, found, wanted).Of(home.User.Name))
+			}
+		}
 		check := func(e *snap.Entry, most uint32) {
-			at := fact.Place{Path: e.Path}
 			if e.Mode&^most != 0 {
-				ev = append(ev, control.Saw("permissions", at, fmt.Sprintf("mode %04o", e.Mode), fmt.Sprintf("%04o or less", most)).Of(home.User.Name))
+				saw("permissions", e.Path, fmt.Sprintf("mode %04o", e.Mode), fmt.Sprintf("%04o or less", most))
 			}
 			if e.UID != home.User.UID && e.UID != 0 {
-				ev = append(ev, control.Saw("owner", at, h.Accounts.UserName(e.UID), home.User.Name).Of(home.User.Name))
+				saw("owner", e.Path, h.Accounts.UserName(e.UID), home.User.Name)
 			}
 		}
 		if e, st, _ := h.Snap.Stat(home.User.Home + "/.ssh"); st == fact.Known && e.Type == snap.Dir {
 			check(e, 0o700)
 		}
-		for _, name := range []string{"authorized_keys", "authorized_keys2"} {
-			if e, st, _ := h.Snap.Stat(home.User.Home + "/.ssh/" + name); st == fact.Known {
-				check(e, 0o600)
+		for _, f := range h.Keys.Files[home.User.Name] {
+			if f.Usual(home.User) {
+				if e, st, _ := h.Snap.Stat(f.Path); st == fact.Known {
+					check(e, 0o600)
+				}
+				continue
+			}
+			if f.State == fact.Absent && f.InHome {
+				continue
+			}
+			// What sshd's StrictModes asks for. A missing file counts too: who may
+			// write the folder can make one.
+			for _, p := range append([]string{f.Path}, f.Folders...) {
+				e, seen, hidden := h.Snap.Stat(p)
+				switch {
+				case f.Folders == nil || seen == fact.Absent:
+				case seen != fact.Known:
+					st, why = seen, hidden
+				default:
+					if e.Mode&0o022 != 0 {
+						saw("permissions", e.Path, fmt.Sprintf("mode %04o", e.Mode), fmt.Sprintf("%04o or less", e.Mode&^0o022))
+					}
+					if e.UID != home.User.UID && e.UID != 0 {
+						saw("owner", e.Path, h.Accounts.UserName(e.UID), home.User.Name+" or root")
+					}
+				}
 			}
 		}
 		return ev
@@ -68,7 +145,13 @@ func keyPermissions(h *fact.Host) control.Outcome {
 const minRSA = 3072
 
 func weakKeys(h *fact.Host) control.Outcome {
-	o := overSSH(h, "every key that lets somebody in is strong", func(home fact.Home) []control.Evidence {
+	unseen := func(home fact.Home) (fact.State, string) {
+		if st, why := h.Keys.Unread(home.User.Name); why != "" {
+			return st, why
+		}
+		return fact.Unknown, h.Keys.Command[home.User.Name]
+	}
+	o := overSSH(h, "every key that lets somebody in is strong"+ignored(h), unseen, func(home fact.Home) []control.Evidence {
 		var ev []control.Evidence
 		for _, k := range h.Keys.Authorized[home.User.Name] {
 			what := "key of " + home.User.Name
@@ -93,7 +176,7 @@ func weakKeys(h *fact.Host) control.Outcome {
 }
 
 func privateMode(h *fact.Host) control.Outcome {
-	return overSSH(h, "no private key can be read by others", func(home fact.Home) []control.Evidence {
+	return overSSH(h, "no private key can be read by others", unseenHome, func(home fact.Home) []control.Evidence {
 		var ev []control.Evidence
 		for _, k := range h.Keys.Private[home.User.Name] {
 			if k.Entry.Mode&0o077 != 0 {
@@ -109,7 +192,7 @@ func privateMode(h *fact.Host) control.Outcome {
 
 func passphrase(h *fact.Host) control.Outcome {
 	n := 0
-	o := overSSH(h, "", func(home fact.Home) []control.Evidence {
+	o := overSSH(h, "", unseenHome, func(home fact.Home) []control.Evidence {
 		var ev []control.Evidence
 		for _, k := range h.Keys.Private[home.User.Name] {
 			n++

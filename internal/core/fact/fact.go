@@ -2,7 +2,11 @@
 // topic: what it asks for, and how the answer is parsed. All of it is pure.
 package fact
 
-import "picket/internal/core/snap"
+import (
+	"slices"
+
+	"picket/internal/core/snap"
+)
 
 // Host is everything known of one host. A topic that could not be read has
 // values that say so; a nil or zero topic is never an answer.
@@ -82,9 +86,9 @@ var topics = []topic{
 	{"auto-login", askAutoLogin, parseAutoLogin},
 	{"ssh client", askSSHClient, parseSSHClient},
 	{"logins", askLogins, parseLogins},
-	{"keys", askKeys, parseKeys},
 	{"session", askSession, parseSession},
 	{"tls", askTLS, parseTLS},
+	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }
 
 // Parse reads all topics from a snapshot.
@@ -102,7 +106,12 @@ func Ask(s *snap.Snapshot) snap.Manifest {
 	h := Parse(s)
 	var m snap.Manifest
 	for _, t := range topics {
-		m.Add(t.ask(h, s))
+		one := t.ask(h, s)
+		// What another topic reads as well is kept as that one needs it.
+		one.Keys = slices.DeleteFunc(one.Keys, func(p string) bool {
+			return slices.ContainsFunc(m.Files, func(pattern string) bool { return snap.Match(pattern, p) })
+		})
+		m.Add(one)
 	}
 	return m.Minus(s)
 }

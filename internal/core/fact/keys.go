@@ -17,6 +17,12 @@ type Keys struct {
 	Authorized map[string][]AuthorizedKey // by user: keys that let somebody in
 	Private    map[string][]PrivateKey    // by user: keys that lie there
 	Problems   []Problem                  // lines that are no key
+	Files      map[string][]KeyFile       // by user: where sshd takes keys from
+	Command    map[string]string          // by user: the program that sshd asks for keys besides, in words; "" for none
+	Ignored    map[string][]Place         // by user: files of ~/.ssh that look as if they let somebody in, and that sshd does not read
+
+	where map[string]unseen // by user: why there may be more Files
+	count int
 }
 
 // Home is the home of an account with a login shell.
@@ -79,7 +85,7 @@ func askable(home string) string {
 	return ""
 }
 
-func askKeys(h *Host, _ *snap.Snapshot) snap.Manifest {
+func askKeys(h *Host, s *snap.Snapshot) snap.Manifest {
 	var m snap.Manifest
 	for i, u := range loginHomes(h.Accounts) {
 		if i < maxHomes && askable(u.Home) == "" {
@@ -87,84 +93,66 @@ func askKeys(h *Host, _ *snap.Snapshot) snap.Manifest {
 			m.Stats = append(m.Stats, u.Home, u.Home+"/.ssh", u.Home+"/.*")
 		}
 	}
+	for _, src := range keySources(h, s) {
+		for _, f := range src.files {
+			if !inSSH(src.user.Home, f.Path) || !isUsual(f.Path) {
+				f.ask(&m, s)
+			}
+		}
+	}
 	return m
 }
 
 func parseKeys(h *Host, s *snap.Snapshot) {
 	k := &h.Keys
-	k.Authorized, k.Private = map[string][]AuthorizedKey{}, map[string][]PrivateKey{}
-	for i, u := range loginHomes(h.Accounts) {
-		home := Home{User: u}
-		why := askable(u.Home)
-		if i >= maxHomes && why != noHome {
-			why = fmt.Sprintf("only the homes of %d accounts are read", maxHomes)
-		}
-		if why != "" {
-			home.State, home.SSH, home.DotsWhy = Unknown, Unknown, why
-			if why == noHome {
-				home.State, home.SSH, home.DotsWhy = Absent, Absent, ""
-			}
-			home.Why, home.SSHWhy = why, why
-			k.Homes = append(k.Homes, home)
-			continue
-		}
-		home.Dir, home.State, home.Why = s.Stat(u.Home)
-		var st State
-		if home.Dots, st, home.DotsWhy = s.Glob(u.Home + "/.*"); st != Denied && st != Unknown {
-			home.DotsWhy = ""
-		}
-		files, st, why := s.Glob(u.Home + "/.ssh/*")
-		home.SSH, home.SSHWhy = st, why
-		for _, e := range files {
-			if e.Type != snap.File {
-				continue
-			}
-			if e.Denied != "" || !e.Read {
-				home.SSH, home.SSHWhy = Denied, e.Denied
-				if e.Denied == "" {
-					home.SSH, home.SSHWhy = Unknown, e.Path+" was not read"
-				}
-				continue
-			}
-			k.file(u.Name, e)
-		}
+	k.Authorized, k.Private, k.Files = map[string][]AuthorizedKey{}, map[string][]PrivateKey{}, map[string][]KeyFile{}
+	k.Command, k.Ignored, k.where = map[string]string{}, map[string][]Place{}, map[string]unseen{}
+	read := map[string]keysIn{}
+	for i, src := range keySources(h, s) {
+		home := k.home(s, i, src.user)
 		k.Homes = append(k.Homes, home)
+		k.authorized(s, src, home, read)
 	}
 }
 
-// Unseen is why what lets a user in by key is not fully known; "" when it is.
-func (k Keys) Unseen(user string) string {
-	for _, h := range k.Homes {
-		if h.User.Name == user && (h.SSH == Denied || h.SSH == Unknown) {
-			return h.SSHWhy
+// home reads what lies in a home besides the keys that let somebody in.
+func (k *Keys) home(s *snap.Snapshot, i int, u User) Home {
+	home := Home{User: u}
+	why := askable(u.Home)
+	if i >= maxHomes && why != noHome {
+		why = fmt.Sprintf("only the homes of %d accounts are read", maxHomes)
+	}
+	if why != "" {
+		home.State, home.SSH, home.DotsWhy = Unknown, Unknown, why
+		if why == noHome {
+			home.State, home.SSH, home.DotsWhy = Absent, Absent, ""
 		}
+		home.Why, home.SSHWhy = why, why
+		return home
 	}
-	return ""
-}
-
-func (k *Keys) file(user string, e *snap.Entry) {
-	if p, ok := private(e); ok {
-		k.Private[user] = append(k.Private[user], p)
-		return
+	home.Dir, home.State, home.Why = s.Stat(u.Home)
+	var st State
+	if home.Dots, st, home.DotsWhy = s.Glob(u.Home + "/.*"); st != Denied && st != Unknown {
+		home.DotsWhy = ""
 	}
-	if name := path.Base(e.Path); name != "authorized_keys" && name != "authorized_keys2" {
-		return
-	}
-	for _, l := range lines(e) {
-		t := strings.TrimSpace(l.text)
-		if t == "" || strings.HasPrefix(t, "#") {
+	files, st, why := s.Glob(u.Home + "/.ssh/*")
+	home.SSH, home.SSHWhy = st, why
+	for _, e := range files {
+		if e.Type != snap.File {
 			continue
 		}
-		key, ok := authorizedKey(t)
-		if !ok {
-			if len(k.Problems) < 100 {
-				k.Problems = append(k.Problems, Problem{l.at, "not a key that can be read"})
+		if e.Denied != "" || !e.Read {
+			home.SSH, home.SSHWhy = Denied, e.Denied
+			if e.Denied == "" {
+				home.SSH, home.SSHWhy = Unknown, e.Path+" was not read"
 			}
 			continue
 		}
-		key.Place = l.at
-		k.Authorized[user] = append(k.Authorized[user], key)
+		if p, ok := private(e); ok {
+			k.Private[u.Name] = append(k.Private[u.Name], p)
+		}
 	}
+	return home
 }
 
 // authorizedKey reads "[options] type base64 [comment]".

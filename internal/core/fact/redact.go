@@ -144,6 +144,10 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 			e.Redact = true
 			continue
 		}
+		if s.IsKeys(e.Path) {
+			e.Content, e.Redact = redactKeyLines(s, e, sec), true
+			continue
+		}
 		// An address with a password may stand anywhere, also in a file that only
 		// an Include has led to.
 		if text := string(e.Content); hideURLs(text) != text {

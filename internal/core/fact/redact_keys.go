@@ -11,7 +11,7 @@ import (
 
 // keptInSSH are the files of ~/.ssh that hold no secret. Everything else there
 // may be one under any name.
-var keptInSSH = []string{"authorized_keys*", "known_hosts*", "config", "*.pub"}
+var keptInSSH = []string{"known_hosts*", "config", "*.pub"}
 
 // environment="TOKEN=…" is an option of authorized_keys.
 var keyEnvironment = regexp.MustCompile(`(?i)(environment="[^="]*=)(?:[^"\\]|\\.)*"?`)
@@ -19,15 +19,15 @@ var keyEnvironment = regexp.MustCompile(`(?i)(environment="[^="]*=)(?:[^"\\]|\\.
 // command="… --token …" is another.
 var keyCommand = regexp.MustCompile(`(?i)command="(?:[^"\\\n]|\\.)*"`)
 
+const keysGone = "[not kept]"
+
 // redactHomeKey replaces private keys by what a rule needs to know of them,
 //
 //	[private key: ssh-ed25519 256, no passphrase, SHA256:…]
 //
-// and drops what is neither that nor known to be harmless.
-func redactHomeKey(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
-	if k, lock, ok := privateKey(e.Content); ok {
-		return []byte(k.redacted(lock) + "\n")
-	}
+// and drops what is neither that nor known to be harmless. Lines of keys that
+// let somebody in are kept under every name: sshd may be told to read any.
+func redactHomeKey(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 	for _, pattern := range keptInSSH {
 		name := path.Base(e.Path)
 		if ok, _ := path.Match(pattern, name); !ok {
@@ -36,14 +36,55 @@ func redactHomeKey(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 		if strings.HasSuffix(name, ".pub") && !publicLine(e.Content) {
 			break
 		}
-		if strings.HasPrefix(name, "authorized_keys") {
-			return keyCommand.ReplaceAllFunc(keyEnvironment.ReplaceAll(e.Content, []byte(`${1}[not kept]"`)), func(c []byte) []byte {
-				return []byte(hideSecrets(string(c)))
-			})
+		if _, _, ok := privateKey(e.Content); !ok {
+			return e.Content
 		}
-		return e.Content
 	}
-	return []byte("[not kept]\n")
+	return redactKeyLines(s, e, sec)
+}
+
+// redactKeyLines keeps the lines that are keys of sshd, without the secrets in
+// their options and comments. A link, or a line of sshd_config, may have led
+// to any file of the host.
+func redactKeyLines(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
+	if k, lock, ok := privateKey(e.Content); ok {
+		return []byte(k.redacted(lock) + "\n")
+	}
+	ls, keys := rawLines(e.Content), 0
+	for i, l := range ls {
+		t := strings.TrimSpace(l)
+		switch k, ok := authorizedKey(t); {
+		case ok:
+			keys++
+			ls[i] = keyLine(t, k)
+		case strings.HasPrefix(t, "#"):
+			ls[i] = "#"
+		case t != "":
+			ls[i] = keysGone
+		}
+	}
+	if name := path.Base(e.Path); keys == 0 && !strings.HasPrefix(name, "authorized_keys") {
+		return []byte(keysGone + "\n")
+	}
+	return joinLines(ls)
+}
+
+// keyLine is a line of a key without secrets. The key itself is left as it is,
+// whatever its letters look like.
+func keyLine(l string, k AuthorizedKey) string {
+	options := ""
+	if len(k.Options) > 0 {
+		_, rest := cutOptions(l)
+		options, l = l[:len(l)-len(rest)], rest
+		options = keyEnvironment.ReplaceAllString(options, `${1}`+keysGone+`"`)
+		options = keyCommand.ReplaceAllStringFunc(options, hideSecrets)
+	}
+	f := strings.Fields(l)
+	l = options + f[0] + " " + f[1]
+	if k.Comment != "" {
+		l += " " + hideSecrets(k.Comment)
+	}
+	return l
 }
 
 // publicLine reports whether a file begins like a public key.

@@ -33,6 +33,7 @@ type Manifest struct {
 	Stats    []string  // metadata only
 	Commands []Command // from the table in commands.go, nothing else
 	Walk     *Walk     // one pass over the file system, shared by all topics
+	Keys     []string  // those of Files that the host's own settings call files of SSH keys; nothing else is kept of them
 }
 
 // A Command is run on a live host without a shell. On an image, and wherever
@@ -81,6 +82,7 @@ func (m *Manifest) Add(o Manifest) {
 	m.Files = append(m.Files, o.Files...)
 	m.Stats = append(m.Stats, o.Stats...)
 	m.Commands = append(m.Commands, o.Commands...)
+	m.Keys = append(m.Keys, o.Keys...)
 	if m.Walk == nil {
 		m.Walk = o.Walk
 	}
@@ -115,6 +117,12 @@ func (m Manifest) Minus(s *Snapshot) Manifest {
 			out.Commands = append(out.Commands, c)
 		}
 	}
+	for _, p := range m.Keys {
+		if files[p] && !slices.Contains(out.Keys, p) {
+			out.Keys = append(out.Keys, p)
+		}
+	}
+	slices.Sort(out.Keys)
 	if s.Walk == nil {
 		out.Walk = m.Walk
 	}
@@ -208,6 +216,7 @@ type Snapshot struct {
 
 	askedFiles map[string]bool
 	askedStats map[string]bool
+	keys       map[string]bool // see ExpectKeys
 	complete   bool
 	paths      atomic.Pointer[[]string] // see sorted
 }
@@ -224,7 +233,7 @@ func New(source Source, taken time.Time) *Snapshot {
 	return &Snapshot{
 		Taken: taken, Source: source,
 		Entries: map[string]*Entry{}, Commands: map[string]*Output{}, Denials: map[string]string{},
-		askedFiles: map[string]bool{}, askedStats: map[string]bool{},
+		askedFiles: map[string]bool{}, askedStats: map[string]bool{}, keys: map[string]bool{},
 	}
 }
 
@@ -238,6 +247,17 @@ func (s *Snapshot) MarkAsked(m Manifest) {
 		s.askedStats[p] = true
 	}
 }
+
+// ExpectKeys records, before a manifest is served, which of its files may be
+// anything on the host and are to be kept as SSH keys only.
+func (s *Snapshot) ExpectKeys(m Manifest) {
+	for _, p := range m.Keys {
+		s.keys[p] = true
+	}
+}
+
+// IsKeys reports whether ExpectKeys named a path.
+func (s *Snapshot) IsKeys(p string) bool { return s.keys[p] }
 
 // Asked returns the patterns served so far, sorted: of files whose content was
 // wanted, and of those of which only metadata was.

@@ -95,6 +95,7 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 		}
 		opt.Progress(fmt.Sprintf("reading (round %d)", round))
 		end = opt.Timed.begin(fmt.Sprintf("round %d: reading", round))
+		s.ExpectKeys(m)
 		if err := t.Round(ctx, m, s); err != nil {
 			return nil, err
 		}
