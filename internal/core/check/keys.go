@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
@@ -49,7 +50,7 @@ func unseenHome(home fact.Home) (fact.State, string) {
 	return fact.Known, ""
 }
 
-// ignored says which files of ~/.ssh sshd does not read; "" when there is none.
+// ignored says which files look as if sshd took keys from them, and it does not; "" when there is none.
 func ignored(h *fact.Host) string {
 	n, first := 0, ""
 	for _, home := range h.Keys.Homes {
@@ -63,9 +64,9 @@ func ignored(h *fact.Host) string {
 	case 0:
 		return ""
 	case 1:
-		return "; sshd does not read " + first
+		return "; sshd takes no keys from " + first
 	}
-	return fmt.Sprintf("; sshd does not read %s and %d more like it", first, n-1)
+	return fmt.Sprintf("; sshd takes no keys from %s and %d more like it", first, n-1)
 }
 
 func keyPermissions(h *fact.Host) control.Outcome {
@@ -128,7 +129,16 @@ func keyPermissions(h *fact.Host) control.Outcome {
 				case seen != fact.Known:
 					st, why = seen, hidden
 				default:
-					if e.Mode&0o022 != 0 {
+					// As sshd of Debian: the group of its owner alone may write.
+					open := e.Mode&0o002 != 0
+					if e.Mode&0o020 != 0 && !open {
+						if g := h.Accounts.GroupState; g == fact.Denied || g == fact.Unknown {
+							st, why = g, h.Accounts.GroupWhy
+							continue
+						}
+						open = !groupOfOwner(h, e)
+					}
+					if open {
 						saw("permissions", e.Path, fmt.Sprintf("mode %04o", e.Mode), fmt.Sprintf("%04o or less", e.Mode&^0o022))
 					}
 					if e.UID != home.User.UID && e.UID != 0 {
@@ -139,6 +149,11 @@ func keyPermissions(h *fact.Host) control.Outcome {
 		}
 		return ev
 	})
+}
+
+// groupOfOwner reports whether nobody but the owner of a file is in its group.
+func groupOfOwner(h *fact.Host, e *snap.Entry) bool {
+	return slices.ContainsFunc(h.Accounts.Users, func(u fact.User) bool { return u.UID == e.UID && ownGroup(h, u, e.GID) })
 }
 
 // minRSA is what BSI, ANSSI and ssh-audit ask for today.

@@ -24,7 +24,7 @@ type KeyFile struct {
 const (
 	maxKeyFilesEach = 32
 	maxKeyFiles     = 2000
-	maxKeySettings  = 2000
+	maxKeySettings  = 200
 	maxKeys         = 50_000
 	maxKeyPath      = 1024
 	maxKeyDepth     = 32
@@ -281,6 +281,10 @@ func (k *Keys) authorized(s *snap.Snapshot, src keySource, home Home, read map[s
 			if in.hidden {
 				f.State, f.Why = Unknown, "sshd takes the keys of "+name+" from "+f.Path+", which was not kept"
 			}
+			if shut(e, src.user) {
+				k.Ignored[name] = append(k.Ignored[name], Place{Path: f.Path})
+				in = keysIn{}
+			}
 			k.Authorized[name] = append(slices.Clip(k.Authorized[name]), in.keys...)
 		}
 		k.Files[name] = append(k.Files[name], f)
@@ -293,6 +297,12 @@ func (k *Keys) authorized(s *snap.Snapshot, src keySource, home Home, read map[s
 			k.Ignored[name] = append(k.Ignored[name], Place{Path: e.Path})
 		}
 	}
+}
+
+// shut reports whether sshd surely cannot read a file: it reads keys as the
+// user whose they are, and root's own file of mode 0600 lets nobody else in.
+func shut(e *snap.Entry, u User) bool {
+	return u.UID != 0 && e.UID != u.UID && e.Mode&0o044 == 0
 }
 
 type unseen struct {

@@ -128,7 +128,7 @@ func TestTooManyKeyFiles(t *testing.T) {
 func TestOnlyKeysAreKept(t *testing.T) {
 	s := snap.New(snap.Source{Kind: "local"}, time.Unix(0, 0))
 	put := func(p, content string) {
-		s.Put(&snap.Entry{Path: p, Type: snap.File, Mode: 0o600, Read: true, Content: []byte(content)})
+		s.Put(&snap.Entry{Path: p, Type: snap.File, Mode: 0o644, Read: true, Content: []byte(content)})
 	}
 	put("/etc/passwd", keyPasswd)
 	put("/etc/group", keyGroup)
@@ -148,12 +148,19 @@ func TestOnlyKeysAreKept(t *testing.T) {
 	put("/home/amy/.ssh/authorized_keys", "root:$y$j9T$hunter2:20000::::::\n") // a link to shadow
 	Redact(s, Secrets{})
 	s.MarkAsked(m)
+	s.MarkAsked(snap.Manifest{Files: []string{"/root/.ssh/*", "/home/amy/.ssh/*", "/home/bob/.ssh/*"}})
 	for p, e := range s.Entries {
 		if strings.Contains(string(e.Content), "hunter2") || strings.Contains(string(e.Content), "$y$") {
 			t.Errorf("%s keeps %q", p, e.Content)
 		}
 	}
 	h := Parse(s)
+	for _, user := range []string{"amy", "root"} {
+		// What is left says for certain that root has no key of its own.
+		if st, why := h.Keys.Unread(user); why != "" {
+			t.Errorf("%s: %v %s", user, st, why)
+		}
+	}
 	for user, places := range map[string]string{"amy": "/opt/app/secrets:4 /etc/ssh/keys/amy:1 /home/amy/.ssh/other:1", "bob": "/opt/app/secrets:4", "root": "/opt/app/secrets:4"} {
 		var got []string
 		for _, k := range h.Keys.Authorized[user] {
@@ -161,6 +168,18 @@ func TestOnlyKeysAreKept(t *testing.T) {
 		}
 		if strings.Join(got, " ") != places {
 			t.Errorf("%s: %q, want %s", user, got, places)
+		}
+	}
+}
+
+// Tried with sshd 9.2: it reads the file as the user.
+func TestKeysThatSSHDCannotRead(t *testing.T) {
+	for mode, in := range map[uint32]int{0o600: 0, 0o640: 1, 0o644: 1} {
+		h := keysOf("AuthorizedKeysFile /etc/ssh/keys/amy\n")
+		h.Snap.Entries["/etc/ssh/keys/amy"].Mode = mode
+		h = Parse(h.Snap)
+		if got := len(h.Keys.Authorized["amy"]); got != in || len(h.Keys.Authorized["root"]) != 1 {
+			t.Errorf("mode %04o lets amy in by %d keys, want %d", mode, got, in)
 		}
 	}
 }

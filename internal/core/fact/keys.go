@@ -19,7 +19,7 @@ type Keys struct {
 	Problems   []Problem                  // lines that are no key
 	Files      map[string][]KeyFile       // by user: where sshd takes keys from
 	Command    map[string]string          // by user: the program that sshd asks for keys besides, in words; "" for none
-	Ignored    map[string][]Place         // by user: files of ~/.ssh that look as if they let somebody in, and that sshd does not read
+	Ignored    map[string][]Place         // by user: files that look as if they let somebody in, and that sshd does not or cannot read
 
 	where map[string]unseen // by user: why there may be more Files
 	count int
@@ -207,10 +207,12 @@ func cutOptions(l string) (options []string, rest string) {
 	return append(options, l[from:]), ""
 }
 
+const privateBegins = "[private key: "
+
 // private reads the form that redactHomeKey leaves.
 func private(e *snap.Entry) (PrivateKey, bool) {
 	l, _, _ := strings.Cut(string(e.Content), "\n")
-	inner, begins := strings.CutPrefix(l, "[private key: ")
+	inner, begins := strings.CutPrefix(l, privateBegins)
 	inner, ends := strings.CutSuffix(inner, "]")
 	if !begins || !ends {
 		return PrivateKey{}, false

@@ -19,7 +19,8 @@ var keyEnvironment = regexp.MustCompile(`(?i)(environment="[^="]*=)(?:[^"\\]|\\.
 // command="… --token …" is another.
 var keyCommand = regexp.MustCompile(`(?i)command="(?:[^"\\\n]|\\.)*"`)
 
-const keysGone = "[not kept]"
+// keysGone stands for a whole file, noKey for a line that is no key of sshd.
+const keysGone, noKey = "[not kept]", "[no key]"
 
 // redactHomeKey replaces private keys by what a rule needs to know of them,
 //
@@ -40,7 +41,19 @@ func redactHomeKey(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 			return e.Content
 		}
 	}
-	return redactKeyLines(s, e, sec)
+	kept := redactKeyLines(s, e, sec)
+	if strings.HasPrefix(path.Base(e.Path), "authorized_keys") || s.IsKeys(e.Path) {
+		return kept
+	}
+	for _, l := range rawLines(kept) {
+		if _, ok := authorizedKey(l); ok {
+			return kept
+		}
+	}
+	if strings.Trim(string(kept), "#\n") == "" || bytes.HasPrefix(kept, []byte(privateBegins)) {
+		return kept
+	}
+	return []byte(keysGone + "\n")
 }
 
 // redactKeyLines keeps the lines that are keys of sshd, without the secrets in
@@ -50,21 +63,17 @@ func redactKeyLines(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 	if k, lock, ok := privateKey(e.Content); ok {
 		return []byte(k.redacted(lock) + "\n")
 	}
-	ls, keys := rawLines(e.Content), 0
+	ls := rawLines(e.Content)
 	for i, l := range ls {
 		t := strings.TrimSpace(l)
 		switch k, ok := authorizedKey(t); {
 		case ok:
-			keys++
 			ls[i] = keyLine(t, k)
 		case strings.HasPrefix(t, "#"):
 			ls[i] = "#"
 		case t != "":
-			ls[i] = keysGone
+			ls[i] = noKey
 		}
-	}
-	if name := path.Base(e.Path); keys == 0 && !strings.HasPrefix(name, "authorized_keys") {
-		return []byte(keysGone + "\n")
 	}
 	return joinLines(ls)
 }
