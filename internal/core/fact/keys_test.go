@@ -97,6 +97,7 @@ func TestHomeFilesRedacted(t *testing.T) {
 		"/home/pi/.ssh/notes":           "password: s3cret\n",
 		"/root/.ssh/config":             "Host *\n",
 		"/srv/data/lab/x/.ssh/notes":    "s3cret\n",
+		"/home/pi/.ssh/known_hosts":     "leader " + key + "\n@revoked * " + key + "\nroot:$6$s3cret:1::\n# s3cret\n", // a link may lead anywhere
 	})
 	for p, want := range map[string]string{
 		"/home/pi/.ssh/authorized_keys": `environment="TOKEN=[not kept]",restrict ` + key + "\n",
@@ -105,6 +106,7 @@ func TestHomeFilesRedacted(t *testing.T) {
 		"/home/pi/.ssh/notes":           "[not kept]\n",
 		"/root/.ssh/config":             "Host *\n",
 		"/srv/data/lab/x/.ssh/notes":    "[not kept]\n",
+		"/home/pi/.ssh/known_hosts":     "leader " + key + "\n@revoked * " + key + "\n[no key]\n#\n",
 	} {
 		if got := string(s.Entries[p].Content); got != want {
 			t.Errorf("%s: %q, want %q", p, got, want)

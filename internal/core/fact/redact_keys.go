@@ -37,6 +37,9 @@ func redactHomeKey(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 		if strings.HasSuffix(name, ".pub") && !publicLine(e.Content) {
 			break
 		}
+		if strings.HasPrefix(name, "known_hosts") {
+			return knownLines(e.Content)
+		}
 		if _, _, ok := privateKey(e.Content); !ok {
 			return e.Content
 		}
@@ -94,6 +97,26 @@ func keyLine(l string, k AuthorizedKey) string {
 		l += " " + hideSecrets(k.Comment)
 	}
 	return l
+}
+
+// knownLines keeps the lines of known_hosts that name a host and its key. A link
+// may have led to any file of the host.
+func knownLines(content []byte) []byte {
+	ls := rawLines(content)
+	for i, l := range ls {
+		f := strings.Fields(l)
+		if len(f) > 0 && strings.HasPrefix(f[0], "@") { // @revoked, @cert-authority
+			f = f[1:]
+		}
+		switch {
+		case len(f) >= 3 && publicLine([]byte(f[1])):
+		case strings.HasPrefix(strings.TrimSpace(l), "#"):
+			ls[i] = "#"
+		case strings.TrimSpace(l) != "":
+			ls[i] = noKey
+		}
+	}
+	return joinLines(ls)
 }
 
 // publicLine reports whether a file begins like a public key.
