@@ -37,7 +37,6 @@ const (
 
 var sudoers = []sudoer{
 	{name: "free", plant: `echo "$U ALL=(ALL) NOPASSWD: ALL"`, root: true, all: true},
-	{name: "pass", plant: `echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: plainPassword, root: true},
 	{name: "unasked", plant: `echo "$U ALL=(ALL) ALL"`, password: plainPassword, says: "sudo wants the password of unasked; what needs root is unknown; give it with --sudo-password-file FILE", all: true},
 	{name: "wrong", plant: `echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: wrongPassword, refused: true, named: 2, says: "the sudo password was not accepted"},
 	{name: "odd", plant: `echo "$U ALL=(ALL) ALL"`, password: oddPassword, give: oddPassword, root: true, all: true},
@@ -45,11 +44,8 @@ var sudoers = []sudoer{
 	{name: "none", plant: `:`, password: plainPassword, give: plainPassword, says: "sudo does not let none become root: it is not in the sudoers file"},
 	{name: "some", plant: `echo "$U ALL=(ALL) NOPASSWD: /usr/bin/systemctl status *, /usr/bin/apt-get update"`, password: plainPassword, give: plainPassword, says: "sudo does not let some become root: it may run some commands only"},
 	{name: "insults", plant: `echo "Defaults:$U insults, lecture=always, passwd_tries=2, badpass_message=\"root 0\""; echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: plainPassword, root: true},
-	{name: "insulted", plant: `echo "Defaults:$U insults, lecture=always"; echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: wrongPassword, refused: true, named: 2, says: "the sudo password was not accepted"},
 	{name: "onetry", plant: `echo "Defaults:$U passwd_tries=1"; echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: wrongPassword, refused: true, named: 2, says: "the sudo password was not accepted"},
 	{name: "pty", plant: `echo "Defaults:$U use_pty, log_output"; echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: plainPassword, root: true},
-	{name: "nopty", plant: `echo "Defaults:$U !use_pty, passprompt=\"%u please: \""; echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: plainPassword, root: true},
-	{name: "zero", plant: `echo "Defaults:$U timestamp_timeout=0"; echo "$U ALL=(ALL) ALL"`, password: plainPassword, give: plainPassword, root: true},
 	{name: "noisy", plant: `echo "$U ALL=(ALL) NOPASSWD: ALL"; printf 'echo; echo Welcome; echo "root 0" >&2; printf "\\377\\0 no end"\n%s\n' "$(cat /home/$U/.bashrc)" >/home/$U/.bashrc.new; mv /home/$U/.bashrc.new /home/$U/.bashrc`, root: true},
 	{name: "nologin", plant: `usermod -s /usr/sbin/nologin $U`, refused: true, named: 1, says: "This account is currently not available"},
 	{name: "rbash", plant: `usermod -s /bin/rbash $U`, refused: true, named: 1, says: "restricted"},
@@ -67,6 +63,7 @@ func TestSudo(t *testing.T) {
 	h.Sh(plantSudoers())
 	h.Write("/run/secrets", 0o600, plainPassword+"\n"+oddPassword+"\n"+wrongPassword+"\n")
 	var passwords strings.Builder
+	fmt.Fprintf(&passwords, "operator:%s\n", lab.OperatorPassword)
 	for _, s := range sudoers {
 		if s.password != "" {
 			fmt.Fprintf(&passwords, "%s:%s\n", s.name, s.password)
