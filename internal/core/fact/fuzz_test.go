@@ -52,7 +52,7 @@ func FuzzSSHD(f *testing.F) {
 			"/etc/ssh/moduli": drop, "/etc/ssh/ssh_host_rsa_key.pub": drop, "/etc/systemd/system/ssh.socket": drop,
 		}
 		h := told(t, "local", files, map[string]string{
-			"sshd -T": dump, "sshd -t": "", "ssh -Q kex": dump,
+			"sshd -T": dump, "sshd -t": "",
 			"systemctl show --no-pager --timestamp=utc --property=Id,ActiveState,StateChangeTimestamp,Listen ssh.service ssh.socket": show,
 		})
 		c := h.SSHD.Config

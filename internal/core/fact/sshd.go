@@ -33,9 +33,6 @@ type SSHD struct {
 	readHidden bool // systemd was asked for Read and gave no answer
 
 	Moduli Value[Moduli]
-	// Supported are the algorithms that this sshd knows, by `ssh -Q` name:
-	// kex, cipher, mac, key.
-	Supported map[string]Value[[]string]
 }
 
 // SSHDAnswer is what sshd would apply to one login.
@@ -63,7 +60,6 @@ var (
 	sshdDump = []string{"sshd", "-T"}
 	sshShow  = []string{"systemctl", "show", "--no-pager", "--timestamp=utc",
 		"--property=Id,ActiveState,StateChangeTimestamp,Listen", "ssh.service", "ssh.socket"}
-	sshQueries = []string{"kex", "cipher", "mac", "key"}
 )
 
 func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
@@ -73,9 +69,6 @@ func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 		Stats: []string{"/etc/ssh", "/etc/ssh/sshd_config.d", "/etc/ssh/ssh_host_*_key", sshdPid, "/etc/krb5.keytab",
 			"/etc/systemd/system/sockets.target.wants/ssh.socket"},
 		Commands: []snap.Command{{Argv: sshdTest}, {Argv: sshdDump}, {Argv: sshShow}},
-	}
-	for _, q := range sshQueries {
-		m.Commands = append(m.Commands, snap.Command{Argv: []string{"ssh", "-Q", q}})
 	}
 	d := &h.SSHD
 	m.Files = append(m.Files, d.Config.wanted...)
@@ -106,18 +99,6 @@ func parseSSHD(h *Host, s *snap.Snapshot) {
 	d.parseSocket(h, s)
 	d.parseHostKeys(s)
 	d.Moduli = parseModuli(s, d.Config)
-	d.Supported = map[string]Value[[]string]{}
-	for _, q := range sshQueries {
-		d.Supported[q] = sshQuery(s, q)
-	}
-}
-
-func sshQuery(s *snap.Snapshot, q string) Value[[]string] {
-	o, st, why := s.Run("ssh", "-Q", q)
-	if st != Known || o.Exit != 0 {
-		return Not[[]string](st, why)
-	}
-	return Is(strings.Fields(string(o.Stdout)), By(o.Argv...))
 }
 
 // parseAnswers reads what sshd says of its files, and of the logins. Where no

@@ -33,7 +33,6 @@ var Table = []Permitted{
 	{Argv: []string{"sshd", "-T"}, Form: sshdForm},
 	{Argv: []string{"sshd", "-T", "-C", "*"}, Form: sshdForm},
 	{Argv: []string{"sshd", "-t"}, Form: `$`},
-	{Argv: []string{"ssh", "-Q", "*"}},
 	{Argv: []string{"dpkg-query", "-W", "-f=${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n"}, Zero: true, Form: `[a-z0-9][a-z0-9+.-]*\t[^\t\n]*\t[^\t\n]*\t`},
 	{Argv: []string{"apt-cache", "policy"}, Slow: true, Zero: true, Form: `Package files:`},
 	{Argv: []string{"apt-config", "dump"}, Zero: true, Form: `[A-Za-z][\w:/.-]* "`},
