@@ -201,6 +201,9 @@ func TestUnknownsOfAnImage(t *testing.T) {
 		r.Results = append(r.Results, audit.Result{Control: "a/b", Verdict: control.Unknown, Reason: reason})
 	}
 	groups := report.Unknowns(r)
+	if r.Host.Via = "ssh"; len(report.Unknowns(r)) != 3 {
+		t.Errorf("of a running host: %+v", report.Unknowns(r))
+	}
 	if len(groups) != 2 || len(groups[0].Results) != 2 || len(groups[0].Missing) != 2 || !strings.Contains(groups[0].Cause, "running host") {
 		t.Errorf("%+v", groups)
 	}
@@ -308,6 +311,18 @@ func TestPageStandsAlone(t *testing.T) {
 				t.Errorf("%s: the page has no %s", name, want)
 			}
 		}
+	}
+}
+
+// TestLongFix: a fix of many commands is begun, and the rest is told of.
+func TestLongFix(t *testing.T) {
+	var b strings.Builder
+	r := audit.Report{Results: []audit.Result{{Control: "a/b", Verdict: control.Fail, Severity: control.High, Reason: "x", Fix: "sudo a1\nsudo a2\nsudo a3\nsudo a4\nsudo a5\nsudo a6\n"}}}
+	if err := (report.Text{Width: 80}).Write(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); !strings.Contains(s, "sudo a5") || strings.Contains(s, "sudo a6") || !strings.Contains(s, "and more: picket explain a/b") {
+		t.Error(s)
 	}
 }
 
