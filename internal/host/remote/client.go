@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ const systemKnownHosts = "/etc/ssh/ssh_known_hosts"
 
 const (
 	dialTimeout    = 10 * time.Second
+	loginTimeout   = 30 * time.Second // a board that is busy or slow takes its time for keys and PAM
 	keepaliveEvery = 15 * time.Second
 	keepaliveLost  = 3 // unanswered ones, after which the host is gone
 )
@@ -33,7 +35,7 @@ type Options struct {
 	Config      string   // settings of ssh; empty: ~/.ssh/config if there is one; NoConfig: none
 	Prompter    Prompter // nil: there is no terminal
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
-	Timeout     time.Duration // to the login, without the time a person takes; zero: 10 s
+	Timeout     time.Duration // of the connection, then of the login without the time a person takes; zero: 10 s and 30 s
 	Version     string        // of us, told to the host: "picket_1.2"
 
 	configIdentities []string // of Config; one that is not there is left out
@@ -72,38 +74,35 @@ func Dial(ctx context.Context, t Target, opt Options) (*Client, error) {
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	timeout := opt.Timeout
-	if timeout == 0 {
-		timeout = dialTimeout
-	}
+	toConnect, toLogin := cmp.Or(opt.Timeout, dialTimeout), cmp.Or(opt.Timeout, loginTimeout)
 	var conn net.Conn
 	pause := func() func() {
 		if conn != nil {
 			conn.SetDeadline(time.Time{})
 		}
-		return func() { conn.SetDeadline(time.Now().Add(timeout)) }
+		return func() { conn.SetDeadline(time.Now().Add(toLogin)) }
 	}
 	known, err := openHosts(t, files, opt.Prompter, pause)
 	if err != nil {
 		return nil, err
 	}
 
-	dialCtx, cancel := context.WithTimeout(ctx, timeout)
+	dialCtx, cancel := context.WithTimeout(ctx, toConnect)
 	conn, err = dial(dialCtx, "tcp", t.Address())
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &UnreachableError{Target: t, Within: timeout, Refused: errors.Is(err, syscall.ECONNREFUSED), Err: err}
+		return nil, &UnreachableError{Target: t, Within: toConnect, Refused: errors.Is(err, syscall.ECONNREFUSED), Err: err}
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	l := &login{target: t, opt: opt, timeout: timeout, pause: pause}
+	l := &login{target: t, opt: opt, timeout: toLogin, pause: pause}
 	version := "SSH-2.0-" + opt.Version
 	if opt.Version == "" {
 		version = "SSH-2.0-picket"
 	}
-	conn.SetDeadline(time.Now().Add(timeout))
+	conn.SetDeadline(time.Now().Add(toLogin))
 	sc, chans, reqs, err := ssh.NewClientConn(conn, t.Address(), &ssh.ClientConfig{
 		User: t.User, Auth: l.methods(), ClientVersion: version,
 		HostKeyCallback: known.verify, HostKeyAlgorithms: known.algorithms(),
