@@ -21,7 +21,7 @@ import (
 var bootScript string
 
 const (
-	bootTimeout = 60 * time.Second
+	bootTimeout = 3 * time.Minute
 	stopTimeout = 30 * time.Second
 	restartExit = 133 // systemd-nspawn's way to say: the host wants to boot again
 )

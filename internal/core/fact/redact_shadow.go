@@ -7,6 +7,12 @@ import (
 	"picket/internal/core/snap"
 )
 
+// Guessed is whether a file is one whose passwords are tried, or what is needed
+// to try them.
+func Guessed(p string) bool {
+	return p == "/etc/shadow" || p == "/etc/passwd" || p == "/etc/hostname"
+}
+
 // redactShadow replaces the hashes of passwd, shadow and their backups by what
 // a rule needs: the kind of hash, and whether the first passwords that anybody
 // would try fit it. The forms, with the marks that lock a password before them:

@@ -68,9 +68,12 @@ func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 			"/etc/systemd/system/ssh.socket", "/etc/systemd/system/ssh.socket.d/*.conf", "/usr/lib/systemd/system/ssh.socket"},
 		Stats: []string{"/etc/ssh", "/etc/ssh/sshd_config.d", "/etc/ssh/ssh_host_*_key", sshdPid, "/etc/krb5.keytab",
 			"/etc/systemd/system/sockets.target.wants/ssh.socket"},
-		Commands: []snap.Command{{Argv: sshdTest}, {Argv: sshdDump}, {Argv: sshShow}},
+		Commands: []snap.Command{{Argv: sshdDump}, {Argv: sshShow}},
 	}
 	d := &h.SSHD
+	if o, st, _ := s.Run(sshdDump...); st == Known && o.Exit != 0 && !d.Stopped {
+		m.Commands = append(m.Commands, snap.Command{Argv: sshdTest}) // it may only want to be told of whom it is asked
+	}
 	m.Files = append(m.Files, d.Config.wanted...)
 	if _, st, _ := s.File(sshdMain); st != Unknown && d.Config.needsAsking() {
 		who, _ := d.Config.Logins(h.Accounts)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
+	"picket/internal/core/fact"
 	"picket/internal/core/snap"
 )
 
@@ -46,6 +48,13 @@ func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) er
 	}
 	defer t.close()
 	g := newGatherer(t, s, fileWorkers())
+	files := slices.Clone(m.Files)
+	if l.read != nil {
+		// Guesses at passwords take longest of all, so they begin before anything else.
+		files = slices.DeleteFunc(files, fact.Guessed)
+		g.serve(ctx, slices.DeleteFunc(slices.Clone(m.Files), func(p string) bool { return !fact.Guessed(p) }), nil, s)
+		l.read()
+	}
 	var wg sync.WaitGroup
 	var outputs []*snap.Output
 	var walked *snap.Walked
@@ -57,7 +66,7 @@ func (l *local) Round(ctx context.Context, m snap.Manifest, s *snap.Snapshot) er
 		})
 	}
 	end := l.opt.Timed.begin("files")
-	g.serve(ctx, m.Files, m.Stats, s)
+	g.serve(ctx, files, m.Stats, s)
 	end()
 	if l.read != nil {
 		l.read()
