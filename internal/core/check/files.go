@@ -83,14 +83,24 @@ func unowned(h *fact.Host) control.Outcome {
 }
 
 func setID(h *fact.Host) control.Outcome {
-	var found []control.Evidence
+	var found, below []control.Evidence
 	usual := 0
+	trees, told := systemsBelow(h.Walk.Found), map[string]bool{}
 	for _, e := range h.Walk.Found {
 		if e.Type != snap.File || e.Mode&0o6000 == 0 || e.Mode&0o111 == 0 {
 			continue
 		}
 		if usualSetID(e.Path) {
 			usual++
+			continue
+		}
+		if root, ok := rootOf(e.Path); ok && trees[root] > 0 {
+			if !told[root] {
+				below = append(below, control.Saw("set-id programs", fact.Place{Path: root},
+					fmt.Sprintf("%d programs below %s, which holds a whole system of its own", trees[root], root),
+					"no such folder, or one on a file system that is mounted nosuid").Mend(""))
+				told[root] = true
+			}
 			continue
 		}
 		var bits []string
@@ -103,8 +113,49 @@ func setID(h *fact.Host) control.Outcome {
 		found = append(found, control.Saw("program", fact.Place{Path: e.Path},
 			fmt.Sprintf("%s, mode %04o", strings.Join(bits, ", "), e.Mode), "not a set-id program, or one that Debian ships as such"))
 	}
-	return walked(h, found, "runs with the rights of its owner or group, and is none that Debian ships so",
+	o := walked(h, slices.Concat(found, below), "runs with the rights of its owner or group, and is none that Debian ships so",
 		fmt.Sprintf("%d programs run with the rights of their owner or group, all of them as Debian ships them", usual))
+	if len(found) == 0 && len(below) > 0 {
+		o.Reason = below[0].Found + ": each runs with the rights of its owner or group"
+		if len(below) > 1 {
+			o.Reason += fmt.Sprintf(" (and %d more such folders)", len(below)-1)
+		}
+	}
+	return o
+}
+
+// fewPrograms is from how many of Debian's set-id programs a folder is taken
+// for a system of its own: a container's or a chroot's.
+const fewPrograms = 3
+
+// systemsBelow counts Debian's set-id programs below folders that hold a
+// system of their own: twenty lines for a chroot would hide what matters.
+func systemsBelow(found []snap.Entry) map[string]int {
+	trees := map[string]int{}
+	for _, e := range found {
+		if e.Type != snap.File || e.Mode&0o6000 == 0 || e.Mode&0o111 == 0 || usualSetID(e.Path) {
+			continue
+		}
+		if root, ok := rootOf(e.Path); ok {
+			trees[root]++
+		}
+	}
+	for root, n := range trees {
+		if n < fewPrograms {
+			delete(trees, root)
+		}
+	}
+	return trees
+}
+
+// rootOf is the folder in which a program would be one of Debian's.
+func rootOf(p string) (string, bool) {
+	for i := 1; i < len(p); i++ {
+		if p[i] == '/' && usualSetID(p[i:]) {
+			return p[:i], true
+		}
+	}
+	return "", false
 }
 
 func usualSetID(p string) bool {
@@ -179,7 +230,7 @@ func secretFiles(h *fact.Host) control.Outcome {
 				continue
 			}
 			found = append(found, control.Saw("permissions", fact.Place{Path: e.Path},
-				fmt.Sprintf("mode %04o, owner %s", e.Mode, h.Accounts.UserName(e.UID)), "0640 or less"))
+				fmt.Sprintf("mode %04o, owner %s", e.Mode, h.Accounts.UserName(e.UID)), "closed to others, as 0640"))
 		}
 	}
 	switch {
