@@ -178,7 +178,7 @@ func defaultUser(h *fact.Host) control.Outcome {
 			case !in:
 				continue
 			}
-			bad = append(bad, control.Saw("account "+u.Name, u.Place, "the name that its image comes with", "an account named by its owner"))
+			bad = append(bad, control.Saw("account "+u.Name, u.Place, "the name that its image comes with", "an account named by its owner").Of(u.Name))
 		}
 	}
 	return judged(bad, "no account that an image comes with is open")
