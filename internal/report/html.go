@@ -41,6 +41,8 @@ var htmlPage = template.Must(template.New("report").Funcs(template.FuncMap{
 	"refs":    htmlRefs,
 	"facets":  facets,
 	"steps":   Steps,
+	"risks":   Risks,
+	"join":    func(s []string) string { return strings.Join(s, " · ") },
 	"anchor":  func(id string) string { return strings.ReplaceAll(id, "/", "-") },
 	"urgent": func(r audit.Result) bool {
 		return r.Severity.Rank() >= control.High.Rank() || r.Verdict == control.Error
@@ -157,7 +159,7 @@ func htmlRefs(r control.Refs) []string {
 		ids  []string
 	}{
 		{"CIS Debian 12", r.CISDebian12}, {"ANSSI BP-028", r.ANSSI}, {"dev-sec", r.DevSec},
-		{"Lynis", r.Lynis}, {"ssh-audit", r.SSHAudit}, {"guide", r.Document},
+		{"Lynis", r.Lynis}, {"ssh-audit", r.SSHAudit}, {"the hardening guides of", r.Document},
 	} {
 		if len(x.ids) > 0 {
 			out = append(out, fmt.Sprintf("%s %s", x.name, strings.Join(x.ids, ", ")))

@@ -326,6 +326,39 @@ func TestLongFix(t *testing.T) {
 	}
 }
 
+// TestRisk: commands that could lock somebody out are never shown without
+// saying so, and the fix of what is configured is shown like any other.
+func TestRisk(t *testing.T) {
+	r := audit.Report{Results: []audit.Result{{
+		Control: "a/b", Verdict: control.Ineffective, Severity: control.High, Reason: "x",
+		Fix: "sudo apt install y\n", Risk: []string{"lose-network", "reboot"}, Note: "it is loud",
+	}}}
+	var b strings.Builder
+	if err := (report.Text{Width: 80, Name: "./picket"}).Write(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); !strings.Contains(s, "risk  the host could lose its network") || !strings.Contains(s, "fix   sudo apt install y") || strings.Contains(s, "reboot") {
+		t.Error(s)
+	}
+	b.Reset()
+	if err := report.HTML(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the host could lose its network", "it takes a reboot", "it is loud"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	r.Results[0].Fix = "First look at this.\nsudo x\n"
+	b.Reset()
+	if err := (report.Text{Width: 80, Name: "./picket"}).Write(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); !strings.Contains(s, "fix   ./picket explain a/b") {
+		t.Error(s)
+	}
+}
+
 func TestSteps(t *testing.T) {
 	got := report.Steps(`First make sure that a key works: ssh HOST
 Put it into a file, and reload. Keep this session

@@ -19,6 +19,7 @@ type Text struct {
 	Style ui.Style
 	Short bool   // one screen: the worst findings and what to type next
 	All   bool   // every detail, also of what passes and does not apply
+	Name  string // of the program, as it can be typed here; "" is picket
 	Next  string // the command to type next; "" leaves it out
 }
 
@@ -240,8 +241,12 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 		line(label, ui.Wrap(ui.Clean(t.seen(e)), t.Width, in+"  "))
 	}
 	commands, more := firstCommands(res.Fix)
-	if res.Verdict == control.Ineffective && len(commands) > 0 && strings.HasPrefix(commands[0], "sudo apt") {
-		commands, more = nil, true // what is configured is there already
+	if len(commands) > 0 { // else the explanation tells of it
+		label := "risk"
+		for _, r := range Risks(slices.DeleteFunc(slices.Clone(res.Risk), func(r string) bool { return r == "reboot" })) {
+			line(label, ui.Wrap(r, t.Width, in))
+			label = ""
+		}
 	}
 	label := "fix  "
 	for _, c := range commands { // not wrapped: a command is there to be copied
@@ -250,10 +255,15 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 	}
 	switch {
 	case more && len(commands) > 0:
-		line("", "and more: picket explain "+res.Control)
+		line("", "and more: "+t.explain(res))
 	case more:
-		line("fix", "picket explain "+res.Control)
+		line("fix", t.explain(res))
 	}
+}
+
+// explain is the command that says the rest.
+func (t Text) explain(res audit.Result) string {
+	return cmp.Or(t.Name, "picket") + " explain " + res.Control
 }
 
 // sentence is the reason; a rule whose reason is bare is introduced by what

@@ -70,6 +70,8 @@ type Result struct {
 	Evidence   []control.Evidence `json:"evidence"`
 	Why        string             `json:"why,omitempty"`
 	Fix        string             `json:"fix,omitempty"`
+	Risk       []string           `json:"risk,omitempty"` // what the fix could cost, see control.Risks
+	Note       string             `json:"note,omitempty"` // what else to know before it
 	Refs       control.Refs       `json:"refs"`
 	Waiver     *Waiver            `json:"waiver"`
 }
@@ -150,7 +152,7 @@ func ended(results []Result, opt Options) []string {
 func one(c control.Control, h *fact.Host, opt Options) (res Result) {
 	res = Result{
 		Control: c.ID, Title: c.Title, Layer: c.Layer, Severity: c.Severity,
-		Why: c.Why, Fix: c.Fix, Refs: c.Refs, Evidence: []control.Evidence{},
+		Why: c.Why, Fix: c.Fix, Risk: c.Risk, Note: c.Note, Refs: c.Refs, Evidence: []control.Evidence{},
 	}
 	defer func() {
 		if p := recover(); p != nil {
