@@ -56,7 +56,7 @@ are named; the others are reported all the same, in JSON as one array.
 		RunE: func(cmd *cobra.Command, args []string) error { return p.audit(cmd.Context(), args, opt) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile (default "+DefaultProfile+")")
+	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile: baseline, recommended or strict (default "+DefaultProfile+")")
 	f.StringSliceVar(&opt.only, "only", nil, "judge only these controls: `ID`s, topics or patterns, as ssh or */root-*")
 	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
 	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: "+strings.Join(report.Names(), ", ")+" (default text)")
@@ -65,6 +65,7 @@ are named; the others are reported all the same, in JSON as one array.
 	f.BoolVar(&opt.all, "all", false, "also show what passes and what does not apply")
 	f.BoolVar(&opt.timings, "timings", false, "say on stderr how long each command and step took")
 	opt.ssh.flags(f)
+	completeAudit(cmd)
 	return cmd
 }
 
@@ -83,7 +84,7 @@ func (p *program) short(ctx context.Context) error {
 		return err
 	}
 	r := reports[0]
-	text := report.Text{Width: p.width(), Style: p.style, Short: true, Next: p.next(r, true)}
+	text := report.Text{Width: p.width(), Style: p.style, Short: true, Name: p.typed(""), Next: p.next(r, true)}
 	if err := text.Write(p.io.Out, r); err != nil {
 		return err
 	}
@@ -166,9 +167,20 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	if err != nil {
 		return err
 	}
+	if err := opt.ssh.check(); err != nil {
+		return err
+	}
 	outputs, err := parseOutputs(opt.outputs)
 	if err != nil {
 		return err
+	}
+	if len(targets) == 0 {
+		targets = []string{"local"}
+	}
+	for _, t := range targets {
+		if err := checkTarget(t); err != nil {
+			return err
+		}
 	}
 	limit := failOn(opt.failOn, s)
 	if limit != "none" && limit.Rank() < 0 {
@@ -177,9 +189,6 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 			err = withHint(err, "did you mean "+near+"?")
 		}
 		return err
-	}
-	if len(targets) == 0 {
-		targets = []string{"local"}
 	}
 	if opt.save != "" {
 		if len(targets) > 1 {
@@ -221,13 +230,7 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 
 // judge takes a snapshot of each target and evaluates it. One that cannot be
 // read does not keep the others from being judged: the error names all such.
-// A target that is misspelt ends the run before anything else is read.
 func (p *program) judge(ctx context.Context, targets []string, controls []control.Control, profile string, s settings.Settings, opt auditOptions) ([]audit.Report, error) {
-	for _, t := range targets {
-		if err := checkTarget(t); err != nil {
-			return nil, err
-		}
-	}
 	var reports []audit.Report
 	var unread []error
 	for _, target := range targets {
@@ -265,7 +268,7 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 }
 
 func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions, timed *timings) (*snap.Snapshot, error) {
-	progress := ui.NewProgress(p.io.Err, "reading "+target, p.now)
+	progress := ui.NewProgress(p.progressTo(), "reading "+target, p.now)
 	defer progress.Stop()
 	taker, saved, err := p.open(ctx, target, opt.ssh, progress, timed.hook())
 	if err != nil || saved != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,9 +67,10 @@ func (p *program) controlsCommand() *cobra.Command {
 	}
 	var profile string
 	list := &cobra.Command{
-		Use:     "list [ID…]",
-		Short:   "all controls with severity and title, or those of some topics",
-		Example: "  picket controls list ssh\n  picket controls list --profile baseline\n  picket controls list '*/root-*'",
+		Use:               "list [ID…]",
+		Short:             "all controls with severity and title, or those of some topics",
+		ValidArgsFunction: completeControls,
+		Example:           "  picket controls list ssh\n  picket controls list --profile baseline\n  picket controls list '*/root-*'",
 		RunE: func(cmd *cobra.Command, only []string) error {
 			all, prof, err := catalogueOf(cmp.Or(profile, "strict"))
 			if err != nil {
@@ -81,12 +83,16 @@ func (p *program) controlsCommand() *cobra.Command {
 			if len(only) > 0 {
 				controls = slices.DeleteFunc(controls, func(c control.Control) bool { return !control.Match(only, c.ID) })
 			}
+			var b strings.Builder
 			width := 0
 			for _, c := range controls {
 				width = max(width, len(c.ID))
 			}
 			for _, c := range controls {
-				fmt.Fprintf(p.io.Out, "%-*s  %-8s  %s\n", width, c.ID, c.Severity, c.Title)
+				fmt.Fprintf(&b, "%-*s  %-8s  %s\n", width, c.ID, c.Severity, c.Title)
+			}
+			if _, err := io.WriteString(p.io.Out, b.String()); err != nil {
+				return err
 			}
 			fmt.Fprintf(p.io.Err, "%d controls\n", len(controls))
 			return nil
@@ -95,7 +101,7 @@ func (p *program) controlsCommand() *cobra.Command {
 	list.Flags().StringVar(&profile, "profile", "", "only the controls of the profile `NAME` (default: all)")
 	check := &cobra.Command{
 		Use:   "check [FILE…]",
-		Short: "check control files and their cases; without files, the built-in ones",
+		Short: "check control files and their cases; without files, that the built-in ones are well formed",
 		Long: `Checks that each file is a valid control and that every case in the .txtar
 beside it comes out as it says. All problems of all files are told at once.`,
 		Example: "  picket controls check\n  picket controls check mine/door-sensor.yaml",
@@ -117,19 +123,27 @@ beside it comes out as it says. All problems of all files are told at once.`,
 
 func (p *program) checkControls(files []string) error {
 	var problems []error
+	bad := 0
 	for _, file := range files {
-		problems = append(problems, p.checkControl(file)...)
+		found := p.checkControl(file)
+		problems = append(problems, found...)
+		bad += min(len(found), 1)
 	}
 	if err := errors.Join(problems...); err != nil {
 		fmt.Fprintln(p.io.Out, ui.Clean(err.Error()))
-		return usage(fmt.Errorf("%d problems in %d files", len(problems), len(files)))
+		return usage(fmt.Errorf("problems: %d, in %d of the files named", len(problems), bad))
 	}
 	return nil
 }
 
 func (p *program) checkControl(file string) []error {
 	data, err := os.ReadFile(file)
-	if err != nil {
+	switch info, _ := os.Stat(file); {
+	case errors.Is(err, os.ErrNotExist):
+		return []error{fmt.Errorf("%s: there is no such file", file)}
+	case info != nil && info.IsDir():
+		return []error{fmt.Errorf("%s is a folder: name the files, as %s", file, filepath.Join(file, "*.yaml"))}
+	case err != nil:
 		return []error{err}
 	}
 	name := strings.TrimSuffix(filepath.Base(file), ".yaml")

@@ -22,8 +22,8 @@ const (
 
 // exitHelp closes the help of the commands that judge.
 const exitHelp = `Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or
-settings, 3 something could not be read (and nothing else was found),
-130 interrupted.`
+settings, 3 something could not be read (and no finding is at or above
+--fail-on), 130 interrupted.`
 
 // otherHelp closes the help of all other commands.
 const otherHelp = `Exit codes: 0 done, 2 wrong usage or settings, 3 something could not be read,

@@ -1,8 +1,8 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -26,17 +26,8 @@ func (p *program) explainCommand() *cobra.Command {
 			}
 			return nil
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
-			all, _, _ := builtIn()
-			var ids []string
-			for _, c := range all {
-				if strings.HasPrefix(c.ID, start) {
-					ids = append(ids, c.ID)
-				}
-			}
-			return ids, cobra.ShellCompDirectiveNoFileComp
-		},
-		RunE: func(cmd *cobra.Command, args []string) error { return p.explain(args[0]) },
+		ValidArgsFunction: completeControls,
+		RunE:              func(cmd *cobra.Command, args []string) error { return p.explain(args[0]) },
 	}
 }
 
@@ -59,10 +50,12 @@ func (p *program) explain(id string) error {
 		if near := nearControls(id, ids); len(near) > 0 {
 			return withHint(err, "did you mean "+strings.Join(near, " or ")+"?")
 		}
-		return withHint(err, "`picket controls list` shows all")
+		if topic, _, ok := strings.Cut(id, "/"); ok && slices.ContainsFunc(all, func(c control.Control) bool { return strings.HasPrefix(c.ID, topic+"/") }) {
+			return withHint(err, "`"+p.typed("controls list "+topic)+"` shows those of the topic")
+		}
+		return withHint(err, "`"+p.typed("controls list")+"` shows all")
 	}
-	p.showControl(all[i], profiles)
-	return nil
+	return p.showControl(all[i], profiles)
 }
 
 // nearControls are those with a similar id, or with the word in it.
@@ -79,9 +72,9 @@ func nearControls(id string, ids []string) []string {
 	return out
 }
 
-func (p *program) showControl(c control.Control, profiles []control.Profile) {
+func (p *program) showControl(c control.Control, profiles []control.Profile) error {
 	width := p.width()
-	w, bold := p.io.Out, func(s string) string { return p.style.Paint(s, ui.Bold) }
+	w, bold := &strings.Builder{}, func(s string) string { return p.style.Paint(s, ui.Bold) }
 	fmt.Fprintf(w, "%s · %s · %s\n%s\n", bold(c.ID), c.Severity, c.Layer, ui.Wrap(c.Title, width, ""))
 	fmt.Fprintf(w, "\n%s\n  %s\n", bold("Why"), ui.Wrap(c.Why, width, "  "))
 	if d, ok := c.Rule.(control.Describer); ok {
@@ -104,7 +97,7 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) {
 		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Good to know"), ui.Wrap(c.Note, width, "  "))
 	}
 	if len(c.Risk) > 0 {
-		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Risk of the change"), ui.Wrap(strings.Join(risks(c.Risk), "; "), width, "  "))
+		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Risk of the change"), ui.Wrap(strings.Join(report.Risks(c.Risk), "; "), width, "  "))
 	}
 	var in []string
 	for _, prof := range profiles {
@@ -119,28 +112,15 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) {
 			fmt.Fprintf(w, "  %s\n", r)
 		}
 	}
-}
-
-// risks are what a change could cost, in words.
-func risks(names []string) []string {
-	words := map[string]string{
-		"lose-ssh":     "you could lock yourself out of SSH: keep this session open, and try a second login before you end it",
-		"lose-network": "the host could lose its network: have a screen and a keyboard at hand",
-		"reboot":       "it takes a reboot to be in force",
-		"data":         "data could be lost: make a copy first",
-	}
-	var out []string
-	for _, n := range names {
-		out = append(out, cmp.Or(words[n], n))
-	}
-	return out
+	_, err := io.WriteString(p.io.Out, w.String())
+	return err
 }
 
 // references lists the filled fields of Refs that others know, in their order.
 func references(r control.Refs) []string {
 	names := map[string]string{
 		"cis-debian12": "CIS Debian 12", "anssi-bp28": "ANSSI BP-028", "dev-sec": "dev-sec", "lynis": "Lynis",
-		"ssh-audit": "ssh-audit", "document": "the hardening guide",
+		"ssh-audit": "ssh-audit", "document": "the hardening guides of",
 	}
 	var out []string
 	v := reflect.ValueOf(r)

@@ -80,6 +80,10 @@ func replaceFile(name string, data []byte) error {
 	}
 	defer os.Remove(tmp) // of no use once it has been renamed
 	_, err = f.Write(data)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = &fs.PathError{Op: "write", Path: name, Err: at.Err}
+	}
 	if info != nil && err == nil {
 		err = f.Chmod(mode) // the umask is for new files
 	}

@@ -75,6 +75,67 @@ func (p *program) flagUsages(b *strings.Builder, title string, flags *pflag.Flag
 	}
 }
 
+// help replaces cobra's own commands for help and completion: they take a
+// misspelt word for none.
+func (p *program) help(root *cobra.Command) {
+	root.SetHelpCommand(&cobra.Command{
+		Use: "help [COMMAND]", Short: "say more about a command", Hidden: true,
+		RunE: func(_ *cobra.Command, words []string) error {
+			c, rest, err := root.Find(words)
+			if err == nil {
+				err = noArguments(c, rest)
+			}
+			if err != nil {
+				return err
+			}
+			return c.Help()
+		},
+	})
+	root.InitDefaultCompletionCmd("complete")
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Short = "let the shell complete commands and controls"
+			c.Long = c.Short + "; `picket completion bash --help` says how"
+			c.Args = noArguments
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
+}
+
+// progressTo is where progress is shown: a terminal that cannot take a line
+// back would get one below the other.
+func (p *program) progressTo() io.Writer {
+	if p.getenv("TERM") == "dumb" {
+		return io.Discard
+	}
+	return p.io.Err
+}
+
+// completeAudit names the values of audit's flags to the shell.
+func completeAudit(cmd *cobra.Command) {
+	for flag, words := range map[string][]string{
+		"profile": {"baseline", "recommended", "strict"},
+		"fail-on": {"low", "medium", "high", "critical", "none"},
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	}
+	for _, flag := range []string{"only", "skip"} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, completeControls)
+	}
+}
+
+// completeControls names the controls that begin with a word to the shell.
+func completeControls(_ *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
+	all, _, _ := builtIn()
+	var ids []string
+	for _, c := range all {
+		if strings.HasPrefix(c.ID, start) {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
 // flagError says which flag was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
 	see := "see `" + cmd.CommandPath() + " --help`"
@@ -90,6 +151,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		if len(given) > 1 && strings.HasPrefix(n, given) {
 			near = n
 		}
+	}
+	if audit, _, e := cmd.Find([]string{"audit"}); near == "" && e == nil && audit.Flags().Lookup(given) != nil {
+		return withHint(usage(err), "did you mean `"+audit.CommandPath()+" --"+given+"`? "+see)
 	}
 	if near == "" {
 		return withHint(usage(err), see)

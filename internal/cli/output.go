@@ -28,6 +28,9 @@ func parseOutputs(args []string) ([]output, error) {
 	for _, a := range args {
 		format, file, _ := strings.Cut(a, ":")
 		if !slices.Contains(report.Names(), format) {
+			if f, rest, ok := strings.Cut(a, "="); ok && slices.Contains(report.Names(), f) {
+				return nil, withHint(usage(fmt.Errorf("--output %s: a colon stands before the file", a)), "did you mean "+f+":"+rest+"?")
+			}
 			err := usage(fmt.Errorf("--output %s: unknown format %q; one of: %s", a, format, strings.Join(report.Names(), ", ")))
 			if near := yaml.Nearest(format, report.Names()); near != "" {
 				err = withHint(err, "did you mean "+near+"?")
@@ -71,7 +74,7 @@ func (p *program) render(w io.Writer, format string, reports []audit.Report, sev
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			t := report.Text{Width: p.width(), Style: style, All: opt.all, Next: p.next(r, false)}
+			t := report.Text{Width: p.width(), Style: style, All: opt.all, Name: p.typed(""), Next: p.next(r, false)}
 			if err := t.Write(w, r); err != nil {
 				return err
 			}

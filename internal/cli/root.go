@@ -76,7 +76,6 @@ Nothing is changed, and nothing leaves the machine.
 		SilenceUsage:               true,
 		Version:                    versionText(),
 		SuggestionsMinimumDistance: 2,
-		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("picket {{.Version}}\n")
 	root.PersistentFlags().StringArrayVar(&p.configs, "config", nil, "settings `FILE`; may be repeated, the later wins (default: picket.yaml here, ~/.config/picket, /etc/picket)")
@@ -87,6 +86,7 @@ Nothing is changed, and nothing leaves the machine.
 		p.explainCommand(),
 		p.controlsCommand(),
 	)
+	p.help(root)
 	sayExits(root)
 	return root
 }
@@ -111,6 +111,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return withHint(err, "did you mean `picket --version`?")
 	}
 	cmd.SuggestionsMinimumDistance = 2 // a sub-command does not inherit it
+	if !cmd.HasParent() && isTarget(args[0]) {
+		return withHint(err, "did you mean `"+cmd.CommandPath()+" audit "+args[0]+"`?")
+	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return withHint(err, "did you mean `"+cmd.CommandPath()+" "+near[0]+"`?")
 	}
@@ -121,9 +124,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // sources, or not be in the path.
 func (p *program) typed(args string) string {
 	if strings.Contains(p.name, "/go-build") {
-		return "go run ./cmd/picket " + args
+		return strings.TrimSuffix("go run ./cmd/picket "+args, " ")
 	}
-	return p.name + " " + args
+	return strings.TrimSuffix(p.name+" "+args, " ")
 }
 
 // typedAsRoot is the same with sudo, which seldom knows where Go is.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"picket/internal/core/snap"
+	"picket/internal/core/yaml"
 	"picket/internal/host/remote"
 	"picket/internal/host/snapshot"
 	"picket/internal/ui"
@@ -31,6 +32,24 @@ func (o *sshOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`FILE` of pinned host keys (default ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
 	f.StringVar(&o.config, "ssh-config", "", "settings `FILE` of ssh, for aliases, users, ports and keys; none: no file (default ~/.ssh/config)")
 	f.StringVar(&o.sudoPasswordFile, "sudo-password-file", "", "`FILE` with the password for sudo on the target (default: asked for, once)")
+}
+
+// check finds files that flags name and that are not there.
+func (o *sshOptions) check() error {
+	for _, f := range o.identities {
+		if _, err := os.Stat(f); errors.Is(err, fs.ErrNotExist) {
+			return withHint(usage(fmt.Errorf("--identity %s: there is no such file", f)), "`ls ~/.ssh` shows the keys that you have; ssh-keygen -t ed25519 makes one")
+		}
+	}
+	if _, err := os.Stat(o.config); o.config != "" && o.config != "none" && errors.Is(err, fs.ErrNotExist) {
+		return usage(fmt.Errorf("--ssh-config %s: there is no such file", o.config))
+	}
+	return nil
+}
+
+// isTarget is whether a word can only be meant as a target.
+func isTarget(word string) bool {
+	return word == "local" || strings.Contains(word, "://") || strings.HasPrefix(word, "image:") || strings.Contains(word, "@") || looksLikeFile(word)
 }
 
 // open turns a target into a taker, or into a snapshot that was saved before.
@@ -91,6 +110,9 @@ func checkTarget(target string) error {
 
 // targetHint guesses what was meant.
 func targetHint(target string) string {
+	if yaml.Nearest(target, []string{"local"}) != "" {
+		return "did you mean local? For a machine on the network, type ssh://" + target
+	}
 	const ssh = "for a machine on the network, type ssh://"
 	scheme, rest, ok := strings.Cut(target, ":")
 	switch {
@@ -111,7 +133,7 @@ func targetHint(target string) string {
 // looksLikeFile tells the name of a file that is not there from that of a host.
 func looksLikeFile(target string) bool {
 	switch filepath.Ext(target) {
-	case ".snapshot", ".gz", ".tar", ".tgz", ".json", ".img", ".txt":
+	case ".snapshot", ".gz", ".tar", ".tgz", ".json", ".img", ".txt", ".html", ".yaml":
 		return true
 	}
 	return strings.HasPrefix(target, "/") || strings.HasPrefix(target, "./") || strings.HasPrefix(target, "../") || strings.HasPrefix(target, "~/")

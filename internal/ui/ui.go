@@ -1,7 +1,7 @@
 // Package ui is the terminal: colours, wrapped text, progress and prompts.
 //
 // Its rules: results go to Out, everything else to Err. Colours and progress
-// only where somebody looks: on a terminal, and never when NO_COLOR is set.
+// only where somebody looks: on a terminal, colours never when NO_COLOR is set.
 // Messages begin with a small letter, end without a full stop, and say what
 // to type next. Nothing is asked when nobody can answer.
 package ui

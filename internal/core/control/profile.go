@@ -59,7 +59,13 @@ func used(pattern string, all []Control) error {
 	for _, c := range all {
 		ids = append(ids, c.ID)
 	}
-	if near := yaml.Nearest(pattern, ids); near != "" {
+	for _, c := range all {
+		topic, _, _ := strings.Cut(c.ID, "/")
+		if !slices.Contains(ids, topic) {
+			ids = append(ids, topic)
+		}
+	}
+	if near := yaml.Nearest(strings.ToLower(pattern), ids); near != "" {
 		return fmt.Errorf("no control matches %q; did you mean %q?", pattern, near)
 	}
 	return fmt.Errorf("no control matches %q; `picket controls list` shows all", pattern)
