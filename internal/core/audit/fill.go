@@ -13,8 +13,10 @@ import (
 const maxFilled = 5
 
 var (
-	fileWord    = regexp.MustCompile(`(^|[^$\w])(?:FILE|FOLDER)\b`)
-	accountWord = regexp.MustCompile(`(^|[^$\w])(?:NAME|USER)\b`) // $USER is a shell's
+	// $USER is a shell's, A-NAME and /etc/FILE are something else.
+	fileWord    = regexp.MustCompile(`(?:^|[^$\w/-])(?:FILE|FOLDER)\b`)
+	accountWord = regexp.MustCompile(`(?:^|[^$\w-])(?:NAME|USER)\b`)
+	anyWord     = regexp.MustCompile(`(?:^|[^$\w/-])(FILE|FOLDER)\b|(?:^|[^$\w-])(NAME|USER)\b`)
 	plainName   = regexp.MustCompile(`^[a-z_][a-z0-9_.-]{0,31}$`)
 	plainPath   = regexp.MustCompile(`^/[A-Za-z0-9/._@:+,-]*$`)
 )
@@ -49,20 +51,11 @@ func filled(line string, evidence []control.Evidence) []string {
 		if file && e.File == "" || account && e.Account == "" {
 			continue // it is about something else
 		}
-		l := line
-		if file {
-			p, ok := quoted(e.File)
-			if !ok {
-				return []string{line}
-			}
-			l = put(fileWord, l, p)
+		p, ok := quoted(e.File)
+		if file && !ok || account && !plainName.MatchString(e.Account) {
+			return []string{line}
 		}
-		if account {
-			if !plainName.MatchString(e.Account) {
-				return []string{line}
-			}
-			l = put(accountWord, l, e.Account)
-		}
+		l := put(line, p, e.Account)
 		if !slices.Contains(out, l) {
 			out = append(out, l)
 		}
@@ -77,9 +70,20 @@ func filled(line string, evidence []control.Evidence) []string {
 	return out
 }
 
-// put replaces a word, and keeps what stands before it.
-func put(word *regexp.Regexp, line, text string) string {
-	return word.ReplaceAllString(line, "${1}"+strings.ReplaceAll(text, "$", "$$"))
+// put replaces the words in one go: a file may be called NAME.
+func put(line, file, account string) string {
+	var b strings.Builder
+	done := 0
+	for _, m := range anyWord.FindAllStringSubmatchIndex(line, -1) {
+		from, to, text := m[2], m[3], file
+		if from < 0 {
+			from, to, text = m[4], m[5], account
+		}
+		b.WriteString(line[done:from])
+		b.WriteString(text)
+		done = to
+	}
+	return b.String() + line[done:]
 }
 
 // command is whether a line of a fix is typed, and no sentence or comment.

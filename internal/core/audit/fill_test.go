@@ -29,6 +29,10 @@ func TestFill(t *testing.T) {
 		{"usermod -g NAME NAME\n", []control.Evidence{about("pi", "/x")}, "usermod -g pi pi\n"},
 		{"rm FILE\n", []control.Evidence{about("", "/a$1b")}, "rm '/a$1b'\n"},
 		{"FILENAME NAMES /FILES FILE_X", []control.Evidence{about("a", "/x")}, "FILENAME NAMES /FILES FILE_X"},
+		{"sudo chown NAME FILE\n", []control.Evidence{about("pi", "/srv/NAME/my USER")}, "sudo chown pi '/srv/NAME/my USER'\n"},
+		{"visudo -f /etc/sudoers.d/FILE\n", []control.Evidence{about("", "/etc/sudoers.d/x")}, "visudo -f /etc/sudoers.d/FILE\n"},
+		{"nmcli connection modify x wifi.ssid 'A-NAME'\n", []control.Evidence{about("pi", "/x")}, "nmcli connection modify x wifi.ssid 'A-NAME'\n"},
+		{"chmod -R go-rwx ~USER/.ssh\n", []control.Evidence{about("pi", "/x")}, "chmod -R go-rwx ~pi/.ssh\n"},
 		// What is not known, or must not be typed, stays.
 		{"passwd USER\n", []control.Evidence{about("", "/x")}, "passwd USER\n"},
 		{"passwd USER\n", []control.Evidence{about("", "/x"), about("pi", "/x")}, "passwd pi\n"},

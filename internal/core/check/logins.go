@@ -65,18 +65,27 @@ func homesOwned(h *fact.Host) control.Outcome {
 	return overHomes(h, "every home belongs to its user", func(home fact.Home) []control.Evidence {
 		what := "home of " + home.User.Name
 		if home.Dir == nil || home.Dir.Type != snap.Dir {
-			return []control.Evidence{control.Saw(what, home.User.Place, home.User.Home+" is not there", "a folder of the user's own").Of(home.User.Name).Mend(home.User.Home)}
+			return []control.Evidence{control.Saw(what, home.User.Place, home.User.Home+" is not there", "a folder of the user's own").Of(home.User.Name).Mend(ownHome(home.User))}
 		}
 		var ev []control.Evidence
 		at := fact.Place{Path: home.User.Home}
 		if home.Dir.UID != home.User.UID {
-			ev = append(ev, control.Saw(what, at, "belongs to "+h.Accounts.UserName(home.Dir.UID), "the user").Of(home.User.Name))
+			ev = append(ev, control.Saw(what, at, "belongs to "+h.Accounts.UserName(home.Dir.UID), "the user").Of(home.User.Name).Mend(ownHome(home.User)))
 		}
 		if home.Dir.Mode&0o022 != 0 {
-			ev = append(ev, control.Saw(what, at, fmt.Sprintf("mode %04o: others may write it", home.Dir.Mode), "0755 or less").Of(home.User.Name))
+			ev = append(ev, control.Saw(what, at, fmt.Sprintf("mode %04o: others may write it", home.Dir.Mode), "0755 or less").Of(home.User.Name).Mend(ownHome(home.User)))
 		}
 		return ev
 	})
+}
+
+// ownHome is a home that may be given to its user without a look; "" where
+// it may be a folder of the system, as / or /usr/sbin.
+func ownHome(u fact.User) string {
+	if path.Dir(u.Home) == "/home" {
+		return u.Home
+	}
+	return ""
 }
 
 func homesPrivate(h *fact.Host) control.Outcome {

@@ -102,18 +102,6 @@ func hideInCommands(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 	return []byte(hideURLs(hideMatches(secretOption, string(e.Content))))
 }
 
-// sshdLine parts a line of sshd_config into its keyword, which may look like a
-// secret's name, and what follows.
-var sshdLine = regexp.MustCompile(`(?m)^([ \t]*"?\w+"?[ \t=]+)(.+)$`)
-
-// redactSSHD takes secrets out of SetEnv and of the commands that sshd runs.
-func redactSSHD(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
-	return sshdLine.ReplaceAllFunc(e.Content, func(l []byte) []byte {
-		m := sshdLine.FindSubmatch(l)
-		return append(m[1][:len(m[1]):len(m[1])], hideSecrets(string(m[2]))...)
-	})
-}
-
 // hideInOutput takes secrets out of the answer of a command that repeats what
 // files say.
 func hideInOutput(o *snap.Output) {

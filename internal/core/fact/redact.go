@@ -134,6 +134,7 @@ var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.
 func Redact(s *snap.Snapshot, sec Secrets) {
+	included := includedBySSHD(s)
 	for _, e := range s.Entries {
 		if !e.Read || e.Redact {
 			continue
@@ -148,6 +149,10 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 			e.Content, e.Redact = redactKeyLines(s, e, sec), true
 			continue
 		}
+		if included(e.Path) {
+			e.Content, e.Redact = sshdLinesOnly(e.Content), true
+			continue
+		}
 		// An address with a password may stand anywhere, also in a file that only
 		// an Include has led to.
 		if text := string(e.Content); hideURLs(text) != text {
@@ -155,6 +160,9 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 		}
 	}
 	for _, o := range s.Commands {
+		if len(o.Argv) > 0 && o.Argv[0] == "sshd" {
+			o.Stderr = hideComplaints(s, o.Stderr)
+		}
 		o.Stderr = hideSecrets(o.Stderr) // a complaint repeats the line that it is about
 		for _, t := range talkative {
 			if len(o.Argv) >= len(t) && slices.Equal(o.Argv[:len(t)], t) {

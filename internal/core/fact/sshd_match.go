@@ -88,22 +88,27 @@ func (c SSHDConfig) Logins(a Accounts) (who []SSHDWho, left int) {
 		}
 	}
 	users := []SSHDWho{{User: "root", Exists: true, Groups: groupsOf(a, "root")}, {User: Stranger}}
+	more := 0 // not even looked at: finding groups takes long where there are thousands of accounts
 	for _, u := range a.Users {
-		if u.Name != "root" && (u.LoginShell() || named[u.Name]) && plainName(u.Name) {
+		switch {
+		case u.Name == "root" || !u.LoginShell() && !named[u.Name] || !plainName(u.Name):
+		case len(users) >= MaxSSHDLogins:
+			more++
+		default:
 			users = append(users, SSHDWho{User: u.Name, Exists: true, Groups: groupsOf(a, u.Name)})
 		}
 	}
-	for _, place := range c.places() {
+	places := c.places()
+	for _, place := range places {
 		for _, u := range users {
-			u.Host, u.Addr, u.Local, u.Port, u.Domain = place.Host, place.Addr, place.Local, place.Port, place.Domain
 			if len(who) == MaxSSHDLogins {
-				left++
-				continue
+				return who, len(places)*(len(users)+more) - len(who)
 			}
+			u.Host, u.Addr, u.Local, u.Port, u.Domain = place.Host, place.Addr, place.Local, place.Port, place.Domain
 			who = append(who, u)
 		}
 	}
-	return who, left
+	return who, len(places)*(len(users)+more) - len(who)
 }
 
 // places are one from afar, and one for each Match that speaks of where a login
@@ -123,7 +128,7 @@ func (c SSHDConfig) places() []SSHDWho {
 			}
 		}
 	}
-	out := []SSHDWho{far}
+	out, seen := []SSHDWho{far}, map[[5]string]bool{far.place(): true}
 	for _, m := range c.Matches {
 		w := out[0]
 		for _, cr := range m.Criteria {
@@ -144,14 +149,16 @@ func (c SSHDConfig) places() []SSHDWho {
 				w.Domain = first
 			}
 		}
-		if !slices.ContainsFunc(out, func(o SSHDWho) bool {
-			return o.Host == w.Host && o.Addr == w.Addr && o.Local == w.Local && o.Port == w.Port && o.Domain == w.Domain
-		}) {
+		if at := w.place(); !seen[at] {
+			seen[at] = true
 			out = append(out, w)
 		}
 	}
 	return out
 }
+
+// place is all of a login but whose it is.
+func (w SSHDWho) place() [5]string { return [5]string{w.Host, w.Addr, w.Local, w.Port, w.Domain} }
 
 // addressIn is an address that a pattern of one address, network or wildcard
 // stands for; far away when there is none.

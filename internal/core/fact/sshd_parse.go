@@ -115,6 +115,10 @@ func (r *sshdReader) file(p string, outer []int, depth int) {
 			r.missing(Unknown, "sshd's files have too many lines to be read")
 			return
 		}
+		if l.text == noSetting {
+			r.problem("a line that is no setting of sshd", l.at)
+			continue
+		}
 		written, rest := sshdWord(strings.TrimRight(strings.TrimLeft(l.text, " \t\r"), " \t\r\n\f"))
 		if written == "" || written[0] == '#' {
 			continue
