@@ -70,8 +70,8 @@ var redactions = append(tlsRedactions(), []redaction{
 	{"/etc/ssh/sshd_config.d/*", redactSSHD},
 	{"/etc/ssh/ssh_config", redactSSHClient},
 	{"/etc/ssh/ssh_config.d/*", redactSSHClient},
-	{"/etc/sudoers", hideInCommands},
-	{"/etc/sudoers.d/*", hideInCommands},
+	{"/etc/sudoers", redactSudo},
+	{"/etc/sudoers.d/*", redactSudo},
 	{"/usr/lib/systemd/system/*", hideInFile},
 	{"/usr/lib/systemd/system/*/*", hideInFile},
 	{"/lib/systemd/system/*", hideInFile},
@@ -134,7 +134,7 @@ var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.
 func Redact(s *snap.Snapshot, sec Secrets) {
-	included := includedBySSHD(s)
+	bySSHD, bySudo := includedBySSHD(s), includedBySudo(s)
 	for _, e := range s.Entries {
 		if !e.Read || e.Redact {
 			continue
@@ -149,8 +149,12 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 			e.Content, e.Redact = redactKeyLines(s, e, sec), true
 			continue
 		}
-		if included(e.Path) {
+		if bySSHD(e.Path) {
 			e.Content, e.Redact = sshdLinesOnly(e.Content), true
+			continue
+		}
+		if bySudo(e.Path) {
+			e.Content, e.Redact = sudoLinesOnly(s, e, sec), true
 			continue
 		}
 		// An address with a password may stand anywhere, also in a file that only
