@@ -421,16 +421,21 @@ func sshRateLimit(h *fact.Host) control.Outcome {
 		if r.State != fact.Known {
 			return control.Untold, control.Evidence{}
 		}
+		var good control.Evidence
+		var open []int // a limit on one port does not help the others
 		for _, p := range ports {
 			if rule, ok := r.Limited("ip", p); ok {
-				return control.Yes, control.Saw(fmt.Sprintf("rule for port %d%s", p, when), rule.Place, rule.Text, "")
-			}
-			a := r.Ask(fact.FirewallPacket{Family: "ip", Proto: "tcp", Port: p, Anybody: true})
-			if !a.Accept {
-				return control.Yes, control.Saw(fmt.Sprintf("port %d%s", p, when), r.Place, "refused", "")
+				good = control.Saw(fmt.Sprintf("rule for port %d%s", p, when), rule.Place, rule.Text, "")
+			} else if !r.Ask(fact.FirewallPacket{Family: "ip", Proto: "tcp", Port: p, Anybody: true}).Accept {
+				good = control.Saw(fmt.Sprintf("port %d%s", p, when), r.Place, "refused", "")
+			} else {
+				open = append(open, p)
 			}
 		}
-		return control.No, control.Saw(fmt.Sprintf("new connections to port %s%s", joinInts(ports), when), placeOr(r.Place, "/etc"), "as many as one likes", "a limit, such as 6 in 30 s")
+		if len(open) == 0 && len(ports) > 0 {
+			return control.Yes, good
+		}
+		return control.No, control.Saw(fmt.Sprintf("new connections to port %s%s", joinInts(open), when), placeOr(r.Place, "/etc"), "as many as one likes", "a limit, such as 6 in 30 s")
 	}
 	var o control.Outcome
 	var ev control.Evidence

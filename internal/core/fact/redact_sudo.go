@@ -37,7 +37,7 @@ func sudoLinesOnly(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 			if kind[n-1] = rule; entry.Err != "" {
 				kind[n-1] = other
 			}
-			if !strings.HasSuffix(strings.TrimRight(ls[n-1], "\r"), "\\") {
+			if !strings.HasSuffix(strings.TrimRight(ls[n-1], " \t\r"), "\\") {
 				break
 			}
 		}

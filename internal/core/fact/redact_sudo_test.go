@@ -14,14 +14,14 @@ func TestSudoIncludeKeepsRulesOnly(t *testing.T) {
 	add := func(p, real string, typ snap.Type, content string) {
 		s.Entries[p] = &snap.Entry{Path: p, Real: real, Type: typ, Mode: 0o440, Read: typ == snap.File, Content: []byte(content)}
 	}
-	const rules = "#\n\nDefaults use_pty\npi ALL=(ALL) \\\n  NOPASSWD: /bin/a, \\\n  /bin/b\n#1000 ALL=(ALL) ALL\n"
-	add(sudoersFile, "", snap.File, "# kept\nroot ALL=(ALL:ALL) ALL\n@include /srv/more\n@includedir /etc/ssl/private\n@includedir /etc/sudoers.d\n")
+	const rules = "#\n\nDefaults use_pty\npi ALL=(ALL) \\\n  NOPASSWD: /bin/a, \\ \n  /bin/b\n#1000 ALL=(ALL) ALL\n"
+	add(sudoersFile, "", snap.File, "# kept\nroot ALL=(ALL:ALL) ALL\n@include /srv/more\n@includedir /root/keys\n@includedir /etc/sudoers.d\n")
 	add("/srv/more", "", snap.File, "# hunter2"+rules[1:])
-	add("/etc/ssl/private", "", snap.Dir, "")
-	add("/etc/ssl/private/key", "", snap.File, "-----BEGIN PRIVATE KEY-----\nhunter2\nAAhunter2==\n-----END PRIVATE KEY-----\nhunter2 \\\nhunter2\n")
+	add("/root/keys", "", snap.Dir, "")
+	add("/root/keys/key", "", snap.File, "-----BEGIN PRIVATE KEY-----\nhunter2\nAAhunter2==\n-----END PRIVATE KEY-----\nhunter2 \\\nhunter2\n")
 	add("/etc/sudoers.d", "", snap.Dir, "")
 	add("/etc/sudoers.d/x", "/root/notes", snap.File, "hunter2\n# hunter2\n")
-	s.MarkAsked(snap.Manifest{Files: []string{sudoersFile, "/srv/more", "/etc/ssl/private/*", "/etc/sudoers.d/*"}, Stats: []string{"/etc/ssl/private", "/etc/sudoers.d"}})
+	s.MarkAsked(snap.Manifest{Files: []string{sudoersFile, "/srv/more", "/root/keys/*", "/etc/sudoers.d/*"}, Stats: []string{"/root/keys", "/etc/sudoers.d"}})
 	Redact(s, Secrets{})
 	for p, e := range s.Entries {
 		if strings.Contains(string(e.Content), "hunter2") {
@@ -36,7 +36,7 @@ func TestSudoIncludeKeepsRulesOnly(t *testing.T) {
 	}
 	h := &Host{Snap: s}
 	parseSudo(h, s)
-	if len(h.Sudo.Unparsed) != 2 { // the first of each file
+	if len(h.Sudo.Unparsed) != 7 {
 		t.Errorf("what is no rule is not told: %v", h.Sudo.Unparsed)
 	}
 }
