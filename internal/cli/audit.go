@@ -52,6 +52,7 @@ are named; the others are reported all the same, in JSON as one array.
   picket audit ssh://pi@leader --save leader.snapshot
   picket audit leader.snapshot --output html:leader.html
   picket audit image:/mnt/card --output json
+  picket audit --only ssh/password-login    # with the whole fix
   picket audit --only ssh --all`,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.audit(cmd.Context(), args, opt) },
 	}

@@ -93,6 +93,7 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 			fmt.Fprintf(w, "      %s\n", bold(strings.TrimSuffix(line, "\n")))
 		}
 	}
+	fmt.Fprintf(w, "  Written out for your host:\n      %s\n", bold(p.typedAsRoot("audit --only "+c.ID)))
 	if c.Note != "" {
 		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Good to know"), ui.Wrap(c.Note, width, "  "))
 	}

@@ -359,6 +359,30 @@ func TestRisk(t *testing.T) {
 	}
 }
 
+// TestFixes: where few controls are looked at, nothing of a fix is left to
+// another command.
+func TestFixes(t *testing.T) {
+	r := audit.Report{Results: []audit.Result{{
+		Control: "a/b", Verdict: control.Fail, Severity: control.High, Reason: "x", Risk: []string{"reboot"}, Note: "it is loud",
+		Fix: "First look at this.\nsudo x /very/long/name/of/a/file/that/goes/on/and/on /and/another/one/that/is/not/wrapped/either\nsudo y\nIn a new session: z now.\n",
+	}}}
+	var b strings.Builder
+	if err := (report.Text{Width: 60, Fixes: true, Name: "./picket"}).Write(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+          risk  it takes a reboot to be in force
+          fix   First look at this.
+                sudo x /very/long/name/of/a/file/that/goes/on/and/on /and/another/one/that/is/not/wrapped/either
+                sudo y
+                In a new session: z now.
+          note  it is loud
+`
+	if !strings.Contains(b.String(), want) || strings.Contains(b.String(), "explain") {
+		t.Error(b.String())
+	}
+}
+
 func TestSteps(t *testing.T) {
 	got := report.Steps(`First make sure that a key works: ssh HOST
 Put it into a file, and reload. Keep this session

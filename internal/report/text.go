@@ -19,6 +19,7 @@ type Text struct {
 	Style ui.Style
 	Short bool   // one screen: the worst findings and what to type next
 	All   bool   // every detail, also of what passes and does not apply
+	Fixes bool   // fixes to their end, not only the commands that they begin with
 	Name  string // of the program, as it can be typed here; "" is picket
 	Next  string // the command to type next; "" leaves it out
 }
@@ -241,12 +242,19 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 		line(label, ui.Wrap(ui.Clean(t.seen(e)), t.Width, in+"  "))
 	}
 	commands, more := firstCommands(res.Fix)
-	if len(commands) > 0 { // else the explanation tells of it
-		label := "risk"
-		for _, r := range Risks(slices.DeleteFunc(slices.Clone(res.Risk), func(r string) bool { return r == "reboot" })) {
+	if len(commands) > 0 || t.Fixes { // else the explanation tells of it
+		label, risk := "risk", slices.Clone(res.Risk)
+		if !t.Fixes {
+			risk = slices.DeleteFunc(risk, func(r string) bool { return r == "reboot" })
+		}
+		for _, r := range Risks(risk) {
 			line(label, ui.Wrap(r, t.Width, in))
 			label = ""
 		}
+	}
+	if t.Fixes {
+		t.whole(b, res, line, in)
+		return
 	}
 	label := "fix  "
 	for _, c := range commands { // not wrapped: a command is there to be copied
@@ -258,6 +266,25 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 		line("", "and more: "+t.explain(res))
 	case more:
 		line("fix", t.explain(res))
+	}
+}
+
+// whole writes a fix to its end, and what else to know before it is typed.
+func (t Text) whole(b *strings.Builder, res audit.Result, line func(label, text string), in string) {
+	label := "fix"
+	for _, s := range Steps(res.Fix) {
+		if !s.Code {
+			line(label, ui.Wrap(ui.Clean(s.Text), t.Width, in))
+			label = ""
+			continue
+		}
+		for c := range strings.Lines(s.Text) { // not wrapped: a command is there to be copied
+			fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint(fmt.Sprintf("%-5s", label), ui.Dim), ui.Clean(strings.TrimRight(c, "\n")))
+			label = ""
+		}
+	}
+	if res.Note != "" {
+		line("note", ui.Wrap(res.Note, t.Width, in))
 	}
 }
 
