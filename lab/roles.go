@@ -69,7 +69,7 @@ var Pioreactor = Role{
 // Debian's own cost.
 var Bench = Role{
 	Name: "bench", Users: []string{"operator"}, over: &Good,
-	setup: "echo operator:" + OperatorPassword + " | chpasswd",
+	setup:    "echo operator:" + OperatorPassword + " | chpasswd",
 	packages: []string{"lynis", "openscap-scanner", "ssg-debian"},
 }
 
