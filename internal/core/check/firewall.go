@@ -411,31 +411,70 @@ func joinInts(ns []int) string {
 	return strings.Join(out, ", ")
 }
 
+// sshFamilies are those over which sshd can be reached: where it runs, by its
+// sockets.
+func sshFamilies(h *fact.Host) []string {
+	four, six := false, false
+	for _, s := range h.Sockets.Listening {
+		if s.Proto == "tcp" && s.Exposed() && (s.Process == "sshd" || s.Unit.V == "ssh.service" || s.Unit.V == "ssh.socket") {
+			four = four || s.Addr.Unmap().Is4() || s.Both
+			six = six || s.Addr.Is6() && !s.Addr.Is4In6()
+		}
+	}
+	if !four && !six {
+		four, six = true, true // it does not run, or that is not known
+	}
+	if v := h.Network.IPv6; v.Known() && !v.V {
+		six = false
+	}
+	switch {
+	case six && !four:
+		return []string{"ip6"}
+	case six:
+		return []string{"ip", "ip6"}
+	}
+	return []string{"ip"}
+}
+
 func sshRateLimit(h *fact.Host) control.Outcome {
 	f := h.Firewall
 	ports, at, why := sshPorts(h)
 	if why != "" {
 		return control.CannotTell(why)
 	}
+	families := sshFamilies(h)
 	judge := func(r fact.Ruleset, when string) (control.Tri, control.Evidence) {
 		if r.State != fact.Known {
 			return control.Untold, control.Evidence{}
 		}
-		var good control.Evidence
-		var open []int // a limit on one port does not help the others
-		for _, p := range ports {
-			if rule, ok := r.Limited("ip", p); ok {
-				good = control.Saw(fmt.Sprintf("rule for port %d%s", p, when), rule.Place, rule.Text, "")
-			} else if !r.Ask(fact.FirewallPacket{Family: "ip", Proto: "tcp", Port: p, Anybody: true}).Accept {
-				good = control.Saw(fmt.Sprintf("port %d%s", p, when), r.Place, "refused", "")
-			} else {
-				open = append(open, p)
+		var first control.Evidence
+		for _, family := range families {
+			over := ""
+			if family == "ip6" {
+				over = " over IPv6"
+			}
+			var good control.Evidence
+			var open []int // a limit on one port does not help the others
+			for _, p := range ports {
+				stranger := r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: p})
+				// A limit that comes after the port was opened, or after which it is
+				// open all the same, holds nobody up.
+				if rule, ok := r.Limited(family, p); ok && (stranger.Drop || !stranger.Accept) {
+					good = control.Saw(fmt.Sprintf("rule for port %d%s%s", p, over, when), rule.Place, rule.Text, "")
+				} else if !r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: p, Anybody: true}).Accept {
+					good = control.Saw(fmt.Sprintf("port %d%s%s", p, over, when), r.Place, "refused", "")
+				} else {
+					open = append(open, p)
+				}
+			}
+			if len(open) > 0 || len(ports) == 0 {
+				return control.No, control.Saw(fmt.Sprintf("new connections to port %s%s%s", joinInts(open), over, when), placeOr(r.Place, "/etc"), "as many as one likes", "a limit, such as 6 in 30 s")
+			}
+			if first.Fact == "" {
+				first = good
 			}
 		}
-		if len(open) == 0 && len(ports) > 0 {
-			return control.Yes, good
-		}
-		return control.No, control.Saw(fmt.Sprintf("new connections to port %s%s", joinInts(open), when), placeOr(r.Place, "/etc"), "as many as one likes", "a limit, such as 6 in 30 s")
+		return control.Yes, first
 	}
 	var o control.Outcome
 	var ev control.Evidence

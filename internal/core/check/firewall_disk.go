@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,16 +113,15 @@ func dockerPublished(h *fact.Host) control.Outcome {
 		rule fact.FirewallRule
 	}
 	var open []published
-	docker := false
+	docker, hidden := false, ""
 	for _, c := range r.Chains {
 		if c.Table != "nat" || c.Name != "DOCKER" {
 			continue
 		}
 		docker = true
-		guarded := userChainDrops(r, c)
 		for _, rule := range c.Rules {
 			m, ok := rule.Match("dport")
-			if rule.Verdict != "dnat" || !ok || guarded {
+			if rule.Verdict != "dnat" || !ok {
 				continue
 			}
 			if to, ok := rule.Match("daddr"); ok && slices.ContainsFunc(to.Values, loopbackAddress) {
@@ -132,9 +132,17 @@ func dockerPublished(h *fact.Host) control.Outcome {
 				if err != nil {
 					continue
 				}
+				proto := "tcp"
+				if p, ok := rule.Match("proto"); ok && slices.Contains(p.Values, "udp") {
+					proto = "udp"
+				}
 				// A port that the operator has opened for everybody is meant to be.
-				meant := filters(r, c.Family) && r.Ask(fact.FirewallPacket{Family: c.Family, Proto: "tcp", Port: port}).Accept
-				if !meant && !slices.ContainsFunc(open, func(p published) bool { return p.port == port }) {
+				meant := filters(r, c.Family) && r.Ask(fact.FirewallPacket{Family: c.Family, Proto: proto, Port: port}).Accept
+				shut, why := userChainDrops(r, c, rule, proto, port)
+				if !meant && why != "" {
+					hidden = why
+				}
+				if !meant && !shut && !slices.ContainsFunc(open, func(p published) bool { return p.port == port }) {
 					open = append(open, published{port, rule})
 				}
 			}
@@ -143,6 +151,8 @@ func dockerPublished(h *fact.Host) control.Outcome {
 	switch {
 	case !docker:
 		return control.DoesNotApply("Docker has no rules in the kernel")
+	case len(open) == 0 && hidden != "":
+		return control.CannotTell("whether DOCKER-USER refuses what containers publish hangs on that: " + hidden)
 	case len(open) == 0:
 		return control.Passed("no container's port is open past the firewall's rules")
 	}
@@ -158,13 +168,15 @@ func dockerPublished(h *fact.Host) control.Outcome {
 	return control.Failed(fmt.Sprintf("containers publish port %s to everybody", joinInts(ports)), ev...)
 }
 
-// userChainDrops reports whether DOCKER-USER refuses anything: then the
-// operator has taken the ports in hand.
-func userChainDrops(r fact.Ruleset, nat fact.FirewallChain) bool {
+// userChainDrops reports whether DOCKER-USER refuses what strangers send to a
+// published port, or may: then the operator has taken it in hand.
+func userChainDrops(r fact.Ruleset, nat fact.FirewallChain, rule fact.FirewallRule, proto string, published int) (shut bool, unknown string) {
 	c, ok := r.Chain(nat.Family, "filter", "DOCKER-USER", nat.Legacy)
-	return ok && slices.ContainsFunc(c.Rules, func(r fact.FirewallRule) bool {
-		return r.Verdict == "drop" || r.Verdict == "reject" || r.Verdict == "jump"
-	})
+	to, err := netip.ParseAddrPort(rule.Target)
+	if !ok || err != nil {
+		return false, ""
+	}
+	return r.Refuses(c, fact.FirewallPacket{Family: nat.Family, Proto: proto, Port: int(to.Port()), To: to.Addr(), Published: published})
 }
 
 func loopbackAddress(v string) bool {

@@ -23,6 +23,9 @@ type Ruleset struct {
 	Why    string
 	Place  Place
 	Chains []FirewallChain
+	Cards  []string // the host's network cards that have an address
+	// CardsWhy is why there may be others than these; "" when there are none.
+	CardsWhy string
 }
 
 // A FirewallChain is a list of rules; a base chain has a hook.
@@ -58,6 +61,10 @@ type FirewallRule struct {
 //	state      new, established, related, invalid, untracked
 //	dst-type   local, broadcast, multicast, …
 //	family     ip, ip6
+//	orig-dport the port before Docker handed the packet on
+//	ct-dir     original, reply
+//	ct-status  dnat, snat, …
+//	recent     a list of addresses that came before
 //	limit      the rate, as written: some packets match
 //	opaque     what Picket does not read
 type FirewallMatch struct {
@@ -131,11 +138,27 @@ func askFirewall(h *Host, _ *snap.Snapshot) snap.Manifest {
 func parseFirewall(h *Host, s *snap.Snapshot) {
 	f := &h.Firewall
 	f.Running = runningRules(s)
+	f.Running.Cards, f.Running.CardsWhy = ownCards(h)
 	f.Managers = firewallManagers(h, s)
 	f.NextBoot = nextBoot(f.Managers)
+	f.NextBoot.Cards, f.NextBoot.CardsWhy = f.Running.Cards, f.Running.CardsWhy
 	if len(f.Managers) == 0 && h.Packages.State != Known && h.Packages.State != Absent {
 		f.NextBoot.State, f.NextBoot.Why = Unknown, "which firewall is installed is not known: "+h.Packages.Why
 	}
+}
+
+// ownCards are the host's network cards, as far as they have an address. Where
+// there is no ip to tell, the rules name those that matter.
+func ownCards(h *Host) (out []string, why string) {
+	if st := h.Network.State; st == Denied || st == Unknown {
+		why = h.Network.Why
+	}
+	for _, a := range h.Network.Addresses {
+		if a.Iface != "lo" && networkCard(a.Iface) && !slices.Contains(out, a.Iface) {
+			out = append(out, a.Iface)
+		}
+	}
+	return out, why
 }
 
 // runningRules asks the kernel by every tool the host has: nft shows all but

@@ -145,6 +145,9 @@ func (p *confReader) table(family, table string) {
 			if i := slices.IndexFunc(body, func(t confToken) bool { return t.text == "elements" }); t.text == "set" && i >= 0 && i+2 < len(body) {
 				p.sets[family+" "+table+" @"+name] = p.values(body[i+2:], "")
 			}
+		case "include":
+			p.statement()
+			p.unknown(t.at.String() + ": Picket does not read an include within a table")
 		default:
 			p.statement()
 		}
@@ -195,6 +198,8 @@ func (p *confReader) chain(c FirewallChain) {
 			if len(w) > 1 {
 				c.Policy = w[1].text
 			}
+		case "include":
+			p.unknown(w[0].at.String() + ": Picket does not read an include within a chain")
 		case "comment", "flags", "devices":
 		default:
 			if rules++; rules > maxRules {

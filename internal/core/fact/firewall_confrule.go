@@ -16,7 +16,7 @@ var confKeys = map[string]struct{ key, proto string }{
 	"tcp dport": {"dport", "tcp"}, "tcp sport": {"sport", "tcp"}, "udp dport": {"dport", "udp"}, "udp sport": {"sport", "udp"},
 	"th dport": {"dport", ""}, "th sport": {"sport", ""},
 	"icmp type": {"icmp-type", "icmp"}, "icmpv6 type": {"icmp-type", "ipv6-icmp"},
-	"ct state": {"state", ""},
+	"ct state": {"state", ""}, "ct status": {"ct-status", ""},
 }
 
 // rule reads one rule of a script: conditions, then what to do.

@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -111,13 +112,14 @@ var iptablesOptions = map[string]string{
 	"--hashlimit-htable-expire": "-", "--hashlimit-htable-size": "-", "--hashlimit-htable-max": "-",
 	"--hashlimit-htable-gcinterval": "-", "--hashlimit-srcmask": "-", "--connlimit-mask": "-",
 	"--seconds": "-", "--name": "-", "--mask": "-", "--comment": "-", "--ctproto": "-",
+	"--ctorigdstport": "orig-dport", "--ctdir": "ct-dir",
 	"--log-prefix": "-", "--log-level": "-", "--reject-with": "-", "--nflog-prefix": "-", "--nflog-group": "-",
 	"--set-xmark": "-", "--set-mark": "-", "--to-destination": "target", "--to-ports": "target",
 }
 
 // Options without a value that change nothing here.
 var iptablesFlags = map[string]bool{
-	"--rsource": true, "--set": true, "--update": true, "--rcheck": true, "--reap": true, "--rttl": true,
+	"--rsource": true, "--set": true, "--reap": true, "--rttl": true,
 	"--connlimit-saddr": true, "--connlimit-daddr": true, "--random": true, "--persistent": true,
 	"--log-tcp-options": true, "--log-ip-options": true, "--log-uid": true,
 }
@@ -134,6 +136,7 @@ func iptablesRule(w []string) FirewallRule {
 		}
 		return ""
 	}
+	counts := slices.Contains(w, "--hitcount")
 	for i := 0; i < len(w); i++ {
 		switch opt := w[i]; {
 		case opt == "!":
@@ -154,7 +157,9 @@ func iptablesRule(w []string) FirewallRule {
 			i += 2
 		case opt == "--syn":
 			add("tcp-flags", "FIN,SYN,RST,ACK", "SYN")
-		case iptablesFlags[opt]:
+		case (opt == "--update" || opt == "--rcheck") && !counts:
+			add("recent", opt)
+		case iptablesFlags[opt], opt == "--update", opt == "--rcheck":
 		default:
 			key, ok := iptablesOptions[opt]
 			switch {
@@ -168,7 +173,7 @@ func iptablesRule(w []string) FirewallRule {
 			case key == "state" || key == "dst-type":
 				i++
 				add(key, strings.Split(strings.ToLower(value(i)), ",")...)
-			case key == "dport" || key == "sport":
+			case key == "dport" || key == "sport" || key == "orig-dport":
 				i++
 				add(key, strings.Split(strings.ReplaceAll(value(i), ":", "-"), ",")...)
 			case key == "saddr" || key == "daddr":

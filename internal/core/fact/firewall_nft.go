@@ -200,8 +200,11 @@ func nftKey(left any) (key, proto string) {
 		return "opaque", ""
 	}
 	if ct := dig(left, "ct"); ct != nil {
-		if k, _ := dig(ct, "key").(string); k == "state" {
+		switch k, _ := dig(ct, "key").(string); k {
+		case "state":
 			return "state", ""
+		case "status":
+			return "ct-status", ""
 		}
 		return "opaque", ""
 	}

@@ -16,6 +16,13 @@ type FirewallPacket struct {
 	// Anybody is whether the sender may be chosen: the answer is then that of
 	// the luckiest address. Otherwise it is a stranger, whom no rule names.
 	Anybody bool
+	// Card is the network card that it comes in by. Where none is said, the
+	// answer is that of the card which lets it in most easily.
+	Card string
+	// To is set for a packet that is handed on, as to a container: its address
+	// there. Published is then the port of the host that it was sent to.
+	To        netip.Addr
+	Published int
 }
 
 // A FirewallAnswer is what the rules do with a packet. Both are set when that
@@ -30,6 +37,105 @@ type FirewallAnswer struct {
 // Ask follows a packet through the chains. It is an approximation: what it
 // cannot read it takes both ways, and never the good one alone.
 func (r Ruleset) Ask(p FirewallPacket) FirewallAnswer {
+	if p.Loopback || p.Card != "" {
+		return r.ask(p)
+	}
+	var most FirewallAnswer
+	for i, card := range r.cards() {
+		p.Card = card
+		if a := r.ask(p); i == 0 || a.opens() > most.opens() {
+			most = a
+		}
+	}
+	if p.Card = anyCard; r.CardsWhy != "" {
+		if a := r.ask(p); a.opens() > most.opens() { // if there is such a card
+			most = FirewallAnswer{Accept: true, Drop: true, Doubt: r.aboutCards(), Chains: a.Chains}
+		}
+	}
+	return most
+}
+
+// aboutCards is a rule that holds for some network cards only.
+func (r Ruleset) aboutCards() FirewallRule {
+	for _, c := range r.Chains {
+		for _, rule := range c.Rules {
+			if m, ok := rule.Match("iif"); ok && !slices.Contains(m.Values, "lo") {
+				return rule
+			}
+		}
+	}
+	return FirewallRule{}
+}
+
+// opens is how surely a packet comes in.
+func (a FirewallAnswer) opens() int {
+	switch {
+	case a.Accept && !a.Drop:
+		return 2
+	case a.Accept:
+		return 1
+	}
+	return 0
+}
+
+// anyCard is one that no rule names.
+const (
+	anyCard  = "\x00"
+	maxCards = 16
+)
+
+// cards are those that rules name, and one that none does: where the host's
+// own are known, only if there is such a one.
+func (r Ruleset) cards() []string {
+	var named []string
+	for _, c := range r.Chains {
+		for _, rule := range c.Rules {
+			m, ok := rule.Match("iif")
+			if !ok {
+				continue
+			}
+			for _, v := range m.Values {
+				if stem := strings.TrimRight(v, "*+"); stem != v {
+					if v = ""; stem != "" {
+						v = stem + "0"
+					}
+				}
+				if v != "" && v != "lo" && networkCard(v) && !slices.Contains(named, v) && len(named) < maxCards {
+					named = append(named, v)
+				}
+			}
+		}
+	}
+	for _, own := range r.Cards {
+		if !slices.Contains(named, own) {
+			return append(named, own)
+		}
+	}
+	if len(named) == 0 {
+		return []string{anyCard}
+	}
+	return named
+}
+
+// Refuses reports whether a chain refuses, or may refuse, a packet that passes
+// through it, by whichever card it comes in; unknown is why that cannot be
+// said of all cards.
+func (r Ruleset) Refuses(c FirewallChain, p FirewallPacket) (yes bool, unknown string) {
+	drops := func(card string) bool {
+		p.Card = card
+		w := &firewallWalk{rules: r, packet: p, budget: maxRules}
+		return w.chain(c, 0).drops
+	}
+	if slices.ContainsFunc(r.cards(), func(card string) bool { return !drops(card) }) {
+		return false, ""
+	}
+	if r.CardsWhy != "" && !drops(anyCard) {
+		return true, "the network cards of this host are not known: " + r.CardsWhy
+	}
+	return true, ""
+}
+
+func (r Ruleset) ask(p FirewallPacket) FirewallAnswer {
 	a := FirewallAnswer{Accept: true}
 	w := &firewallWalk{rules: r, packet: p, budget: maxRules}
 	for _, c := range r.Chains {
@@ -168,10 +274,33 @@ func (w *firewallWalk) match(m FirewallMatch) matching {
 			if v == "lo" || p.Loopback {
 				return sure((v == "lo") == p.Loopback)
 			}
-			return sure(networkCard(v))
+			if stem := strings.TrimRight(v, "*+"); stem != v {
+				return sure(strings.HasPrefix(p.Card, stem))
+			}
+			return sure(v == p.Card)
 		})
-	case "oif", "icmp-type", "rt-type": // the packet is none of these
+	case "oif":
+		if p.To.IsValid() {
+			return maybe
+		}
 		return no
+	case "icmp-type", "rt-type": // the packet is none of these
+		return no
+	case "recent": // a stranger is on no list of who was seen
+		if !p.Anybody {
+			return no
+		}
+	case "orig-dport":
+		if p.Published != 0 {
+			return sure(m.HasPort(p.Published))
+		}
+	case "ct-dir":
+		return is("original")
+	case "ct-status":
+		// A connection to the host itself was sent nowhere else.
+		if !p.To.IsValid() && !slices.ContainsFunc(m.Values, func(v string) bool { return v != "dnat" && v != "snat" }) {
+			return no
+		}
 	case "proto":
 		return is(p.Proto, map[string]string{"tcp": "6", "udp": "17"}[p.Proto], "all", "0")
 	case "family":
@@ -193,6 +322,9 @@ func (w *firewallWalk) match(m FirewallMatch) matching {
 	case "state":
 		return is("new")
 	case "dst-type":
+		if p.To.IsValid() {
+			return maybe
+		}
 		return is("local")
 	case "pkttype":
 		return is("host", "unicast")
@@ -237,6 +369,8 @@ func (w *firewallWalk) to(v string) matching {
 		return no
 	case prefix.Bits() == 0:
 		return yes
+	case w.packet.To.IsValid():
+		return sure(prefix.Contains(w.packet.To))
 	case prefix.Addr().IsLoopback():
 		return sure(w.packet.Loopback)
 	case prefix.Addr().IsMulticast(), v == "255.255.255.255", w.prerouting:
@@ -265,7 +399,7 @@ func parsePrefix(v string) (netip.Prefix, bool) {
 // networkCard reports whether an interface is one that strangers reach, not a
 // tunnel or a bridge to containers.
 func networkCard(name string) bool {
-	for _, inner := range []string{"docker", "br-", "veth", "virbr", "lxc", "lxd", "cni", "podman", "tailscale", "wg", "zt", "tun", "tap", "vnet"} {
+	for _, inner := range []string{"docker", "br-", "veth", "virbr", "lxc", "lxd", "cni", "podman", "tailscale", "wg", "zt", "tun", "tap", "vnet", "incus", "flannel", "cali", "dummy"} {
 		if strings.HasPrefix(name, inner) {
 			return false
 		}
