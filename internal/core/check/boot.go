@@ -179,5 +179,9 @@ func appArmorEnforced(h *fact.Host) control.Outcome {
 		o := control.IsIneffective(fmt.Sprintf("%d of %d profiles only complain", len(found), len(a.Profiles.V)), found[:min(len(found), maxFound)]...)
 		return o
 	}
+	if enforced == 0 {
+		return control.Failed(fmt.Sprintf("none of the %d loaded profiles confines anything", len(a.Profiles.V)),
+			control.Saw("loaded profiles", a.Profiles.Place, "all unconfined", "some that are enforced"))
+	}
 	return control.Passed(fmt.Sprintf("%d profiles are enforced", enforced))
 }

@@ -148,6 +148,22 @@ func agettyLogin(command string) string {
 		if (w == "--autologin" || w == "-a") && i+1 < len(f) {
 			return f[i+1]
 		}
+		// login -f asks no password; what comes after -- or \u is who typed a name.
+		if w == "-o" || strings.HasPrefix(w, "--login-options") {
+			_, first, _ := strings.Cut(w, "=")
+			options := f[i+1:]
+			if first != "" {
+				options = append([]string{first}, options...)
+			}
+			for j, o := range options {
+				if strings.Trim(o, `"'`) != "-f" || j+1 == len(options) {
+					continue
+				}
+				if who := strings.Trim(options[j+1], `"'`); who != "" && who[0] != '-' && who[0] != '\\' {
+					return who
+				}
+			}
+		}
 	}
 	return ""
 }

@@ -69,7 +69,7 @@ func (b *Boot) parseGrub(s *snap.Snapshot) {
 	}
 	b.Next = Not[[]string](Absent, grubCfg+" starts no kernel")
 	b.GrubPassword = Is(false, Place{Path: grubCfg})
-	users := false
+	users, password := false, Place{}
 	for _, l := range lines(e) {
 		f := l.fields()
 		if len(f) == 0 {
@@ -79,10 +79,14 @@ func (b *Boot) parseGrub(s *snap.Snapshot) {
 		case f[0] == "linux" && !b.Next.Known() && len(f) > 1:
 			b.Next = Is(f[2:], l.at)
 		case f[0] == "set" && len(f) > 1 && strings.HasPrefix(f[1], "superusers="):
-			users = true
-		case strings.HasPrefix(f[0], "password") && users:
-			b.GrubPassword = Is(true, l.at)
+			_, who, _ := strings.Cut(f[1], "=")
+			users = strings.Trim(who, `"'`) != ""
+		case f[0] == "password" || f[0] == "password_pbkdf2":
+			password = l.at
 		}
+	}
+	if users && password != (Place{}) { // in whichever order
+		b.GrubPassword = Is(true, password)
 	}
 }
 
