@@ -56,8 +56,21 @@ func otherBan(h *fact.Host, name string) control.Outcome {
 	if done {
 		return o
 	}
+	if name == "crowdsec" { // it finds out whom to shut out; a bouncer does it
+		b, dead := daemonState(h, bouncer, h.Units.Get(bouncer+".service"))
+		switch {
+		case dead && b.Verdict == control.Unknown:
+			return b
+		case dead:
+			return ineffective("crowdsec is there, but nothing shuts out whom it finds: "+bouncer+" is not installed, or not running", b.Evidence...)
+		}
+		o.Persistent, o.Effective = o.Persistent.And(b.Persistent), o.Effective.And(b.Effective)
+		o = o.With(b.Evidence...)
+	}
 	return o.Judge().Because("%s is there and %s", name, stateWord(u))
 }
+
+const bouncer = "crowdsec-firewall-bouncer"
 
 func stateWord(u fact.Unit) string {
 	if u.Running() {
@@ -260,6 +273,9 @@ func ignoresSomebody(list string) bool {
 		if err != nil {
 			a, err := netip.ParseAddr(f)
 			if err != nil {
+				if name := strings.ToLower(f); name == "localhost" || name == "ip6-localhost" {
+					continue
+				}
 				return true // a name
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
@@ -283,6 +299,10 @@ func banAction(h *fact.Host) control.Outcome {
 			continue
 		}
 		enabled++
+		if only := onlyTells(j); only != "" {
+			return ineffective(fmt.Sprintf("jail [%s] does no more than %s: nobody is shut out", j.Name, only),
+				control.Saw("action of ["+j.Name+"]", j.Action.Place, only, "%(action_)s, which bans"))
+		}
 		action, _, _ := strings.Cut(j.BanAction.V, "[")
 		need := ""
 		switch {
@@ -315,6 +335,29 @@ func banAction(h *fact.Host) control.Outcome {
 	p := control.Passed("the program that bans are made with is installed", o.Evidence...)
 	p.Persistent = control.Yes
 	return p
+}
+
+// telling are actions of fail2ban that write to somebody and ban nobody.
+var telling = []string{"sendmail", "mail", "abuseipdb", "blocklist_de", "complain", "dshield", "mynetwatchman", "badips", "xarf", "dummy", "apprise"}
+
+// onlyTells names the actions of a jail when none of them bans; "" when one
+// does, or may.
+func onlyTells(j fact.Jail) string {
+	if !j.Action.Known() || strings.Contains(j.Action.V, "%(") {
+		return ""
+	}
+	var names []string
+	for l := range strings.SplitSeq(j.Action.V, "\n") {
+		name, _, _ := strings.Cut(strings.TrimSpace(l), "[")
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if !slices.ContainsFunc(telling, func(t string) bool { return name == t || strings.HasPrefix(name, t+"-") }) {
+			return ""
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // banPort wants the jail for SSH to close the port that sshd listens on: bans
@@ -352,7 +395,7 @@ func banPort(h *fact.Host) control.Outcome {
 // not known here is given the benefit of the doubt.
 func closes(j fact.Jail, port int) bool {
 	action, _, _ := strings.Cut(j.BanAction.V, "[")
-	if strings.Contains(action, "allports") || !strings.HasPrefix(action, "iptables") && !strings.HasPrefix(action, "nftables") || !j.Port.Known() {
+	if strings.Contains(j.BanAction.V, "allports") || !strings.HasPrefix(action, "iptables") && !strings.HasPrefix(action, "nftables") || !j.Port.Known() {
 		return true // of every port, or by a program that has its own rules
 	}
 	for _, f := range strings.FieldsFunc(j.Port.V, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {

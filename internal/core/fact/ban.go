@@ -29,6 +29,7 @@ type Jail struct {
 	BanTime   Value[string]
 	IgnoreIP  Value[string]
 	BanAction Value[string]
+	Action    Value[string] // what is done, a line each; the usual one is BanAction with its options
 	Port      Value[string] // names, numbers and ranges; only these are closed to a banned address
 }
 
@@ -164,7 +165,7 @@ func (b *Ban) readJails(s *snap.Snapshot) {
 			Name: name, Enabled: Is(pyTrue(enabled.V), enabled.Place),
 			Backend: conf.get(name, "backend"), LogPath: conf.get(name, "logpath"), BanTime: conf.get(name, "bantime"),
 			IgnoreIP: conf.get(name, "ignoreip"), BanAction: conf.get(name, "banaction"),
-			Port: conf.get(name, "port"),
+			Port: conf.get(name, "port"), Action: conf.get(name, "action"),
 		}
 		f := conf.get(name, "filter").V
 		j.Filter, _, _ = strings.Cut(f, "[")
