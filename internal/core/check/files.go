@@ -90,7 +90,7 @@ func setID(h *fact.Host) control.Outcome {
 		if e.Type != snap.File || e.Mode&0o6000 == 0 || e.Mode&0o111 == 0 {
 			continue
 		}
-		if usualSetID(e.Path) {
+		if usualSetID(e.Path) && (e.Mode&0o4000 == 0 || !groupOnly(e.Path)) {
 			usual++
 			continue
 		}
@@ -169,15 +169,27 @@ func usualSetID(p string) bool {
 	return slices.ContainsFunc(setIDs, func(s string) bool { return snap.Match(s, p) })
 }
 
+// groupOnly are those of setIDs that take the rights of a group and no user's:
+// as root they do what they were not written for.
+func groupOnly(p string) bool {
+	switch strings.TrimPrefix(p, "/usr") {
+	case "/bin/bsd-write", "/bin/chage", "/bin/crontab", "/bin/dotlockfile", "/bin/expiry", "/bin/mlocate", "/bin/mutt_dotlock",
+		"/bin/plocate", "/bin/screen", "/bin/ssh-agent", "/bin/wall", "/bin/write", "/bin/write.ul",
+		"/sbin/dma", "/sbin/postdrop", "/sbin/postqueue":
+		return true
+	}
+	return false
+}
+
 // setIDs are the set-id programs of packages of Debian 12 and 13 and of
 // Raspberry Pi OS that a small server or desktop may have.
 var setIDs = []string{
 	"/usr/bin/at", "/usr/bin/bsd-write", "/usr/bin/bwrap", "/usr/bin/chage", "/usr/bin/chfn", "/usr/bin/chsh",
-	"/usr/bin/crontab", "/usr/bin/dotlockfile", "/usr/bin/dotlock.mailutils", "/usr/bin/expiry",
+	"/usr/bin/crontab", "/usr/bin/doas", "/usr/bin/dotlockfile", "/usr/bin/dotlock.mailutils", "/usr/bin/expiry",
 	"/usr/bin/firejail", "/usr/bin/fusermount", "/usr/bin/fusermount3", "/usr/bin/gpasswd",
-	"/usr/bin/lockfile", "/usr/bin/mlocate", "/usr/bin/mount", "/usr/bin/mount.cifs", "/usr/bin/newgidmap",
+	"/usr/bin/ksu", "/usr/bin/lockfile", "/usr/bin/mailq", "/usr/bin/mlocate", "/usr/bin/mount", "/usr/bin/mount.cifs", "/usr/bin/mutt_dotlock", "/usr/bin/newgidmap",
 	"/usr/bin/newgrp", "/usr/bin/newuidmap", "/usr/bin/ntfs-3g", "/usr/bin/passwd", "/usr/bin/ping",
-	"/usr/bin/pkexec", "/usr/bin/plocate", "/usr/bin/procmail", "/usr/bin/screen", "/usr/bin/ssh-agent",
+	"/usr/bin/pkexec", "/usr/bin/plocate", "/usr/bin/pmount", "/usr/bin/pumount", "/usr/bin/procmail", "/usr/bin/screen", "/usr/bin/ssh-agent",
 	"/usr/bin/su", "/usr/bin/sudo", "/usr/bin/umount", "/usr/bin/vmware-user-suid-wrapper", "/usr/bin/wall",
 	"/usr/bin/write", "/usr/bin/write.ul", "/usr/bin/Xorg",
 	"/usr/lib/dbus-1.0/dbus-daemon-launch-helper",
@@ -185,8 +197,9 @@ var setIDs = []string{
 	"/usr/lib/*/libexec/kf5/*",
 	"/usr/lib/*/lxc/lxc-user-nic",
 	"/usr/lib/*/gstreamer1.0/gstreamer-1.0/gst-ptp-helper",
-	"/usr/lib/chromium/chrome-sandbox",
+	"/usr/lib/chromium/chrome-sandbox", "/usr/lib/chromium-browser/chrome-sandbox",
 	"/usr/lib/cups/backend/*",
+	"/usr/lib/dma/dma-mbox-create",
 	"/usr/lib/openssh/ssh-keysign",
 	"/usr/lib/policykit-1/polkit-agent-helper-1",
 	"/usr/lib/polkit-1/polkit-agent-helper-1",
@@ -196,9 +209,11 @@ var setIDs = []string{
 	"/usr/libexec/camel-lock-helper-1.2",
 	"/usr/libexec/lxc/lxc-user-nic",
 	"/usr/libexec/polkit-agent-helper-1",
+	"/usr/libexec/sssd/krb5_child", "/usr/libexec/sssd/ldap_child", "/usr/libexec/sssd/proxy_child", "/usr/libexec/sssd/selinux_child",
+	"/usr/libexec/xscreensaver/xscreensaver-auth",
 	"/usr/libexec/spice-client-glib-usb-acl-helper",
 	"/usr/libexec/utempter/utempter",
-	"/usr/sbin/exim4", "/usr/sbin/mount.cifs", "/usr/sbin/mount.nfs", "/usr/sbin/pam_extrausers_chkpwd",
+	"/usr/sbin/dma", "/usr/sbin/exim4", "/usr/sbin/mount.cifs", "/usr/sbin/mount.davfs", "/usr/sbin/mount.nfs", "/usr/sbin/nullmailer-queue", "/usr/sbin/pam_extrausers_chkpwd",
 	"/usr/sbin/postdrop", "/usr/sbin/postqueue", "/usr/sbin/pppd", "/usr/sbin/unix_chkpwd",
 }
 

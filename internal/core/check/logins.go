@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -62,7 +63,8 @@ func overHomes(h *fact.Host, pass string, bad func(fact.Home) []control.Evidence
 }
 
 func homesOwned(h *fact.Host) control.Outcome {
-	return overHomes(h, "every home belongs to its user", func(home fact.Home) []control.Evidence {
+	unknown := false
+	o := overHomes(h, "every home belongs to its user", func(home fact.Home) []control.Evidence {
 		what := "home of " + home.User.Name
 		if home.Dir == nil || home.Dir.Type != snap.Dir {
 			return []control.Evidence{control.Saw(what, home.User.Place, home.User.Home+" is not there", "a folder of the user's own").Of(home.User.Name).Mend(ownHome(home.User))}
@@ -72,11 +74,18 @@ func homesOwned(h *fact.Host) control.Outcome {
 		if home.Dir.UID != home.User.UID {
 			ev = append(ev, control.Saw(what, at, "belongs to "+h.Accounts.UserName(home.Dir.UID), "the user").Of(home.User.Name).Mend(ownHome(home.User)))
 		}
-		if home.Dir.Mode&0o022 != 0 {
+		switch m := home.Dir.Mode; {
+		case m&0o022 == 0o020 && h.Accounts.GroupState != fact.Known:
+			unknown = true
+		case m&0o002 != 0 || m&0o020 != 0 && !ownGroup(h, home.User, home.Dir.GID):
 			ev = append(ev, control.Saw(what, at, fmt.Sprintf("mode %04o: others may write it", home.Dir.Mode), "0755 or less").Of(home.User.Name).Mend(ownHome(home.User)))
 		}
 		return ev
 	})
+	if unknown && o.Verdict == control.Pass {
+		return cannot(h.Accounts.GroupState, h.Accounts.GroupWhy)
+	}
+	return o
 }
 
 // ownHome is a home that may be given to its user without a look; "" where
@@ -281,6 +290,20 @@ func shellTimeout(h *fact.Host) control.Outcome {
 	return judged(nil, fmt.Sprintf("an idle shell ends after %d seconds", value))
 }
 
+// emptyStaff reports whether a group is staff, to which Debian gave /usr/local,
+// and nobody is in it.
+func emptyStaff(h *fact.Host, gid int) bool {
+	if gid != 50 {
+		return false
+	}
+	for _, g := range h.Accounts.Groups {
+		if g.GID == gid && slices.ContainsFunc(h.Accounts.Members(g), func(m string) bool { return m != "root" }) {
+			return false
+		}
+	}
+	return true
+}
+
 var pathLine = regexp.MustCompile(`(?:^|\s)PATH=("[^"]*"|'[^']*'|\S*)`)
 
 // rootPath judges the folders in which root's commands are looked for.
@@ -306,6 +329,7 @@ func rootPath(h *fact.Host) control.Outcome {
 	}
 	var ev []control.Evidence
 	var unseen []string
+	staff := "" // why it is not known who is in that group
 	for _, p := range paths {
 		for _, dir := range strings.Split(p.value, ":") {
 			switch {
@@ -319,13 +343,18 @@ func rootPath(h *fact.Host) control.Outcome {
 			switch {
 			case st == fact.Unknown || st == fact.Denied:
 				unseen = append(unseen, dir)
-			case st == fact.Known && (e.UID != 0 || e.Mode&0o002 != 0 || e.Mode&0o020 != 0 && e.GID != 0 && e.GID != 50):
+			case st == fact.Known && e.UID == 0 && e.Mode&0o022 == 0o020 && e.GID == 50 && (h.Accounts.GroupState != fact.Known || h.Accounts.State != fact.Known):
+				staff = cmp.Or(h.Accounts.GroupWhy, h.Accounts.Why)
+			case st == fact.Known && (e.UID != 0 || e.Mode&0o002 != 0 || e.Mode&0o020 != 0 && e.GID != 0 && !emptyStaff(h, e.GID)):
 				ev = append(ev, control.Saw("PATH", p.at, fmt.Sprintf("%s (mode %04o, owner %s) can be written by others", dir, e.Mode, h.Accounts.UserName(e.UID)), "folders that only root can write").Mend(dir))
 			}
 		}
 	}
 	if len(ev) == 0 && h.Session.Unread != "" {
 		return control.CannotTell(h.Session.Unread + "; run as root")
+	}
+	if len(ev) == 0 && staff != "" {
+		return control.CannotTell("who is in the group staff is not known: " + staff)
 	}
 	slices.Sort(unseen)
 	if unseen = slices.Compact(unseen); len(ev) == 0 && len(unseen) > 0 {

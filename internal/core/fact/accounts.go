@@ -71,7 +71,7 @@ type Group struct {
 // LoginShell reports whether the account's shell lets somebody work.
 func (u User) LoginShell() bool {
 	switch path.Base(u.Shell) {
-	case "nologin", "false", "sync", "halt", "shutdown":
+	case "nologin", "false", "true", "null", "sync", "halt", "shutdown":
 		return false
 	}
 	return true // an empty shell field means /bin/sh
