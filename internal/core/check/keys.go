@@ -197,7 +197,7 @@ func privateMode(h *fact.Host) control.Outcome {
 			if k.Entry.Mode&0o077 != 0 {
 				ev = append(ev, control.Saw("private key of "+home.User.Name, k.Place, fmt.Sprintf("mode %04o", k.Entry.Mode), "0600"))
 			}
-			if k.Entry.UID != home.User.UID {
+			if k.Entry.UID != home.User.UID && k.Entry.UID != 0 { // root reads every file
 				ev = append(ev, control.Saw("private key of "+home.User.Name, k.Place, "owner "+h.Accounts.UserName(k.Entry.UID), "owner "+home.User.Name))
 			}
 		}

@@ -65,6 +65,12 @@ func parseOS(h *Host, s *snap.Snapshot) {
 	o.RaspberryPi = issue == Known || strings.Contains(o.Model.V, "Raspberry Pi")
 }
 
+// Is32Bit reports whether a machine, in the words of uname, has a kernel of 32
+// bits.
+func Is32Bit(arch string) bool {
+	return strings.HasPrefix(arch, "armv") || len(arch) == 4 && arch[0] == 'i' && strings.HasSuffix(arch, "86")
+}
+
 // firstLine is the first line of a small file.
 func firstLine(s *snap.Snapshot, path string) Value[string] {
 	e, st, why := s.File(path)

@@ -99,6 +99,11 @@ func (s Socket) Who() string {
 // Service names what is usually behind the socket: by its process, else by
 // its port; "" when neither is well known.
 func (s Socket) Service() string {
+	// Docker's own ports are for swarms (2377, 7946) and numbers (9323); what
+	// else its daemon listens on is its API, whatever the port.
+	if s.Process == "dockerd" && s.Proto == "tcp" && !slices.Contains([]int{2376, 2377, 7946, 9323}, s.Port) {
+		return "Docker API"
+	}
 	for _, w := range wellKnown {
 		if s.Process != "" && slices.Contains(w.processes, s.Process) && (len(w.ports) == 0 || !w.both || slices.Contains(w.ports, s.Port)) {
 			return w.name

@@ -19,7 +19,7 @@ import (
 // interface's own.
 type sysctl struct {
 	Want   map[string][]string `yaml:"want"`   // name → values, ">=N", or "prefix*"
-	Unless string              `yaml:"unless"` // router: does not apply where packets are forwarded on purpose
+	Unless string              `yaml:"unless"` // router: does not apply where packets are forwarded on purpose; 32-bit: where the kernel is one of 32 bits
 	keys   []string            // of Want, as paths, sorted
 }
 
@@ -32,8 +32,8 @@ func decodeSysctl(n *yaml.Node) (control.Rule, yaml.Problems) {
 	if len(r.Want) == 0 {
 		return nil, yaml.Problems{n.Problem("want is missing")}
 	}
-	if r.Unless != "" && r.Unless != "router" {
-		ps = append(ps, n.Get("unless").Problem("unknown condition %q; only: router", r.Unless))
+	if r.Unless != "" && r.Unless != "router" && r.Unless != "32-bit" {
+		ps = append(ps, n.Get("unless").Problem("unknown condition %q; only: router, 32-bit", r.Unless))
 	}
 	want := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(r.Want)) {
@@ -116,7 +116,16 @@ func (r *sysctl) Evaluate(h *fact.Host) control.Outcome {
 	if len(seen) == 0 {
 		return control.DoesNotApply(strings.Join(absent, "; "))
 	}
-	return judgeSysctl(h, seen, image)
+	o := judgeSysctl(h, seen, image)
+	if r.Unless == "32-bit" && o.Verdict != control.Pass && !image {
+		switch arch := h.OS.Arch; {
+		case arch.Missing():
+			return control.Missing(arch)
+		case arch.Known() && fact.Is32Bit(arch.V):
+			return control.DoesNotApply("a kernel of 32 bits (" + arch.V + ") cannot be set so")
+		}
+	}
+	return o
 }
 
 // look returns what is to be judged of one key; nothing when the kernel does
