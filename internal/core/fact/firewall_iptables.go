@@ -175,7 +175,13 @@ func iptablesRule(w []string) FirewallRule {
 				add(key, strings.Split(strings.ToLower(value(i)), ",")...)
 			case key == "dport" || key == "sport" || key == "orig-dport":
 				i++
-				add(key, strings.Split(strings.ReplaceAll(value(i), ":", "-"), ",")...)
+				ports := strings.Split(strings.ReplaceAll(value(i), ":", "-"), ",")
+				for j, p := range ports { // a name, where somebody wrote the file by hand
+					if n, ok := confServices[p]; ok {
+						ports[j] = n
+					}
+				}
+				add(key, ports...)
 			case key == "saddr" || key == "daddr":
 				i++
 				add(key, strings.Split(value(i), ",")...)

@@ -106,7 +106,7 @@ func (r nftReader) rule(scope string, expr []map[string]any) []FirewallRule {
 			case "ct count", "meter", "quota":
 				base.Matches = append(base.Matches, FirewallMatch{Key: "limit", Values: []string{word}})
 			case "set":
-				if strings.Contains(nftText(arg), "limit") {
+				if text := nftText(arg); strings.Contains(text, "limit") || strings.Contains(text, "ct count") || strings.Contains(text, "quota") {
 					base.Matches = append(base.Matches, FirewallMatch{Key: "limit", Values: []string{"per address"}})
 				}
 			case "xt":
