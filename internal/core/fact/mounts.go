@@ -107,8 +107,16 @@ func parseMounts(h *Host, s *snap.Snapshot) {
 // At returns what is mounted at a point now.
 func (m Mounts) At(point string) (Mount, bool) { return lastAt(m.Now, point) }
 
-// Next returns what fstab mounts at a point.
-func (m Mounts) Next(point string) (Mount, bool) { return lastAt(m.Fstab.V, point) }
+// Next returns what fstab mounts at a point. Of two lines for one point systemd
+// takes the first and refuses the other as a duplicate: tried with 252.
+func (m Mounts) Next(point string) (Mount, bool) {
+	for _, f := range m.Fstab.V {
+		if f.Point == point {
+			return f, true
+		}
+	}
+	return Mount{}, false
+}
 
 func lastAt(ms []Mount, point string) (Mount, bool) {
 	for _, m := range slices.Backward(ms) {
