@@ -28,6 +28,9 @@ func timeDaemons(h *fact.Host) (running, enabled []daemon) {
 		var one fact.Unit
 		for _, name := range d.Units {
 			u := h.Units.Get(name)
+			if u.FileState.V == "alias" {
+				continue // another unit's name: ntpsec's are ntp and ntpd too
+			}
 			if u.Running() {
 				run, one = true, u
 			}

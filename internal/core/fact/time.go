@@ -38,7 +38,7 @@ var TimeDaemons = []struct {
 	{"systemd-timesyncd", []string{"systemd-timesyncd.service"}},
 	{"chrony", []string{"chrony.service", "chronyd.service"}},
 	{"ntpsec", []string{"ntpsec.service"}},
-	{"ntp", []string{"ntp.service", "ntpd.service"}},
+	{"ntp", []string{"ntp.service", "ntpd.service"}}, // ntpsec's names too, as aliases
 	{"openntpd", []string{"openntpd.service"}},
 }
 
