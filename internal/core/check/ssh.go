@@ -152,7 +152,8 @@ func sshIncludeFirst(h *fact.Host) control.Outcome {
 		return facets(control.Failed(fmt.Sprintf("the Include stands in %q and counts only there", b), control.Saw("Include", inc.Place, b, "above every Match")), true)
 	}
 	for _, s := range c.Settings {
-		if s.Place.Path == main.Path && s.Place.Line < inc.Place.Line {
+		// Of options that collect, those of the folder count too.
+		if s.Place.Path == main.Path && s.Place.Line < inc.Place.Line && !fact.SSHDOptionCollects(s.Keyword) {
 			return facets(control.Failed(fmt.Sprintf("%s at %s stands above the Include and wins over every file in sshd_config.d", s.Written, s.Place),
 				control.Saw("first setting", s.Place, s.Written, "Include above it")), true)
 		}
@@ -236,7 +237,8 @@ func sshAccessList(h *fact.Host) control.Outcome {
 	for _, a := range answers {
 		found := ""
 		for _, k := range []string{"AllowUsers", "AllowGroups"} {
-			if v, f := h.SSHD.Option(a, k); len(v) > 0 {
+			v, f := h.SSHD.Option(a, k)
+			if len(v) > 0 && !slices.ContainsFunc(v, anybody) {
 				at := a.Place
 				if len(f.By) > 0 {
 					at = f.By[0].Place
@@ -253,6 +255,12 @@ func sshAccessList(h *fact.Host) control.Outcome {
 		o = control.Passed(found, control.Saw("who may log in", a.Place, found, ""))
 	}
 	return facets(o, live)
+}
+
+// anybody reports whether one line of a list of users or groups has a pattern
+// that fits all.
+func anybody(line string) bool {
+	return slices.ContainsFunc(strings.Fields(line), func(p string) bool { return strings.Trim(p, "*") == "" || p == "*@*" })
 }
 
 func sshBanner(h *fact.Host) control.Outcome {

@@ -58,8 +58,8 @@ func keySources(h *Host, s *snap.Snapshot) []keySource {
 	if tooMany {
 		c.Settings = c.Settings[:maxKeySettings]
 	}
-	places := c.places()
-	cut := len(places) > MaxSSHDLogins && !one
+	places, left := h.SSHD.Config.places()
+	cut := left+len(places) > MaxSSHDLogins && !one
 	if one {
 		places = places[:1]
 	}

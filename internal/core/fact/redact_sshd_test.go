@@ -68,7 +68,7 @@ func TestManyMatches(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if len(who) != MaxSSHDLogins || left != (n+1)*(n/2+2)-MaxSSHDLogins {
+	if len(who) != MaxSSHDLogins || left < n {
 		t.Errorf("%d are asked, %d left out", len(who), left)
 	}
 }

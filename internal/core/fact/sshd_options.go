@@ -172,6 +172,24 @@ func KnownSSHDOption(s string) bool {
 // SSHDOptionInMatch reports whether an option may differ from login to login.
 func SSHDOptionInMatch(s string) bool { return sshdOptions[SSHDKeyword(s)].match }
 
+// SSHDOptionCollects reports whether every line of an option counts.
+func SSHDOptionCollects(s string) bool { return sshdOptions[SSHDKeyword(s)].collect }
+
+// DisablesForwarding reports whether DisableForwarding also turns off X11 and
+// agents, which it did not before 10.0 (CVE-2025-32728) and Debian 12's repair.
+func (h *Host) DisablesForwarding() bool {
+	v := h.Packages.All["openssh-server"].Version
+	if h.SSHD.Config.Version >= 1000 {
+		return true
+	}
+	_, after, ok := strings.Cut(v, "9.2p1-2+deb12u")
+	if i := strings.IndexFunc(after, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		after = after[:i]
+	}
+	n, err := strconv.Atoi(after)
+	return ok && err == nil && n >= 6
+}
+
 // SSHDFound is what the files say of one option for one login.
 type SSHDFound struct {
 	Values  []string      // canonical, one for each line that sshd -T would print

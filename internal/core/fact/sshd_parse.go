@@ -188,8 +188,11 @@ func (r *sshdReader) include(set SSHDSetting, depth int) {
 			continue
 		}
 		r.c.wanted = append(r.c.wanted, pattern)
-		r.c.Dirs = append(r.c.Dirs, path.Dir(pattern))
 		es, st, why := r.s.Glob(pattern)
+		if snap.IsPattern(pattern) || len(es) == 0 {
+			// What comes into the folder counts. Beside one file that is named, it does not.
+			r.c.Dirs = append(r.c.Dirs, path.Dir(pattern))
+		}
 		if st == Unknown || st == Denied {
 			r.missing(st, why)
 		}

@@ -58,7 +58,7 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return control.CannotTell("sshd refuses its files ("+d.Valid.Why+"), so that it runs with older settings, if at all",
 			control.Saw("sshd's configuration", d.Valid.Place, d.Valid.Why, "accepted"))
 	}
-	answers, asked := d.Answers.V, !filesOnly && len(d.Answers.V) > 0
+	answers, asked, left := d.Answers.V, !filesOnly && len(d.Answers.V) > 0, d.LeftOut
 	if !asked {
 		if d.Config.State != fact.Known {
 			return control.CannotTell(sshdUnread(d.Config.State, d.Config.Why))
@@ -67,7 +67,8 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 			p := d.Config.Problems[0]
 			return control.CannotTell(fmt.Sprintf("sshd will refuse its files: %s at %s", p.Text, p.Place))
 		}
-		who, _ := d.Config.Logins(h.Accounts)
+		var who []fact.SSHDWho
+		who, left = d.Config.Logins(h.Accounts)
 		for _, w := range who {
 			answers = append(answers, fact.SSHDAnswer{Who: w})
 		}
@@ -79,7 +80,7 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	})
 
 	out := judgeAll(h, r.want, answers)
-	if out.Effective == control.No && len(r.or) > 0 {
+	if out.Effective == control.No && len(r.or) > 0 && !r.void(h) {
 		if o := judgeAll(h, r.or, answers); o.Verdict != control.Unknown && o.Effective == control.Yes {
 			out = o
 		}
@@ -89,6 +90,8 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return out
 	case asked && !d.Answers.Known() && out.Effective == control.Yes:
 		return control.CannotTell("not every login could be asked about: "+d.Answers.Why, out.Evidence...)
+	case left > 0 && out.Persistent == control.Yes && inMatch(r.want):
+		return control.CannotTell(fmt.Sprintf("sshd's Match lines tell more logins apart than are asked about: %d are left out", left), out.Evidence...)
 	case asked && d.StaleUnknown() != "" && out.Effective == control.Yes:
 		return control.CannotTell(d.StaleUnknown(), out.Evidence...)
 	case !everybody && out.Persistent == control.Yes:
@@ -109,6 +112,18 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	}
 	why := sshdUnread(d.Answers.State, d.Answers.Why)
 	return control.Outcome{Verdict: control.Unknown, Configured: out.Configured, Persistent: control.Untold, Explicit: out.Explicit, Evidence: out.Evidence, Reason: why}
+}
+
+// void reports whether the options of or do not yet do what they say in this
+// version of sshd.
+func (r *sshdOption) void(h *fact.Host) bool {
+	return slices.ContainsFunc(r.or, func(w sshdWant) bool { return w.option == "DisableForwarding" }) && !h.DisablesForwarding() &&
+		slices.ContainsFunc(r.want, func(w sshdWant) bool { return w.option == "X11Forwarding" || w.option == "AllowAgentForwarding" })
+}
+
+// inMatch reports whether one of the options may differ from login to login.
+func inMatch(want []sshdWant) bool {
+	return slices.ContainsFunc(want, func(w sshdWant) bool { return fact.SSHDOptionInMatch(w.option) })
 }
 
 // judgeAll compares several options; all must be right.
