@@ -35,6 +35,8 @@ func pamUnix(h *fact.Host) control.Outcome {
 		}
 		if !slices.ContainsFunc(stack.V, func(l fact.PAMLine) bool { return l.Module == "pam_unix.so" }) {
 			bad = append(bad, control.Saw("PAM stack "+name, fact.Place{Path: "/etc/pam.d/" + name}, "without pam_unix", "pam_unix.so"))
+		} else if name == "common-auth" && letsIn(stack.V, "auth", wrongPassword) {
+			bad = append(bad, control.Saw("PAM stack "+name, fact.Place{Path: "/etc/pam.d/" + name}, "a wrong password is let in as well", "pam_deny.so after pam_unix.so, and no pam_permit.so before it"))
 		}
 	}
 	return judged(bad, "pam_unix is in every common stack")
@@ -64,20 +66,18 @@ func suRestricted(h *fact.Host) control.Outcome {
 	case !stack.Known():
 		return cannot(stack.State, stack.Why)
 	}
+	if letsIn(stack.V, "auth", stranger) {
+		return judged([]control.Evidence{control.Saw("su", fact.Place{Path: "/etc/pam.d/su"}, "every account may try", "auth required pam_wheel.so use_uid group=…")}, "")
+	}
 	for _, l := range stack.V {
-		if l.Type != "auth" {
+		if l.Type != "auth" || l.Module != "pam_wheel.so" || slices.Contains(l.Args, "deny") || !refuses(l.Control) {
 			continue
 		}
-		if l.Module == "pam_unix.so" {
-			break // whoever knows the password is through
-		}
-		if l.Module != "pam_wheel.so" || l.Control != "required" && l.Control != "requisite" || slices.Contains(l.Args, "deny") {
-			continue
-		}
-		group := "root"
-		for _, a := range l.Args {
-			if g, ok := strings.CutPrefix(a, "group="); ok {
-				group = g
+		group := arg(l, "group")
+		if group == "" {
+			group = "root"
+			if slices.ContainsFunc(h.Accounts.Groups, func(g fact.Group) bool { return g.Name == "wheel" }) {
+				group = "wheel"
 			}
 		}
 		return judged(nil, fmt.Sprintf("only members of %s may use su", group)).With(control.Saw("pam_wheel", l.Place, "group "+group, ""))
@@ -100,6 +100,7 @@ func coreDumps(h *fact.Host) control.Outcome {
 		}
 		bad = append(bad, control.Saw("core size", limits.at, found, "* hard core 0"))
 	}
+	bad = append(bad, limits.lifted...)
 	has := h.Packages.Has("systemd-coredump")
 	if !has.Known() && len(bad) == 0 {
 		return control.Missing(has)
@@ -136,8 +137,9 @@ func coreDumps(h *fact.Host) control.Outcome {
 }
 
 type limit struct {
-	value string
-	at    fact.Place
+	value  string
+	at     fact.Place
+	lifted []control.Evidence // for some, whose own lines win over those for everybody
 }
 
 // lastLimit is the hard limit of core files for everybody: pam_limits reads
@@ -162,8 +164,14 @@ func lastLimit(h *fact.Host) (limit, string) {
 		}
 		for i, l := range strings.Split(string(e.Content), "\n") {
 			text, _, _ := strings.Cut(l, "#")
-			if w := strings.Fields(text); len(w) == 4 && w[0] == "*" && (w[1] == "hard" || w[1] == "-") && w[2] == "core" {
-				out = limit{w[3], fact.At(f, i+1)}
+			w := strings.Fields(text)
+			if len(w) != 4 || !strings.EqualFold(w[1], "hard") && w[1] != "-" || !strings.EqualFold(w[2], "core") {
+				continue
+			}
+			if w[0] == "*" {
+				out.value, out.at = w[3], fact.At(f, i+1)
+			} else if w[3] != "0" {
+				out.lifted = append(out.lifted, control.Saw("core size for "+w[0], fact.At(f, i+1), w[3], "0"))
 			}
 		}
 	}

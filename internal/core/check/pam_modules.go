@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"picket/internal/core/control"
@@ -59,18 +60,88 @@ func inStack(h *fact.Host, stack, module, wanted string, settings ...string) con
 }
 
 func pamLockout(h *fact.Host) control.Outcome {
-	return inStack(h, "common-auth", "pam_faillock.so", "pam_faillock.so preauth and authfail", "/etc/security/faillock.conf")
+	o := inStack(h, "common-auth", "pam_faillock.so", "pam_faillock.so preauth and authfail", "/etc/security/faillock.conf")
+	if o.Verdict != control.Pass {
+		return o
+	}
+	counts, refuses := false, false
+	deny, at := "", fact.Place{}
+	for _, l := range h.Session.PAM["common-auth"].V {
+		if l.Module != "pam_faillock.so" {
+			continue
+		}
+		counts = counts || slices.Contains(l.Args, "authfail")
+		refuses = refuses || slices.Contains(l.Args, "preauth") || slices.Contains(l.Args, "authsucc")
+		if v := arg(l, "deny"); v != "" {
+			deny, at = v, l.Place
+		}
+	}
+	ev := control.Saw("pam_faillock.so", h.Session.PAM["common-auth"].Place, "called once", "preauth before pam_unix.so, authfail after it")
+	switch {
+	case !counts:
+		return ineffective("pam_faillock is called, and counts no wrong password: there is no authfail", ev)
+	case !refuses:
+		return ineffective("pam_faillock counts wrong passwords and refuses nobody: there is neither preauth nor authsucc", ev)
+	}
+	if deny == "" {
+		var unread control.Outcome
+		if deny, at, unread = lastSetting(h, "deny", "/etc/security/faillock.conf"); unread.Verdict == control.Unknown {
+			return unread
+		}
+	}
+	if deny == "0" {
+		return ineffective("pam_faillock is called, and deny is 0: no account is ever locked", control.Saw("deny", at, "0", "5 or so"))
+	}
+	return o
+}
+
+// lastSetting is the last value of "name = value" in the files.
+func lastSetting(h *fact.Host, name string, patterns ...string) (value string, at fact.Place, unread control.Outcome) {
+	for _, p := range patterns {
+		es, st, why := h.Snap.Glob(p)
+		if st == fact.Denied || st == fact.Unknown {
+			return "", at, cannot(st, why)
+		}
+		for _, e := range es {
+			if _, st, why := h.Snap.File(e.Path); st == fact.Denied || st == fact.Unknown {
+				return "", at, cannot(st, why)
+			}
+			for i, l := range strings.Split(string(e.Content), "\n") {
+				text, _, _ := strings.Cut(l, "#")
+				if k, v, ok := strings.Cut(text, "="); ok && strings.TrimSpace(k) == name {
+					value, at = strings.TrimSpace(v), fact.At(e.Path, i+1)
+				}
+			}
+		}
+	}
+	return value, at, unread
 }
 
 func pamQuality(h *fact.Host) control.Outcome {
 	if _, there, v := pamModule(h, "common-password", "pam_passwdqc.so"); there {
 		return judged(nil, "pam_passwdqc.so is in common-password").With(control.Saw("pam_passwdqc.so", v.Place, "there", ""))
 	}
-	return inStack(h, "common-password", "pam_pwquality.so", "pam_pwquality.so before pam_unix.so",
-		"/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/*.conf")
+	files := []string{"/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/*.conf"}
+	o := inStack(h, "common-password", "pam_pwquality.so", "pam_pwquality.so before pam_unix.so", files...)
+	if o.Verdict != control.Pass {
+		return o
+	}
+	enforcing, at, unread := lastSetting(h, "enforcing", files...)
+	if l, _, _ := pamModule(h, "common-password", "pam_pwquality.so"); arg(l, "enforcing") != "" {
+		enforcing, at = arg(l, "enforcing"), l.Place
+	} else if unread.Verdict == control.Unknown {
+		return unread
+	}
+	if enforcing == "0" {
+		return ineffective("pam_pwquality is called, and enforcing is 0: it warns and takes every password", control.Saw("enforcing", at, "0", "1"))
+	}
+	return o
 }
 
 func pamHistory(h *fact.Host) control.Outcome {
+	if l, _, _ := pamModule(h, "common-password", "pam_unix.so"); arg(l, "remember") != "" && arg(l, "remember") != "0" {
+		return judged(nil, "pam_unix remembers "+arg(l, "remember")+" old passwords").With(control.Saw("pam_unix.so", l.Place, "remember="+arg(l, "remember"), ""))
+	}
 	o := inStack(h, "common-password", "pam_pwhistory.so", "pam_pwhistory.so remember=24", "/etc/security/pwhistory.conf")
 	if l, there, _ := pamModule(h, "common-password", "pam_pwhistory.so"); there && arg(l, "remember") == "0" {
 		return ineffective("pam_pwhistory is called, and remembers nothing", control.Saw("pam_pwhistory.so", l.Place, "remember=0", "remember=24"))

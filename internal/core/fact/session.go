@@ -117,7 +117,22 @@ func pamStack(s *snap.Snapshot, name string, depth int) Value[[]PAMLine] {
 		case len(f) < 3:
 			continue
 		}
-		p := PAMLine{Type: strings.TrimPrefix(f[0], "-"), Control: f[1], Place: l.at}
+		p := PAMLine{Type: strings.ToLower(strings.TrimPrefix(f[0], "-")), Control: f[1], Place: l.at}
+		if p.Control == "include" || p.Control == "substack" {
+			if depth == 4 {
+				return Not[[]PAMLine](Unknown, l.at.String()+" includes too deep")
+			}
+			part := pamStack(s, path.Base(f[2]), depth+1)
+			if part.Missing() {
+				return part
+			}
+			for _, one := range part.V {
+				if one.Type == p.Type {
+					out = append(out, one)
+				}
+			}
+			continue
+		}
 		rest := f[2:]
 		if strings.HasPrefix(f[1], "[") {
 			for !strings.HasSuffix(p.Control, "]") && len(rest) > 0 {
