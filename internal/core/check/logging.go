@@ -146,6 +146,12 @@ func journalForwards(h *fact.Host) control.Outcome {
 	ok := !v.Known() || strings.EqualFold(v.V, "yes") || strings.EqualFold(v.V, "true") || v.V == "1" || strings.EqualFold(v.V, "on")
 	o.Configured, o.Persistent = control.TriOf(ok), control.TriOf(ok)
 	ev := control.Saw("[Journal] ForwardToSyslog", orPlace(v.Place, "/etc/systemd/journald.conf"), found, "yes")
+	if !ok && l.Imjournal {
+		return control.Passed("rsyslog reads the journal by itself (imjournal)", ev)
+	}
+	if !ok && l.Rsyslog != fact.Known {
+		return control.CannotTell("whether rsyslog reads the journal by itself is not known: its settings could not be read; run as root")
+	}
 	if !ok {
 		return ineffective("rsyslog is enabled, but journald forwards nothing to it: its files stay empty", ev)
 	}

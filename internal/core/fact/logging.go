@@ -1,6 +1,8 @@
 package fact
 
 import (
+	"net/netip"
+	"regexp"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -15,6 +17,7 @@ type Logging struct {
 	Folder    Value[bool]   // /var/log/journal exists
 	OnDisk    Value[bool]   // journald writes there now
 	Receivers []Receiver    // what takes log messages from the network
+	Imjournal bool          // rsyslog reads the journal by itself
 	Rsyslog   State         // of Receivers
 }
 
@@ -81,6 +84,7 @@ func (l *Logging) receivers(s *snap.Snapshot) {
 				continue
 			}
 			open, at := "", Place{} // input( whose parameters go on below
+			near := ""              // the address that the old form binds to from here on
 			for _, ln := range lines(e) {
 				t := strings.ToLower(uncomment(ln.text, "#"))
 				if open == "" || len(open) > 4096 {
@@ -92,9 +96,13 @@ func (l *Logging) receivers(s *snap.Snapshot) {
 					open = t
 					continue
 				}
-				for _, m := range []string{"imudp", "imtcp", "imrelp", "imptcp"} {
-					opens := strings.HasPrefix(t, "input(") && strings.Contains(t, `"`+m+`"`) ||
-						m == "imudp" && strings.HasPrefix(t, "$udpserverrun") || m == "imtcp" && strings.HasPrefix(t, "$inputtcpserverrun")
+				l.Imjournal = l.Imjournal || strings.Contains(t, `"imjournal"`) || strings.HasPrefix(t, "$modload imjournal")
+				if a, ok := strings.CutPrefix(t, "$udpserveraddress"); ok {
+					near = strings.TrimSpace(a)
+				}
+				for m, old := range rsyslogInputs {
+					opens := strings.HasPrefix(t, "input(") && strings.Contains(t, `"`+m+`"`) && !loopback(inputAddress.FindStringSubmatch(t)) ||
+						strings.HasPrefix(t, old) && !(m == "imudp" && loopback([]string{"", near}))
 					if opens && len(l.Receivers) < 100 {
 						l.Receivers = append(l.Receivers, Receiver{m, at})
 					}
@@ -102,4 +110,20 @@ func (l *Logging) receivers(s *snap.Snapshot) {
 			}
 		}
 	}
+}
+
+// rsyslogInputs open a port: the module, and the line of its old form.
+var rsyslogInputs = map[string]string{
+	"imudp": "$udpserverrun", "imtcp": "$inputtcpserverrun", "imptcp": "$inputptcpserverrun", "imrelp": "$inputrelpserverrun", "imgssapi": "$inputgssserverrun",
+}
+
+var inputAddress = regexp.MustCompile(`\baddress="([^"]*)"`)
+
+// loopback reports whether what a pattern found is an address of this host only.
+func loopback(found []string) bool {
+	if len(found) < 2 {
+		return false
+	}
+	a, err := netip.ParseAddr(found[1])
+	return found[1] == "localhost" || err == nil && a.IsLoopback()
 }
