@@ -226,7 +226,7 @@ func updatesPending(h *fact.Host) control.Outcome {
 		}
 		return f
 	}
-	lists := h.Updates.ListsAt
+	lists, made := h.Updates.ListsAt, h.Updates.MadeAt
 	age := h.Snap.Taken.Sub(lists.V)
 	switch {
 	case !lists.Known():
@@ -234,6 +234,11 @@ func updatesPending(h *fact.Host) control.Outcome {
 	case age > maxAge:
 		return control.CannotTell("no update is known to be pending, but the lists are "+days(age)+" old; run `apt-get update`",
 			control.Saw("lists of packages", lists.Place, lists.V.UTC().Format(time.DateOnly), "in the last 7 days"))
+	case made.State == fact.Denied: // snapshots of before did not ask for it
+		return control.Missing(made)
+	case made.Known() && h.Snap.Taken.Sub(made.V) > 2*maxAge:
+		return control.CannotTell("no update is known to be pending, but the list of security updates is "+days(h.Snap.Taken.Sub(made.V))+" old: apt does not reach the archive; look at what `apt-get update` says",
+			control.Saw("list of security updates", made.Place, made.V.UTC().Format(time.DateOnly), "in the last 14 days"))
 	}
 	return control.Passed(fmt.Sprintf("no security update is pending, by lists of %s ago", days(age)))
 }

@@ -22,9 +22,10 @@ type Origin struct {
 	Place                                           Place
 }
 
-// Security reports whether it carries Debian's security updates.
+// Security reports whether it carries Debian's security updates. Raspbian has them
+// in its one archive, among all others.
 func (o Origin) Security() bool {
-	return o.Label == "Debian-Security" || o.Origin == "Debian" && (strings.HasSuffix(o.Codename, "-security") || strings.HasSuffix(o.Suite, "-security"))
+	return o.Label == "Debian-Security" || o.Label == "Raspbian" || o.Origin == "Debian" && (strings.HasSuffix(o.Codename, "-security") || strings.HasSuffix(o.Suite, "-security"))
 }
 
 func (o Origin) String() string {

@@ -15,6 +15,7 @@ type Updates struct {
 	Sources   Value[[]Source]
 	Origins   Value[[]Origin]  // archives that apt has lists of
 	ListsAt   Value[time.Time] // when the lists were last refreshed, at the latest
+	MadeAt    Value[time.Time] // when the newest list of security updates was made, as its archive says
 	UpgradeAt Value[time.Time] // when unattended-upgrades last ran
 	Pending   Value[[]Upgrade] // what an upgrade would install now
 	Kernels   []string         // installed, by the names of their module folders
@@ -34,6 +35,11 @@ var (
 	aptSimulate = []string{"apt-get", "-s", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"}
 )
 
+// securityLists keep the time that their archive gives them, which moves at
+// least once a week. The other stamps also move when nothing could be fetched:
+// then apt-get update warns, and ends well (tried with 2.6).
+const securityLists = "/var/lib/apt/lists/*-security_*Release"
+
 const aptStamps = "/var/lib/apt/periodic/"
 
 func askUpdates(*Host, *snap.Snapshot) snap.Manifest {
@@ -42,7 +48,7 @@ func askUpdates(*Host, *snap.Snapshot) snap.Manifest {
 		Files: []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/*", "/run/reboot-required", "/run/reboot-required.pkgs"},
 		Stats: []string{
 			aptStamps + "*", "/var/lib/apt/lists", "/var/lib/apt/lists/partial", "/lib/modules/*",
-			"/var/lib/dpkg/info/unattended-upgrades.list",
+			"/var/lib/dpkg/info/unattended-upgrades.list", securityLists,
 		},
 		Commands: []snap.Command{
 			{Argv: aptPolicy, Instead: []string{"/var/lib/apt/lists/*Release"}},
@@ -70,6 +76,16 @@ func parseUpdates(h *Host, s *snap.Snapshot) {
 	}
 
 	u.ListsAt = newest(s, aptStamps+"update-stamp", aptStamps+"update-success-stamp", "/var/lib/apt/lists", "/var/lib/apt/lists/partial")
+	u.MadeAt = Not[time.Time](Absent, "there is no list of security updates")
+	made, st, why := s.Glob(securityLists)
+	if st == Denied || st == Unknown {
+		u.MadeAt = Not[time.Time](st, why)
+	}
+	for _, e := range made {
+		if !u.MadeAt.Known() || e.MTime.After(u.MadeAt.V) {
+			u.MadeAt = Is(e.MTime, Place{Path: e.Path})
+		}
+	}
 	u.UpgradeAt = newest(s, aptStamps+"unattended-upgrades-stamp", aptStamps+"upgrade-stamp")
 	u.Pending = pending(s)
 	es, st, why := s.Glob("/lib/modules/*")
@@ -124,7 +140,7 @@ func pending(s *snap.Snapshot) Value[[]Upgrade] {
 		rest = strings.TrimPrefix(rest, "(")
 		one.To, rest = word(rest)
 		from, _, _ := strings.Cut(rest, "[")
-		one.Security = strings.Contains(from, "Debian-Security:") || strings.Contains(from, "-security")
+		one.Security = strings.Contains(from, "Debian-Security:") || strings.Contains(from, "Raspbian:") || strings.Contains(from, "-security")
 		if one.From != "" { // a new dependency is not an update
 			list = append(list, one)
 		}
