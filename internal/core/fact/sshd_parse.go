@@ -189,7 +189,7 @@ func (r *sshdReader) include(set SSHDSetting, depth int) {
 		}
 		r.c.wanted = append(r.c.wanted, pattern)
 		es, st, why := r.s.Glob(pattern)
-		if snap.IsPattern(pattern) || len(es) == 0 {
+		if snap.IsPattern(pattern) || st == Absent {
 			// What comes into the folder counts. Beside one file that is named, it does not.
 			r.c.Dirs = append(r.c.Dirs, path.Dir(pattern))
 		}

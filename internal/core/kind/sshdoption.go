@@ -90,6 +90,9 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return out
 	case asked && !d.Answers.Known() && out.Effective == control.Yes:
 		return control.CannotTell("not every login could be asked about: "+d.Answers.Why, out.Evidence...)
+	case asked && d.Config.State != fact.Known && out.Effective == control.Yes && inMatch(r.want):
+		// A Match that was not read may be for others than those asked about.
+		return control.CannotTell(sshdUnread(d.Config.State, d.Config.Why), out.Evidence...)
 	case left > 0 && out.Persistent == control.Yes && inMatch(r.want):
 		return control.CannotTell(fmt.Sprintf("sshd's Match lines tell more logins apart than are asked about: %d are left out", left), out.Evidence...)
 	case asked && d.StaleUnknown() != "" && out.Effective == control.Yes:
