@@ -25,6 +25,7 @@ type guessing struct {
 	stopped  atomic.Bool
 	deadline atomic.Pointer[time.Time] // nil while the host is still being read
 	pending  []trying
+	procs    int // GOMAXPROCS before; 0: not changed
 }
 
 type trying struct {
@@ -35,6 +36,13 @@ type trying struct {
 // later is fact.Secrets.Later.
 func (g *guessing) later(guesses fact.Guesses) {
 	t := trying{&sync.WaitGroup{}, guesses.Finish}
+	if g.procs == 0 {
+		// These threads keep their turns with Go's scheduler while they wait for a
+		// processor. With one turn more the reading does not wait for them: a
+		// twentieth of the whole time.
+		g.procs = runtime.GOMAXPROCS(0)
+		runtime.GOMAXPROCS(g.procs + 1)
+	}
 	for range fact.Parallel {
 		t.done.Go(func() {
 			// The thread is used for nothing else and ends with the work.
@@ -86,7 +94,18 @@ func (g *guessing) finish() {
 		t.finish()
 	}
 	g.pending = nil
+	g.restore()
+}
+
+func (g *guessing) restore() {
+	if g.procs > 0 {
+		runtime.GOMAXPROCS(g.procs)
+		g.procs = 0
+	}
 }
 
 // stop ends it when nobody wants the answer any more.
-func (g *guessing) stop() { g.stopped.Store(true) }
+func (g *guessing) stop() {
+	g.stopped.Store(true)
+	g.restore()
+}
