@@ -76,6 +76,18 @@ func TestRecordedHostsInReadme(t *testing.T) {
 	}
 }
 
+// TestWholeFix: who asks about one control is told all of what to do.
+func TestWholeFix(t *testing.T) {
+	const dir = "../../testdata/hosts"
+	args := []string{"audit", "--config", settingsFor(t, dir, "guides"), dir + "/guides.snapshot"}
+	shown := func(more ...string) bool {
+		return strings.Contains(string(audited(t, append(args, more...)...)), "\n          note  ")
+	}
+	if shown() || !shown("--only", "ssh/password-login") {
+		t.Error("the note of a fix is shown with --only, and without it not")
+	}
+}
+
 func fixedNow() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 
 // settingsFor is the host's settings file, or an empty one.

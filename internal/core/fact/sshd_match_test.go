@@ -1,6 +1,12 @@
 package fact
 
-import "testing"
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"picket/internal/core/snap"
+)
 
 // The wanted answers are those of sshd -T with these criteria.
 func TestMatchLists(t *testing.T) {
@@ -25,6 +31,48 @@ func TestMatchLists(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %v", c.name, c.got)
+		}
+	}
+}
+
+// TestBothEnds: a network within another may begin or end with it.
+func TestBothEnds(t *testing.T) {
+	for pattern, want := range map[string][]string{
+		"10.0.0.0/8":     {"10.0.0.1", "10.255.255.254"},
+		"192.168.4.0/22": {"192.168.4.1", "192.168.7.254"},
+		"192.0.2.7/32":   {"192.0.2.7"},
+		"192.0.2.*":      {"192.0.2.1"},
+		"2001:db8::/126": {"2001:db8::1", "2001:db8::2"},
+	} {
+		if got := addressesIn(pattern); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", pattern, got, want)
+		}
+	}
+}
+
+// TestAskWhetherValid: sshd -t has something to add only where sshd -T refuses.
+func TestAskWhetherValid(t *testing.T) {
+	for name, c := range map[string]struct {
+		out  snap.Output
+		want bool
+	}{
+		"it answers":           {snap.Output{Stdout: []byte("port 22\n")}, false},
+		"it refuses":           {snap.Output{Exit: 255, Stderr: "'Match User' in configuration but 'user' not in connection test specification.\n"}, true},
+		"sshd does not run":    {snap.Output{Exit: 255, Stderr: "Missing privilege separation directory: /run/sshd\n"}, false},
+		"there is no sshd":     {snap.Output{Missing: true}, false},
+		"it gave no answer":    {snap.Output{Err: "no answer after 10s"}, false},
+		"it was not yet asked": {snap.Output{}, false},
+	} {
+		s := snap.New(snap.Source{Kind: "local"}, time.Time{})
+		if name != "it was not yet asked" {
+			c.out.Argv = sshdDump
+			s.Commands[snap.CommandKey(sshdDump...)] = &c.out
+		}
+		h := &Host{Snap: s}
+		parseSSHD(h, s)
+		m := askSSHD(h, s)
+		if got := slices.ContainsFunc(m.Commands, func(o snap.Command) bool { return slices.Equal(o.Argv, sshdTest) }); got != c.want {
+			t.Errorf("%s: sshd -t is asked: %v", name, got)
 		}
 	}
 }

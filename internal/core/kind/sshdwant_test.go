@@ -1,6 +1,15 @@
 package kind
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+	"picket/internal/core/snap"
+)
 
 func TestSSHDWantAccepts(t *testing.T) {
 	grace := sshdWant{option: "LoginGraceTime", Max: "60", Not: []string{"0"}}
@@ -21,6 +30,27 @@ func TestSSHDWantAccepts(t *testing.T) {
 	} {
 		if got, _ := c.w.accepts([]string{c.value}); got != c.want {
 			t.Errorf("%s %q: %v", c.w.option, c.value, got)
+		}
+	}
+}
+
+// TestTooManyLogins: of more logins than are looked at, one may be let in by a
+// password although all others are not.
+func TestTooManyLogins(t *testing.T) {
+	for blocks, want := range map[int]control.Verdict{3: control.Pass, 3 * fact.MaxSSHDLogins: control.Unknown} {
+		var config strings.Builder
+		config.WriteString("PermitEmptyPasswords no\n")
+		for i := range blocks {
+			fmt.Fprintf(&config, "Match Address 10.%d.0.0/16\n\tBanner /etc/b%d\n", i, i)
+		}
+		s := snap.New(snap.Source{Kind: "image"}, time.Time{})
+		for p, content := range map[string]string{"/etc/ssh/sshd_config": config.String(), "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\n", "/etc/group": "root:x:0:\n"} {
+			s.Entries[p] = &snap.Entry{Path: p, Type: snap.File, Mode: 0o644, Read: true, Content: []byte(content)}
+			s.MarkAsked(snap.Manifest{Files: []string{p}})
+		}
+		rule := &sshdOption{want: []sshdWant{{option: "PermitEmptyPasswords", values: []string{"no"}}}}
+		if o := rule.Evaluate(fact.Parse(s)); o.Verdict != want {
+			t.Errorf("%d blocks: %s (%s), want %s", blocks, o.Verdict, o.Reason, want)
 		}
 	}
 }
