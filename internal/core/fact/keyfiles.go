@@ -66,13 +66,12 @@ func keySources(h *Host, s *snap.Snapshot) []keySource {
 	places = places[:min(len(places), MaxSSHDLogins)]
 	d := SSHD{Config: c}
 	var out []keySource
-	total := 0
+	total, groupsIn := 0, groupLists(h.Accounts)
 	for _, u := range loginHomes(h.Accounts) {
-		src := keySource{user: u}
+		src, groups := keySource{user: u}, groupsIn(u)
 		if tooMany || cut {
 			src.why = "sshd's files say in too many places where keys are taken from"
 		}
-		groups := groupsOf(h.Accounts, u.Name)
 		for _, w := range places {
 			w.User, w.Exists, w.Groups = u.Name, true, groups
 			a := SSHDAnswer{Who: w}

@@ -99,7 +99,11 @@ func (c SSHDConfig) Logins(a Accounts) (who []SSHDWho, left int) {
 		}
 	}
 	groups := groupLists(a)
-	users := []SSHDWho{{User: "root", Exists: true, Groups: groupsOf(a, "root")}, {User: Stranger}}
+	root := SSHDWho{User: "root", Exists: true}
+	if i := slices.IndexFunc(a.Users, func(u User) bool { return u.Name == "root" }); i >= 0 {
+		root.Groups = groups(a.Users[i])
+	}
+	users := []SSHDWho{root, {User: Stranger}}
 	places, unasked := c.places()
 	kinds := map[string]bool{}
 	for _, u := range users {
@@ -384,20 +388,4 @@ func groupLists(a Accounts) func(User) []string {
 		}
 		return out
 	}
-}
-
-// groupsOf are the names of a user's groups, the first one first.
-func groupsOf(a Accounts, user string) []string {
-	var out []string
-	for _, u := range a.Users {
-		if u.Name == user {
-			out = append(out, a.GroupName(u.GID))
-		}
-	}
-	for _, g := range a.Groups {
-		if slices.Contains(g.Members, user) && !slices.Contains(out, g.Name) {
-			out = append(out, g.Name)
-		}
-	}
-	return out
 }
