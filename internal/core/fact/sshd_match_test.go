@@ -76,3 +76,18 @@ func TestAskWhetherValid(t *testing.T) {
 		}
 	}
 }
+
+// TestLoginsKnowGroups: a Match Group may be about root as about anybody.
+func TestLoginsKnowGroups(t *testing.T) {
+	a := Accounts{
+		Users:  []User{{Name: "root", Shell: "/bin/bash"}, {Name: "pi", UID: 1000, GID: 1000, Shell: "/bin/bash"}},
+		Groups: []Group{{Name: "root"}, {Name: "pi", GID: 1000}, {Name: "admins", GID: 2000, Members: []string{"root", "pi"}}},
+	}
+	who, _ := SSHDConfig{}.Logins(a)
+	for user, want := range map[string][]string{"root": {"root", "admins"}, "pi": {"pi", "admins"}, Stranger: nil} {
+		i := slices.IndexFunc(who, func(w SSHDWho) bool { return w.User == user })
+		if i < 0 || !slices.Equal(who[i].Groups, want) {
+			t.Errorf("groups of %s in %+v, want %v", user, who, want)
+		}
+	}
+}
