@@ -1,7 +1,9 @@
 package fact
 
 import (
+	"iter"
 	"regexp"
+	"slices"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -22,12 +24,12 @@ var (
 	secretAssign = regexp.MustCompile(`(` + secretWord + `)(\s*=\s*)` + secretValue)
 	secretOption = regexp.MustCompile(`(--?` + secretWord + `)([ \t]+)` + secretValue)
 	// What programs take after a letter: curl -u amy:…, mosquitto_pub -P …
-	secretShort = map[string]*regexp.Regexp{ // by a word without which there is none
-		"curl":       regexp.MustCompile(`\bcurl\b[^\n]*?[ \t](-u|--user)([= \t]*["']?[^\s:"']*:)([^\s"']+)`),
-		"sshpass":    regexp.MustCompile(`\bsshpass[ \t]+(-p)([ \t]*)` + secretValue),
-		"mosquitto_": regexp.MustCompile(`\bmosquitto_(?:pub|sub|rr)\b[^\n]*?[ \t](-P)([ \t]+)` + secretValue),
-		"mysql":      regexp.MustCompile(`\bmysql[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`),
-		"mariadb":    regexp.MustCompile(`\bmariadb[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`),
+	secretShort = []shortOption{
+		{"curl", regexp.MustCompile(`\bcurl\b[^\n]*?[ \t](-u|--user)([= \t]*["']?[^\s:"']*:)([^\s"']+)`)},
+		{"sshpass", regexp.MustCompile(`\bsshpass[ \t]+(-p)([ \t]*)` + secretValue)},
+		{"mosquitto_", regexp.MustCompile(`\bmosquitto_(?:pub|sub|rr)\b[^\n]*?[ \t](-P)([ \t]+)` + secretValue)},
+		{"mysql", regexp.MustCompile(`\bmysql[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`)},
+		{"mariadb", regexp.MustCompile(`\bmariadb[a-z-]*[ \t](?:[^\n]*?[ \t])?(-p)()([^\s"'-][^\s"']*)`)},
 	}
 	secretHeader = regexp.MustCompile(`(?i)(authorization|x-[a-z-]*(?:key|token)|cookie)([ \t]*:[ \t]*(?:(?:basic|bearer|digest|token)[ \t]+)?)([^\s"']+)`)
 	secretURL    = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'"]*:)([^\s/'"]+)(@)`)
@@ -36,22 +38,88 @@ var (
 	notSecret = regexp.MustCompile(`(?i)(file|path|dir|folder|command|cmd|url|type|name|ttl|timeout|length|policy|expiry)$`)
 )
 
+// A shortOption finds what follows a letter; there is none without the word.
+type shortOption struct {
+	word string
+	form *regexp.Regexp
+}
+
+// secretStems are what the expressions above look for, in lower case: a line
+// without any of them holds no name of a secret. Most lines are such, and the
+// expressions are slow: on a small board they would take most of an audit.
+var secretStems = []string{"pass", "pwd", "psk", "secret", "token", "key", "credential", "authorization", "cookie"}
+
 // hideSecrets replaces what looks like a credential in text that a person or
 // a program wrote: values of assignments and options whose name says so, and
 // passwords in addresses. Paths and references to variables stay. Where a value
 // ends is not always clear; then too much is hidden, not too little.
 func hideSecrets(text string) string {
 	text = hideURLs(text) // first: an assignment's value may be an address
+	var b strings.Builder
+	for part := range statements(text) {
+		if mentionsSecret(part) {
+			part = hideInStatement(part)
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// hideInStatement is hideSecrets for what one statement says.
+func hideInStatement(text string) string {
 	for _, re := range []*regexp.Regexp{secretLine, secretDouble, secretSingle, secretAssign, secretOption, secretHeader} {
 		text = hideMatches(re, text)
 	}
-	for word, re := range secretShort {
-		if strings.Contains(text, word) {
-			text = hideMatches(re, text)
+	for _, o := range secretShort {
+		if strings.Contains(text, o.word) {
+			text = hideMatches(o.form, text)
 		}
 	}
 	return text
 }
+
+// mentionsSecret reports whether hideInStatement could find anything.
+func mentionsSecret(text string) bool {
+	for _, o := range secretShort {
+		if strings.Contains(text, o.word) {
+			return true
+		}
+	}
+	// The two letters outside ASCII that (?i) takes for s and k.
+	text = strings.ReplaceAll(strings.ToLower(text), "ſ", "s")
+	return slices.ContainsFunc(secretStems, func(stem string) bool { return strings.Contains(text, stem) })
+}
+
+// statements splits text after those newlines that no expression above goes
+// across: all but the ones before or after an equals sign.
+func statements(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		from, at := 0, 0 // at is where the next newline is looked for
+		for {
+			n := strings.IndexByte(text[at:], '\n')
+			if n < 0 {
+				break
+			}
+			before := strings.TrimRight(text[from:at+n], blanks)
+			rest := strings.TrimLeft(text[at+n:], blanks)
+			next := len(text) - len(rest)
+			if !strings.HasSuffix(before, "=") && !strings.HasPrefix(rest, "=") {
+				end := strings.LastIndexByte(text[:next], '\n') + 1
+				if !yield(text[from:end]) {
+					return
+				}
+				from = end
+			}
+			at = next
+		}
+		if from < len(text) {
+			yield(text[from:])
+		}
+	}
+}
+
+// blanks are what \s stands for in an expression.
+const blanks = " \t\n\f\r"
 
 // hideURLs replaces the passwords of addresses.
 func hideURLs(text string) string {

@@ -1,8 +1,11 @@
 package fact
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Each line holds a secret of the word "hunter" and another; nothing of it may
@@ -46,6 +49,48 @@ func TestHideSecrets(t *testing.T) {
 		}
 		if again := hideSecrets(got); again != got {
 			t.Errorf("%s: a second time gives %s", got, again)
+		}
+	}
+}
+
+// Looking only at statements that may hold a secret hides what looking at the
+// whole text does.
+func TestHideByStatement(t *testing.T) {
+	words := []string{
+		"password", "PSK", "x-api-key", "cookie:", "--token", "pa\u017f\u017f", "\u212aey", "curl -u a:", "sshpass -p ", "mysql -p",
+		"Environment=", "export ", "=", "=", "\n", "\n", "\n\n", " ", "\t", "\r", `"`, "'", `\`, "\\\n", "b", "#", "https://u:", "@h", "\xff",
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	hidden := 0
+	for range 30_000 {
+		var b strings.Builder
+		for range 2 + r.IntN(24) {
+			b.WriteString(words[r.IntN(len(words))])
+		}
+		text := b.String()
+		got, want := hideSecrets(text), hideInStatement(hideURLs(text))
+		if got != want {
+			t.Fatalf("%q\n  by statement %q\n  as a whole   %q", text, got, want)
+		}
+		if got != text {
+			hidden++
+		}
+		if all := strings.Join(slices.Collect(statements(text)), ""); all != text {
+			t.Fatalf("%q is cut into what makes %q", text, all)
+		}
+	}
+	if hidden < 10_000 {
+		t.Errorf("something was hidden in %d texts only", hidden)
+	}
+}
+
+// What a hostile host sends takes time in proportion to its size.
+func TestHideHostileText(t *testing.T) {
+	for _, unit := range []string{"\n", " \n", "=\n", "a=\n", "key\n", "\"key", "key=", "a\n\n="} {
+		begin := time.Now()
+		hideSecrets(strings.Repeat(unit, (256<<10)/len(unit)))
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%q again and again: %v", unit, took)
 		}
 	}
 }
