@@ -118,22 +118,18 @@ func (p *program) next(r audit.Report, short bool) string {
 // leave out. A control that --only names in full is judged whatever the
 // profile.
 func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, error) {
-	name := opt.profile
-	if name == "" {
-		name = s.Policy.Profile
+	all, profiles, err := builtIn()
+	if err != nil {
+		return nil, "", err
 	}
-	all, profile, err := catalogueOf(name)
+	if err := s.Policy.Slips(all, names(profiles)).Err(); err != nil {
+		return nil, "", usage(err)
+	}
+	profile, err := profileOf(profiles, cmp.Or(opt.profile, s.Policy.Profile, DefaultProfile))
 	if err != nil {
 		return nil, "", err
 	}
 	var pool []control.Control
-	var ids []string
-	for _, c := range all {
-		ids = append(ids, c.ID)
-	}
-	if err := s.Policy.Misses(ids).Err(); err != nil {
-		return nil, "", usage(err)
-	}
 	for _, c := range all {
 		if profile.Selects(c) || slices.Contains(opt.only, c.ID) {
 			pool = append(pool, c)
@@ -148,11 +144,10 @@ func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, e
 		return nil, "", usage(err)
 	}
 	// What is skipped may be outside of the profile, or of --only.
-	skip := slices.Concat(opt.skip, s.Policy.Skip)
-	if _, err := control.Filter(all, nil, skip); err != nil {
+	if _, err := control.Filter(all, nil, opt.skip); err != nil {
 		return nil, "", usage(err)
 	}
-	controls = control.Without(controls, skip)
+	controls = control.Without(controls, slices.Concat(opt.skip, s.Policy.Skip))
 	if len(controls) == 0 {
 		return nil, "", usage(errors.New("no control is left to judge: --only and --skip leave nothing over"))
 	}

@@ -32,27 +32,26 @@ func builtIn() ([]control.Control, []control.Profile, error) {
 	return all, profiles, nil
 }
 
-// catalogueOf loads all built-in controls and the profile that was asked for.
-func catalogueOf(profile string) ([]control.Control, control.Profile, error) {
-	all, profiles, err := builtIn()
-	if err != nil {
-		return nil, control.Profile{}, err
+// profileOf finds a profile by its name.
+func profileOf(profiles []control.Profile, name string) (control.Profile, error) {
+	i := slices.IndexFunc(profiles, func(p control.Profile) bool { return p.Name == name })
+	if i >= 0 {
+		return profiles[i], nil
 	}
-	if profile == "" {
-		profile = DefaultProfile
-	}
-	var names []string
-	for _, p := range profiles {
-		if p.Name == profile {
-			return all, p, nil
-		}
-		names = append(names, p.Name)
-	}
-	err = usage(fmt.Errorf("unknown profile %q; one of: %s", profile, strings.Join(names, ", ")))
-	if near := yaml.Nearest(profile, names); near != "" {
+	known := names(profiles)
+	err := usage(fmt.Errorf("unknown profile %q; one of: %s", name, strings.Join(known, ", ")))
+	if near := yaml.Nearest(name, known); near != "" {
 		err = withHint(err, "did you mean "+near+"?")
 	}
-	return nil, control.Profile{}, err
+	return control.Profile{}, err
+}
+
+func names(profiles []control.Profile) []string {
+	var out []string
+	for _, p := range profiles {
+		out = append(out, p.Name)
+	}
+	return out
 }
 
 // DefaultProfile is used where neither the settings nor the command line names one.
@@ -72,7 +71,11 @@ func (p *program) controlsCommand() *cobra.Command {
 		ValidArgsFunction: completeControls,
 		Example:           "  picket controls list ssh\n  picket controls list --profile baseline\n  picket controls list '*/root-*'",
 		RunE: func(cmd *cobra.Command, only []string) error {
-			all, prof, err := catalogueOf(cmp.Or(profile, "strict"))
+			all, profiles, err := builtIn()
+			if err != nil {
+				return err
+			}
+			prof, err := profileOf(profiles, cmp.Or(profile, "strict"))
 			if err != nil {
 				return err
 			}

@@ -64,13 +64,13 @@ func (p *program) open(ctx context.Context, target string, opt sshOptions, progr
 		dir := strings.TrimPrefix(target, "image:")
 		t, err := snapshot.NewImage(dir)
 		if hint := imageHint(dir); err != nil && hint != "" {
-			err = withHint(err, hint)
+			err = withHint(usage(err), hint)
 		}
 		return t, nil, err
 	}
 	s, err := snapshot.Open(target)
 	if err != nil && isDisk(target) {
-		return nil, nil, withHint(err, diskHint(target))
+		return nil, nil, withHint(usage(err), diskHint(target))
 	}
 	if err != nil {
 		return nil, nil, withHint(err, "a saved snapshot is written by `picket audit --save FILE`")

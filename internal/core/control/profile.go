@@ -36,7 +36,7 @@ func (p Profile) Select(all []Control) []Control {
 // none of skip. A pattern that matches nothing is an error: it is a slip.
 func Filter(all []Control, only, skip []string) ([]Control, error) {
 	for _, pattern := range slices.Concat(only, skip) {
-		if err := used(pattern, all); err != nil {
+		if err := Used(pattern, all); err != nil {
 			return nil, err
 		}
 	}
@@ -51,7 +51,9 @@ func Without(all []Control, skip []string) []Control {
 	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return Match(skip, c.ID) })
 }
 
-func used(pattern string, all []Control) error {
+// Used is nil if the pattern selects any control; else it says what may have
+// been meant.
+func Used(pattern string, all []Control) error {
 	if slices.ContainsFunc(all, func(c Control) bool { return matches(pattern, c.ID) }) {
 		return nil
 	}
@@ -122,7 +124,7 @@ func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
 				items, _ := list.Items()
 				for _, it := range items {
 					s, _ := it.Scalar()
-					if err := used(s, all); err != nil {
+					if err := Used(s, all); err != nil {
 						ps = append(ps, it.Problem("%v", err))
 					}
 				}

@@ -22,6 +22,9 @@ type Policy struct {
 	FailOn  control.Severity `yaml:"fail-on"` // findings from here on are exit code 1; empty: high
 	Skip    []string         `yaml:"skip"`    // controls left out altogether
 	Waivers []Waiver         `yaml:"waivers"`
+
+	profileAt *yaml.Node
+	skipAt    []*yaml.Node // one for each of Skip
 }
 
 // Waiver accepts a finding, with a reason and an end.
@@ -61,6 +64,12 @@ func (s *Settings) Merge(file string, data []byte) yaml.Problems {
 		ps = append(ps, node.Get("policy").Get("fail-on").Problem("unknown severity %q; one of: low, medium, high, critical, none", f))
 	}
 	ps = append(ps, next.Policy.problems(node)...)
+	if at := node.Get("policy").Get("profile"); at != nil {
+		next.Policy.profileAt = at
+	}
+	if at := node.Get("policy").Get("skip"); at != nil {
+		next.Policy.skipAt, _ = at.Items()
+	}
 	if len(next.Policy.Waivers) > 0 {
 		items, _ := node.Get("policy").Get("waivers").Items()
 		for i := range min(len(items), len(next.Policy.Waivers)) {
@@ -97,10 +106,26 @@ func (p Policy) problems(root *yaml.Node) yaml.Problems {
 	return ps
 }
 
-// Misses are the waivers that are for none of these controls: slips, which
-// would otherwise wait for ever.
-func (p Policy) Misses(ids []string) yaml.Problems {
+// Slips are what the policy names and is not there: a profile, a control to
+// skip, and a control to waive, which would otherwise wait for ever.
+func (p Policy) Slips(all []control.Control, profiles []string) yaml.Problems {
 	var ps yaml.Problems
+	if p.profileAt != nil && !slices.Contains(profiles, p.Profile) {
+		text := "; one of: " + strings.Join(profiles, ", ")
+		if near := yaml.Nearest(p.Profile, profiles); near != "" {
+			text = "; did you mean \"" + near + "\"?"
+		}
+		ps = append(ps, p.profileAt.Problem("unknown profile %q%s", p.Profile, text))
+	}
+	for i, at := range p.skipAt {
+		if err := control.Used(p.Skip[i], all); err != nil {
+			ps = append(ps, at.Problem("%s", err))
+		}
+	}
+	var ids []string
+	for _, c := range all {
+		ids = append(ids, c.ID)
+	}
 	for _, w := range p.Waivers {
 		if w.at == nil || slices.Contains(ids, w.Control) {
 			continue

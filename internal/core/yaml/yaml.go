@@ -154,9 +154,9 @@ func (d *Node) Keys() []string {
 	return ks
 }
 
-// Get returns the value of a key, or nil.
+// Get returns the value of a key, or nil; a nil node has no keys.
 func (d *Node) Get(key string) *Node {
-	if d.n.Kind == lib.MappingNode {
+	if d != nil && d.n.Kind == lib.MappingNode {
 		for i := 0; i < len(d.n.Content); i += 2 {
 			if d.n.Content[i].Value == key {
 				return &Node{d.n.Content[i+1], d.file}
