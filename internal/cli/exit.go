@@ -79,13 +79,13 @@ func (p *program) fail(err error) int {
 		return code
 	}
 	const indent = "\n        " // below the first word after "picket: "
-	fmt.Fprintf(p.io.Err, "picket: %s\n", strings.ReplaceAll(ui.Clean(err.Error()), "\n", indent))
+	fmt.Fprintf(p.io.Err, "picket: %s\n", strings.ReplaceAll(ui.Clean(p.asTyped(err.Error())), "\n", indent))
 	var c *coded
 	if !errors.As(err, &c) {
 		return ExitPartial
 	}
 	if c.hint != "" {
-		fmt.Fprintf(p.io.Err, "%s\n", strings.TrimPrefix(indent, "\n")+strings.ReplaceAll(ui.Clean(c.hint), "\n", indent))
+		fmt.Fprintf(p.io.Err, "%s\n", strings.TrimPrefix(indent, "\n")+strings.ReplaceAll(ui.Clean(p.asTyped(c.hint)), "\n", indent))
 	}
 	return c.code
 }

@@ -137,6 +137,12 @@ func (p *program) typedAsRoot(args string) string {
 	return "sudo " + p.name + " " + args
 }
 
+// asTyped puts commands within a message into the form that can be typed here.
+func (p *program) asTyped(text string) string {
+	text = strings.ReplaceAll(text, "sudo picket ", p.typedAsRoot(""))
+	return strings.ReplaceAll(text, "`picket ", "`"+p.typed("")+" ")
+}
+
 func versionText() string {
 	commit := Commit
 	if info, ok := debug.ReadBuildInfo(); ok && commit == "" {
