@@ -14,16 +14,14 @@ const maxFilled = 5
 
 var (
 	// $USER is a shell's, A-NAME and /etc/FILE are something else.
-	fileWord    = regexp.MustCompile(`(?:^|[^$\w/-])(?:FILE|FOLDER)\b`)
-	accountWord = regexp.MustCompile(`(?:^|[^$\w-])(?:NAME|USER)\b`)
-	anyWord     = regexp.MustCompile(`(?:^|[^$\w/-])(FILE|FOLDER)\b|(?:^|[^$\w-])(NAME|USER)\b`)
-	plainName   = regexp.MustCompile(`^[a-z_][a-z0-9_.-]{0,31}$`)
-	plainPath   = regexp.MustCompile(`^/[A-Za-z0-9/._@:+,-]*$`)
+	blank     = regexp.MustCompile(`(?:^|[^$\w/-])(FILE|FOLDER)\b|(?:^|[^$\w-])(NAME|USER|GROUP)\b`)
+	plainName = regexp.MustCompile(`^[a-z_][a-z0-9_.-]{0,31}$`)
+	plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._@:+,-]*$`)
 )
 
-// fill puts the files and accounts of the evidence into a control's fix, in the
-// place of FILE, FOLDER, NAME and USER, so that it can be typed as it is: a
-// command once for each of them. What cannot be filled in stays.
+// fill puts the files, accounts and groups of the evidence into a control's
+// fix, in the place of FILE, FOLDER, NAME, USER and GROUP, so that it can be typed as
+// it is: a command once for each of them. What cannot be filled in stays.
 //
 // The names come from the host that is judged, and a person will paste the
 // commands into a shell.
@@ -42,20 +40,19 @@ func fill(fix string, evidence []control.Evidence) string {
 }
 
 func filled(line string, evidence []control.Evidence) []string {
-	file, account := fileWord.MatchString(line), accountWord.MatchString(line)
-	if !file && !account {
+	blanks := blanksOf(line)
+	if len(blanks) == 0 {
 		return []string{line}
 	}
 	var out []string
 	for _, e := range evidence {
-		if file && e.File == "" || account && e.Account == "" {
+		l, missing, safe := put(line, blanks, e)
+		if missing {
 			continue // it is about something else
 		}
-		p, ok := quoted(e.File)
-		if file && !ok || account && !plainName.MatchString(e.Account) {
+		if !safe {
 			return []string{line}
 		}
-		l := put(line, p, e.Account)
 		if !slices.Contains(out, l) {
 			out = append(out, l)
 		}
@@ -70,20 +67,40 @@ func filled(line string, evidence []control.Evidence) []string {
 	return out
 }
 
-// put replaces the words in one go: a file may be called NAME.
-func put(line, file, account string) string {
+// blanksOf are where in a line there is something to fill in: from and to.
+func blanksOf(line string) [][2]int {
+	var out [][2]int
+	for _, m := range blank.FindAllStringSubmatchIndex(line, -1) {
+		out = append(out, [2]int{max(m[2], m[4]), max(m[3], m[5])})
+	}
+	return out
+}
+
+// put fills in all at once, as a file may be called NAME. It tells whether the
+// evidence misses one of them, and whether all are safe to be typed.
+func put(line string, blanks [][2]int, e control.Evidence) (text string, missing, safe bool) {
 	var b strings.Builder
 	done := 0
-	for _, m := range anyWord.FindAllStringSubmatchIndex(line, -1) {
-		from, to, text := m[2], m[3], file
-		if from < 0 {
-			from, to, text = m[4], m[5], account
+	safe = true
+	for _, at := range blanks {
+		value, ok := "", false
+		switch line[at[0]:at[1]] {
+		case "FILE", "FOLDER":
+			value, ok = quoted(e.File)
+			missing = missing || e.File == ""
+		case "GROUP":
+			value, ok = e.Group, plainName.MatchString(e.Group)
+			missing = missing || e.Group == ""
+		default:
+			value, ok = e.Account, plainName.MatchString(e.Account)
+			missing = missing || e.Account == ""
 		}
-		b.WriteString(line[done:from])
-		b.WriteString(text)
-		done = to
+		safe = safe && ok
+		b.WriteString(line[done:at[0]])
+		b.WriteString(value)
+		done = at[1]
 	}
-	return b.String() + line[done:]
+	return b.String() + line[done:], missing, safe
 }
 
 // command is whether a line of a fix is typed, and no sentence or comment.

@@ -33,6 +33,9 @@ func TestFill(t *testing.T) {
 		{"visudo -f /etc/sudoers.d/FILE\n", []control.Evidence{about("", "/etc/sudoers.d/x")}, "visudo -f /etc/sudoers.d/FILE\n"},
 		{"nmcli connection modify x wifi.ssid 'A-NAME'\n", []control.Evidence{about("pi", "/x")}, "nmcli connection modify x wifi.ssid 'A-NAME'\n"},
 		{"chmod -R go-rwx ~USER/.ssh\n", []control.Evidence{about("pi", "/x")}, "chmod -R go-rwx ~pi/.ssh\n"},
+		{"sudo chgrp GROUP FILE\n", []control.Evidence{about("pi", "/x").For("www-data"), about("", "/y").For("root")}, "sudo chgrp www-data /x\nsudo chgrp root /y\n"},
+		{"sudo chgrp GROUP FILE\n", []control.Evidence{about("pi", "/x")}, "sudo chgrp GROUP FILE\n"},
+		{"sudo chgrp GROUP FILE\n", []control.Evidence{about("pi", "/x").For("a;b")}, "sudo chgrp GROUP FILE\n"},
 		// What is not known, or must not be typed, stays.
 		{"passwd USER\n", []control.Evidence{about("", "/x")}, "passwd USER\n"},
 		{"passwd USER\n", []control.Evidence{about("", "/x"), about("pi", "/x")}, "passwd pi\n"},

@@ -217,6 +217,24 @@ var setIDs = []string{
 	"/usr/sbin/postdrop", "/usr/sbin/postqueue", "/usr/sbin/pppd", "/usr/sbin/unix_chkpwd",
 }
 
+// readers is the group that a secret's service reads it by: the group that the
+// file has, or for one of root's that which is called as the folder in /etc. It
+// is "" where that is not known.
+func readers(h *fact.Host, e *snap.Entry) string {
+	if e.GID != 0 {
+		return h.Accounts.GroupName(e.GID)
+	}
+	service, _, _ := strings.Cut(strings.TrimPrefix(e.Path, "/etc/"), "/")
+	service = strings.TrimSuffix(service, ".d")
+	switch {
+	case service == "wireguard":
+		return "root" // wg-quick runs as root
+	case slices.ContainsFunc(h.Accounts.Groups, func(g fact.Group) bool { return g.Name == service }):
+		return service
+	}
+	return ""
+}
+
 // secretFiles finds files with secrets that every user can read; one inside a
 // folder that others cannot enter is safe, whatever its own mode.
 func secretFiles(h *fact.Host) control.Outcome {
@@ -245,7 +263,7 @@ func secretFiles(h *fact.Host) control.Outcome {
 				continue
 			}
 			found = append(found, control.Saw("permissions", fact.Place{Path: e.Path},
-				fmt.Sprintf("mode %04o, owner %s", e.Mode, h.Accounts.UserName(e.UID)), "closed to others, as 0640"))
+				fmt.Sprintf("mode %04o, owner %s", e.Mode, h.Accounts.UserName(e.UID)), "closed to others, as 0640").For(readers(h, e)))
 		}
 	}
 	switch {

@@ -70,6 +70,7 @@ type Evidence struct {
 	// With these the fix is written out. They are no part of a report.
 	File    string `json:"-"` // what FILE stands for; empty: there is none
 	Account string `json:"-"` // what NAME or USER stands for; empty: there is none
+	Group   string `json:"-"` // what GROUP stands for; empty: there is none
 }
 
 // Saw makes evidence. The file of the place is what has to be mended.
@@ -80,6 +81,12 @@ func Saw(what string, at fact.Place, found, wanted string) Evidence {
 // Of says which account it is about.
 func (e Evidence) Of(account string) Evidence {
 	e.Account = account
+	return e
+}
+
+// For says which group a file is to have.
+func (e Evidence) For(group string) Evidence {
+	e.Group = group
 	return e
 }
 
