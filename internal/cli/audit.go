@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +32,7 @@ type auditOptions struct {
 	save    string
 	all     bool
 	timings bool
+	guess   time.Duration
 	keep    func(*snap.Snapshot) // may be nil
 	ssh     sshOptions
 }
@@ -65,6 +67,7 @@ are named; the others are reported all the same, in JSON as one array.
 	f.StringVar(&opt.save, "save", "", "keep what was read in this `FILE`, to be audited again later; it holds no secrets")
 	f.BoolVar(&opt.all, "all", false, "also show what passes and what does not apply")
 	f.BoolVar(&opt.timings, "timings", false, "say on stderr how long each command and step took")
+	f.DurationVar(&opt.guess, "guess-time", snapshot.DefaultGuess, "how long passwords are tried, `TIME` after all else has been read; a slow board with many accounts may want 2m")
 	opt.ssh.flags(f)
 	completeAudit(cmd)
 	return cmd
@@ -186,6 +189,9 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 		}
 		return err
 	}
+	if opt.guess <= 0 {
+		return withHint(usage(fmt.Errorf("--guess-time %v: want a time above zero", opt.guess)), "for example --guess-time 2m; --skip accounts/factory-password leaves the verdict out")
+	}
 	if opt.save != "" {
 		if len(targets) > 1 {
 			return usage(errors.New("--save takes one target at a time"))
@@ -273,7 +279,7 @@ func (p *program) snapshot(ctx context.Context, target string, controls []contro
 	defer taker.Close()
 	shot, err := snapshot.Take(ctx, taker, func(s *snap.Snapshot) snap.Manifest {
 		return audit.Ask(controls, s)
-	}, snapshot.Options{Now: p.now, Timed: timed.hook(), Progress: func(what string) { progress.Say(target + ": " + what) }})
+	}, snapshot.Options{Now: p.now, Guess: opt.guess, Timed: timed.hook(), Progress: func(what string) { progress.Say(target + ": " + what) }})
 	if err != nil && !strings.HasPrefix(err.Error(), target+": ") { // SSH names it already
 		err = fmt.Errorf("%s: %w", target, err)
 	}

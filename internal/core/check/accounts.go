@@ -108,7 +108,7 @@ func factoryPassword(h *fact.Host) control.Outcome {
 		return cannot(ps.State, ps.Why)
 	}
 	var bad, open []control.Evidence
-	usable, locked := 0, 0
+	usable, locked, outOfTime := 0, 0, false
 	for _, name := range byName(ps.V) {
 		p := ps.V[name]
 		what := "password of " + name
@@ -123,6 +123,7 @@ func factoryPassword(h *fact.Host) control.Outcome {
 			if why == "" {
 				why = "not tried"
 			}
+			outOfTime = outOfTime || why == fact.OutOfTime
 			open = append(open, control.Saw(what, p.Place, "not checked: "+why, "none that is easy to guess"))
 		default:
 			usable++
@@ -132,6 +133,12 @@ func factoryPassword(h *fact.Host) control.Outcome {
 		o := control.CannotTell(fmt.Sprintf("the %s was %s", open[0].Fact, open[0].Found), open...)
 		if len(open) > 1 {
 			o.Reason += fmt.Sprintf(", and %d more", len(open)-1)
+		}
+		if outOfTime {
+			o.Reason += "; --guess-time 2m takes longer"
+			if h.Snap.Source.Kind == "local" {
+				o.Reason += ", and over SSH a faster machine does the work"
+			}
 		}
 		return o
 	}

@@ -78,6 +78,9 @@ type suspect struct {
 	why        string // why the guesses were not tried to the end
 }
 
+// OutOfTime is why a password was not tried with all guesses.
+const OutOfTime = "ran out of time"
+
 // notAHash stands for a field that no password fits.
 const notAHash = "not a hash"
 
@@ -148,7 +151,7 @@ func (t *trial) giveUp() {
 			due++
 		}
 		if s.why == "" && due < len(t.words[i]) && t.found[i] == len(t.words[i]) {
-			s.why = "ran out of time"
+			s.why = OutOfTime
 		}
 	}
 }

@@ -82,7 +82,7 @@ func hashedGuess(psk []byte, ssid string, more func() bool) string {
 		k, err := pbkdf2.Key(sha1.New, word, []byte(ssid), 4096, 32)
 		return err == nil && string(k) == string(psk), true
 	}
-	const stopped = ", " + notCheckedHead + "ran out of time)"
+	const stopped = ", " + notCheckedHead + OutOfTime + ")"
 	for _, g := range wifiGuesses {
 		for _, w := range g.words {
 			switch ok, ran := fits(w); {
