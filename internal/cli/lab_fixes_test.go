@@ -14,9 +14,6 @@ import (
 // stays are findings that what a report says to type does not mend on a host of
 // the lab, and why. Of every other one it does, now and after a reboot.
 var stays = map[string]string{
-	"kernel/*":                       "the machine's own kernel",
-	"boot/cpu-flaws":                 "the machine's own processor",
-	"apparmor/enabled":               "the machine's own kernel",
 	"firewall/*":                     "wants a package, and the lab has no archive",
 	"network/listen-allowed-by-name": "wants ufw",
 	"network/listen-mqtt":            "wants ufw",
@@ -26,7 +23,6 @@ var stays = map[string]string{
 	"time/synchronised":              "wants a server on the network",
 	"accounts/factory-password":      "asks for a new password",
 	"accounts/default-user":          "wants another account first",
-	"files/secrets":                  "wants to know which service reads them",
 	"keys/passphrases":               "asks for a passphrase",
 	"sudo/no-passwordless":           "wants an editor",
 	"mounts/tmp-noexec":              "wants an editor",

@@ -51,7 +51,7 @@ func cpuFlaws(h *fact.Host) control.Outcome {
 	for _, e := range found {
 		names = append(names, e.Fact)
 	}
-	return control.Failed("the kernel says that this processor is open to "+strings.Join(names, ", "), found...)
+	return control.OwnKernel(h, control.Failed("the kernel says that this processor is open to "+strings.Join(names, ", "), found...))
 }
 
 func grubPassword(h *fact.Host) control.Outcome {
@@ -143,7 +143,7 @@ func appArmorEnabled(h *fact.Host) control.Outcome {
 	default:
 		o.Reason = "the kernel uses AppArmor"
 	}
-	return o
+	return control.OwnKernel(h, o)
 }
 
 func appArmorEnforced(h *fact.Host) control.Outcome {

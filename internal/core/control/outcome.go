@@ -139,6 +139,16 @@ func Missing[T any](v fact.Value[T]) Outcome {
 	return CannotTell(v.Why)
 }
 
+// OwnKernel is for what is about the kernel. In a container that belongs to the
+// machine around it: what is bad there does not apply here, where nobody can
+// mend it.
+func OwnKernel(h *fact.Host, o Outcome) Outcome {
+	if outer := h.Time.OuterKernel(); outer != "" && o.Verdict.Bad() {
+		return DoesNotApply(o.Reason + "; only the machine that runs this container (" + outer + ") can change that: audit that one")
+	}
+	return o
+}
+
 // Judge derives the verdict from the facets:
 //
 //	effective now and (so far as is known) after a reboot    pass

@@ -89,6 +89,16 @@ func (t Time) Container() bool {
 	return false
 }
 
+// OuterKernel names the kind of container that the host is, where only the
+// machine that runs it can change the kernel's settings; "" elsewhere. A WSL has
+// its kernel to itself.
+func (t Time) OuterKernel() string {
+	if t.Container() && t.Virtual.V != "wsl" {
+		return t.Virtual.V
+	}
+	return ""
+}
+
 func kernelClock(s *snap.Snapshot) Value[bool] {
 	out, st, why := s.Run(timedatectl...)
 	if st != Known {

@@ -83,7 +83,7 @@ func (r *bootParam) Evaluate(h *fact.Host) control.Outcome {
 	default:
 		o.Reason = "the kernel's command line is as wanted"
 	}
-	return o
+	return control.OwnKernel(h, o)
 }
 
 // judge returns what is wrong with a command line, in the words of a person.

@@ -117,7 +117,10 @@ func (r *sysctl) Evaluate(h *fact.Host) control.Outcome {
 		return control.DoesNotApply(strings.Join(absent, "; "))
 	}
 	o := judgeSysctl(h, seen, image)
-	if r.Unless == "32-bit" && o.Verdict != control.Pass && !image {
+	if !r.ownNetwork() {
+		o = control.OwnKernel(h, o)
+	}
+	if r.Unless == "32-bit" && (o.Verdict.Bad() || o.Verdict == control.Unknown) && !image {
 		switch arch := h.OS.Arch; {
 		case arch.Missing():
 			return control.Missing(arch)
@@ -126,6 +129,12 @@ func (r *sysctl) Evaluate(h *fact.Host) control.Outcome {
 		}
 	}
 	return o
+}
+
+// ownNetwork is whether all settings belong to a network, of which a container
+// has one of its own.
+func (r *sysctl) ownNetwork() bool {
+	return !slices.ContainsFunc(r.keys, func(k string) bool { return !strings.HasPrefix(k, "net/ipv4/") && !strings.HasPrefix(k, "net/ipv6/") })
 }
 
 // look returns what is to be judged of one key; nothing when the kernel does
