@@ -116,13 +116,13 @@ func TestRedactOtherFiles(t *testing.T) {
 	s := host(t, always, map[string]string{
 		"/etc/passwd":  "root:x:0:0:root:/root:/bin/bash\nold:" + hashRaspberry + ":1000:1000::/home/old:/bin/sh\n",
 		"/etc/shadow-": "pi:" + hashRaspberry + ":20779:0:99999:7:::\n",
-		"/etc/group":   "staff:" + hashStrong + ":50:old\n",
+		"/etc/group":   "staff:" + hashStrong + ":50:old\nodd\nlab:" + hashStrong + ":51:\n",
 		"/etc/gshadow": "staff:" + hashStrong + "::\nroot:*::\n",
 	})
 	for p, want := range map[string]string{
 		"/etc/passwd":  "root:x:0:0:root:/root:/bin/bash\nold:[yescrypt, factory password]:1000:1000::/home/old:/bin/sh\n",
 		"/etc/shadow-": "pi:[yescrypt, not checked (ran out of time)]:20779:0:99999:7:::\n",
-		"/etc/group":   "staff:[sha512crypt]:50:old\n",
+		"/etc/group":   "staff:[sha512crypt]:50:old\n[line not kept, 1 field]\nlab:[sha512crypt]:51:\n",
 		"/etc/gshadow": "staff:[sha512crypt]::\nroot:*::\n",
 	} {
 		if d := cmp.Diff(want, string(s.Entries[p].Content)); d != "" {

@@ -3,8 +3,11 @@ package fact
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"picket/internal/core/snap"
 )
@@ -203,6 +206,18 @@ func TestFirewallUFWFiles(t *testing.T) {
 				t.Errorf("ssh: %s", got)
 			}
 		})
+	}
+}
+
+// Only ports are ranges with a colon, or names of services.
+func TestIptablesRule(t *testing.T) {
+	r := iptablesRule(strings.Fields("-s fe80::/10 -i ssh -p tcp -m multiport --dports ssh,8000:8010 -j ACCEPT"))
+	want := []FirewallMatch{
+		{Key: "saddr", Values: []string{"fe80::/10"}}, {Key: "iif", Values: []string{"ssh"}},
+		{Key: "proto", Values: []string{"tcp"}}, {Key: "dport", Values: []string{"22", "8000-8010"}},
+	}
+	if d := cmp.Diff(want, r.Matches); d != "" {
+		t.Error(d)
 	}
 }
 
