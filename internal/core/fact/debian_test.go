@@ -247,3 +247,15 @@ func TestRouter(t *testing.T) {
 		}
 	}
 }
+
+// The names that apt reads in a folder, as `apt-config dump` of Debian 12 shows them.
+func TestAptPartName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"20auto-upgrades": true, "50x.conf": true, "a_b:c.conf": true, "A9": true,
+		"20auto-upgrades~": false, "20auto upgrades": false, "x.conf.dpkg-old": false, "x.bak": false, "": false, "é.conf": false, "(x)": false,
+	} {
+		if got := aptPartName(name, ".conf"); got != want {
+			t.Errorf("%q is read: %v, want %v", name, got, want)
+		}
+	}
+}
