@@ -2,8 +2,14 @@ package cli_test
 
 import (
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"picket/internal/core/control"
 	"picket/lab"
@@ -33,6 +39,64 @@ func TestRefusedSSHConfig(t *testing.T) {
 		t.Errorf("only %d controls of sshd", judged)
 	}
 	h.Stop()
+}
+
+// TestFactoryPasswordOverSSH: whether SSH takes the password that was guessed is
+// told as a real login finds it.
+func TestFactoryPasswordOverSSH(t *testing.T) {
+	t.Parallel()
+	h := start(t, lab.Pioreactor)
+	const id = "accounts/factory-password"
+	for _, tc := range []struct {
+		name, config, told string
+		in                 bool
+	}{
+		{"as installed", "", "SSH accepts it", true},
+		{"keys only", "PasswordAuthentication no\nKbdInteractiveAuthentication no\n", "SSH takes no password of this account", false},
+		{"a key as well", "AuthenticationMethods publickey,password\n", "SSH takes no password of this account", false},
+		{"the other way of asking", "PasswordAuthentication no\nKbdInteractiveAuthentication yes\n", "SSH accepts it", true},
+		{"others only", "AllowUsers operator\n", "SSH does not let the account in: ", false},
+		{"not for this one", "Match User pioreactor\nPasswordAuthentication no\n", "SSH takes no password of this account", false},
+	} {
+		h.Write("/etc/ssh/sshd_config.d/00-test.conf", 0o644, tc.config)
+		// Files that are written in the second of a reload might have been read or not.
+		h.Run("sh", "-c", "sleep 1.2; systemctl reset-failed ssh; systemctl restart ssh")
+		must(t, auditOn(t, h, "--only", id), id, "fail", "factory password, and "+tc.told)
+		if err := passwordLogin(t, h, "pioreactor", lab.PioreactorPassword); (err == nil) != tc.in {
+			t.Errorf("%s: a real login: %v", tc.name, err)
+		}
+	}
+	h.Run("sleep", "2.2") // or it might have read them
+	h.Write("/etc/ssh/sshd_config.d/00-test.conf", 0o644, "PasswordAuthentication no\n")
+	if r := result(t, auditOn(t, h, "--only", id), id); strings.Contains(r.Reason, "SSH") {
+		t.Errorf("sshd has not read its files, and still: %s", r.Reason)
+	}
+}
+
+// passwordLogin tries a password over SSH, by either way of asking.
+func passwordLogin(t *testing.T, h *lab.Host, user, password string) error {
+	t.Helper()
+	known, err := knownhosts.New(h.KnownHosts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := net.JoinHostPort(h.Addr(), "22")
+	conn, err := h.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answer := func(_, _ string, questions []string, _ []bool) ([]string, error) {
+		return slices.Repeat([]string{password}, len(questions)), nil
+	}
+	client, _, _, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
+		User: user, Auth: []ssh.AuthMethod{ssh.Password(password), ssh.KeyboardInteractive(answer)}, HostKeyCallback: known,
+		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519}, Timeout: 30 * time.Second,
+	})
+	if err == nil {
+		client.Close()
+	}
+	return err
 }
 
 // TestRootRunsUserFiles plants what T22 means, in every way that root comes to

@@ -107,7 +107,7 @@ func factoryPassword(h *fact.Host) control.Outcome {
 	if !ps.Known() {
 		return cannot(ps.State, ps.Why)
 	}
-	var bad, open []control.Evidence
+	var bad, open, reached []control.Evidence
 	usable, locked, outOfTime := 0, 0, false
 	for _, name := range byName(ps.V) {
 		p := ps.V[name]
@@ -118,6 +118,9 @@ func factoryPassword(h *fact.Host) control.Outcome {
 			locked++ // may still be one, for after it is unlocked
 		case p.Guessed != "":
 			bad = append(bad, control.Saw(what, p.Place, p.Guessed, "one that only its owner knows").Of(name))
+			if e, ok := passwordOverSSH(h, name); ok {
+				reached = append(reached, e)
+			}
 		case !p.Checked:
 			why := p.Why
 			if why == "" {
@@ -149,7 +152,28 @@ func factoryPassword(h *fact.Host) control.Outcome {
 	if locked > 0 {
 		pass += fmt.Sprintf("; %d locked ones were not tried", locked)
 	}
-	return judged(bad, pass)
+	o := judged(bad, pass)
+	if len(bad) == 1 && len(reached) == 1 {
+		o.Reason += ", and SSH " + reached[0].Found
+	}
+	return o.With(reached...)
+}
+
+// passwordOverSSH is whether an account's password opens SSH, where that is
+// known: sshd runs, and has read its files as they are.
+func passwordOverSSH(h *fact.Host, user string) (control.Evidence, bool) {
+	l, ok := h.Logins.Login(user)
+	found := "accepts it"
+	running := h.Snap.Source.Kind == "image" || h.SSHD.Read.Known() && len(h.SSHD.Changed(h.Snap)) == 0
+	switch {
+	case !running || !ok || l.Refused == "" && !l.Password.Known():
+		return control.Evidence{}, false
+	case l.Refused != "":
+		found = "does not let the account in: " + l.Refused
+	case !l.Password.V:
+		found = "takes no password of this account"
+	}
+	return control.Saw("password of "+user+" over SSH", l.Asked, found, ""), true
 }
 
 func emptyPassword(h *fact.Host) control.Outcome {

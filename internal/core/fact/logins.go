@@ -22,6 +22,7 @@ type Login struct {
 	Password Value[bool]
 	Key      bool // sshd accepts keys for it; whether it has any is not looked at here
 	Place    Place
+	Asked    Place // where what sshd does is known from
 }
 
 func askLogins(*Host, *snap.Snapshot) snap.Manifest { return snap.Manifest{} }
@@ -55,7 +56,7 @@ func loginOf(h *Host, u User, a SSHDAnswer) Login {
 		v, _ := h.SSHD.Option(a, k)
 		return strings.ToLower(strings.Join(v, " "))
 	}
-	l := Login{User: u.Name, Place: u.Place, Key: value("PubkeyAuthentication") == "yes"}
+	l := Login{User: u.Name, Place: u.Place, Asked: a.Place, Key: value("PubkeyAuthentication") == "yes"}
 	pass, known := h.Accounts.Passwords.V[u.Name]
 	l.Refused = refusedBy(h.SSHD, a)
 	root := value("PermitRootLogin")
@@ -66,7 +67,19 @@ func loginOf(h *Host, u User, a SSHDAnswer) Login {
 	case known && pass.Locked && value("UsePAM") == "no":
 		l.Refused = "its password is locked and UsePAM is no"
 	}
-	asks := value("PasswordAuthentication") == "yes" || value("KbdInteractiveAuthentication") == "yes" && value("UsePAM") == "yes"
+	way := map[string]bool{
+		"password":             value("PasswordAuthentication") == "yes",
+		"keyboard-interactive": value("KbdInteractiveAuthentication") == "yes" && value("UsePAM") == "yes",
+	}
+	asks := false
+	for _, list := range methods(value("AuthenticationMethods")) {
+		alone := true
+		for _, m := range list {
+			m, _, _ = strings.Cut(m, ":") // keyboard-interactive:pam
+			alone = alone && way[m]
+		}
+		asks = asks || alone
+	}
 	switch {
 	case !asks || l.Refused != "" || u.UID == 0 && root != "yes":
 		l.Password = Is(false, a.Place)
@@ -78,6 +91,30 @@ func loginOf(h *Host, u User, a SSHDAnswer) Login {
 		l.Password = Is(true, pass.Place)
 	}
 	return l
+}
+
+// methods are the lists of which one has to be gone through as a whole: each way
+// by itself, where no AuthenticationMethods says otherwise.
+func methods(option string) [][]string {
+	var out [][]string
+	for _, list := range strings.Fields(option) {
+		if list != "any" {
+			out = append(out, strings.Split(list, ","))
+		}
+	}
+	if len(out) == 0 {
+		return [][]string{{"password"}, {"keyboard-interactive"}}
+	}
+	return out
+}
+
+// Login is what is known of one account's login over SSH.
+func (l Logins) Login(user string) (Login, bool) {
+	i := slices.IndexFunc(l.All, func(x Login) bool { return x.User == user })
+	if l.State != Known || i < 0 {
+		return Login{}, false
+	}
+	return l.All[i], true
 }
 
 // refusedBy applies the lists in the order in which sshd does.
