@@ -259,3 +259,11 @@ func TestAptPartName(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbers(t *testing.T) {
+	for kernel, want := range map[string][]int{"6.9.0-19-amd64": {6, 9, 0, 19}, "6.12.41+deb13-arm64": {6, 12, 41, 13}, "": nil, "x-y": nil} {
+		if got := numbers(kernel); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", kernel, got, want)
+		}
+	}
+}
