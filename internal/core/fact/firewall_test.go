@@ -1,8 +1,10 @@
 package fact
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +208,54 @@ func TestFirewallUFWFiles(t *testing.T) {
 				t.Errorf("ssh: %s", got)
 			}
 		})
+	}
+}
+
+// Senders choose their port, and from a great part of the network come strangers.
+func TestFirewallStranger(t *testing.T) {
+	for rule, want := range map[string]string{
+		"":                                           "true",
+		"tcp sport 80 accept":                        "false", // nc -p 80
+		"udp sport { 53, 123 } accept":               "false",
+		"tcp sport 1024-65535 accept":                "false",
+		"tcp sport 1-1023 drop":                      "true",
+		"tcp sport 80 tcp dport 8080 accept":         "true",
+		"tcp sport != 80 accept":                     "false",
+		"ip saddr 10.0.0.0/8 accept":                 "true",
+		"ip saddr 192.168.1.0/24 accept":             "true",
+		"ip saddr 128.0.0.0/1 accept":                "unknown",
+		"ip saddr { 0.0.0.0/1, 128.0.0.0/1 } accept": "unknown",
+		"ip saddr 0.0.0.0/0 accept":                  "false",
+		"ip saddr 1.0.0.0-223.255.255.255 accept":    "unknown",
+		"ip saddr 192.168.1.5-192.168.1.20 accept":   "true",
+		"ip saddr != 10.0.0.0/8 accept":              "false",
+		"tcp dport 1024-65535 accept":                "false",
+		"tcp dport { 1-30000, 30001-65535 } accept":  "false",
+		"tcp dport 20000-60000 accept":               "unknown",
+		"tcp dport 8000-8100 accept":                 "true",
+	} {
+		conf := "=table inet filter {\n chain in {\n type filter hook input priority 0; policy drop;\n" + rule + "\n}\n}\n"
+		s := recorded(t, "firewall", "/etc/nftables.conf", conf,
+			"$ systemctl list-unit-files --no-legend --no-pager --plain --full *.service *.socket *.timer *.path ctrl-alt-del.target tmp.mount", "=nftables.service enabled enabled\n")
+		got := "unknown"
+		if v := Parse(s).Firewall.NextBoot.Denies("ip"); v.Known() {
+			got = strconv.FormatBool(v.V)
+		}
+		if got != want {
+			t.Errorf("%s: default deny: %s, want %s", rule, got, want)
+		}
+	}
+	for addr, want := range map[string]bool{"2000::/3": true, "2001::/16": false, "fe80::/10": false, "fc00::/7": false, "ff00::/8": false, "::/1": true} {
+		if p, _, _ := parsePrefix(addr); wide(p) != want {
+			t.Errorf("%s is wide: %v", addr, !want)
+		}
+	}
+	for v, want := range map[string]string{"10.0.0.0-10.0.0.255": "10.0.0.0/24 true", "10.0.0.1-10.0.0.2": "10.0.0.0/30 false", "10.0.0.9": "10.0.0.9/32 true",
+		"fe80::1-fe80::1": "fe80::1/128 true", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff": "::/0 true"} {
+		p, all, ok := parsePrefix(v)
+		if got := fmt.Sprintf("%v %v", p, all); got != want || !ok {
+			t.Errorf("%s: %s, want %s", v, got, want)
+		}
 	}
 }
 

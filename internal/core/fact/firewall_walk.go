@@ -13,6 +13,9 @@ type FirewallPacket struct {
 	Loopback bool   // from the host itself; otherwise by a network card
 	Proto    string // tcp or udp
 	Port     int    // 0: one that no rule names
+	// From is the sender's port. Where none is said, the answer is that of the
+	// port which is let in most easily: a sender may choose it.
+	From int
 	// Anybody is whether the sender may be chosen: the answer is then that of
 	// the luckiest address. Otherwise it is a stranger, whom no rule names.
 	Anybody bool
@@ -37,6 +40,16 @@ type FirewallAnswer struct {
 // Ask follows a packet through the chains. It is an approximation: what it
 // cannot read it takes both ways, and never the good one alone.
 func (r Ruleset) Ask(p FirewallPacket) FirewallAnswer {
+	if p.From == 0 {
+		var most FirewallAnswer
+		for i, port := range append([]int{anyPort}, r.fromPorts()...) {
+			p.From = port
+			if a := r.Ask(p); i == 0 || a.opens() > most.opens() {
+				most = a
+			}
+		}
+		return most
+	}
 	if p.Loopback || p.Card != "" {
 		return r.ask(p)
 	}
@@ -84,6 +97,30 @@ const (
 	maxCards = 16
 )
 
+// anyPort is one that a sender has who does not choose: Linux takes 32768 to
+// 60999 by default, others from 49152 on.
+const anyPort = 50_000
+
+// fromPorts are ports of senders that rules name.
+func (r Ruleset) fromPorts() []int {
+	var out []int
+	for _, c := range r.Chains {
+		for _, rule := range c.Rules {
+			m, ok := rule.Match("sport")
+			if !ok || m.Not {
+				continue
+			}
+			for _, v := range m.Values {
+				first, _, _ := strings.Cut(v, "-")
+				if n, err := strconv.Atoi(first); err == nil && n > 0 && !slices.Contains(out, n) && len(out) < maxCards {
+					out = append(out, n)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // cards are those that rules name, and one that none does: where the host's
 // own are known, only if there is such a one.
 func (r Ruleset) cards() []string {
@@ -121,6 +158,9 @@ func (r Ruleset) cards() []string {
 // through it, by whichever card it comes in; unknown is why that cannot be
 // said of all cards.
 func (r Ruleset) Refuses(c FirewallChain, p FirewallPacket) (yes bool, unknown string) {
+	if p.From == 0 {
+		p.From = anyPort
+	}
 	drops := func(card string) bool {
 		p.Card = card
 		w := &firewallWalk{rules: r, packet: p, budget: maxRules}
@@ -313,12 +353,11 @@ func (w *firewallWalk) match(m FirewallMatch) matching {
 		if p.Port != 0 {
 			return sure(m.HasPort(p.Port))
 		}
-		return any(func(v string) matching { return sure(portsIn(v) > 60_000) })
+		return mostPorts(m.Values)
 	case "sport":
-		if p.Anybody {
-			return maybe
+		if p.From != 0 {
+			return sure(m.HasPort(p.From))
 		}
-		return any(func(v string) matching { return sure(portsIn(v) > 20_000) })
 	case "state":
 		return is("new")
 	case "dst-type":
@@ -343,14 +382,16 @@ func sure(b bool) matching {
 
 // from judges a source address.
 func (w *firewallWalk) from(v string) matching {
-	prefix, ok := parsePrefix(v)
+	prefix, all, ok := parsePrefix(v)
 	switch {
 	case !ok:
 		return maybe
 	case prefix.Addr().Is4() != (w.packet.Family == "ip"):
 		return no
-	case prefix.Bits() == 0:
+	case prefix.Bits() == 0 && all:
 		return yes
+	case wide(prefix): // of such there are strangers
+		return maybe
 	case w.packet.Loopback:
 		return sure(prefix.Contains(netip.MustParseAddr("127.0.0.1")) || prefix.Contains(netip.IPv6Loopback()))
 	case w.packet.Anybody && !prefix.Addr().IsLoopback():
@@ -361,15 +402,18 @@ func (w *firewallWalk) from(v string) matching {
 
 // to judges a destination: one of the host's own addresses, which we may not know.
 func (w *firewallWalk) to(v string) matching {
-	prefix, ok := parsePrefix(v)
+	prefix, all, ok := parsePrefix(v)
 	switch {
 	case !ok:
 		return maybe
 	case prefix.Addr().Is4() != (w.packet.Family == "ip"):
 		return no
-	case prefix.Bits() == 0:
+	case prefix.Bits() == 0 && all:
 		return yes
 	case w.packet.To.IsValid():
+		if prefix.Contains(w.packet.To) && !all {
+			return maybe
+		}
 		return sure(prefix.Contains(w.packet.To))
 	case prefix.Addr().IsLoopback():
 		return sure(w.packet.Loopback)
@@ -380,20 +424,46 @@ func (w *firewallWalk) to(v string) matching {
 	return maybe
 }
 
-func parsePrefix(v string) (netip.Prefix, bool) {
+// wide reports whether so many public addresses are in it that a stranger may
+// well have one of them: more than any owner has.
+func wide(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < 8 && !p.Addr().IsMulticast()
+	}
+	return p.Bits() < 16 && !p.Addr().IsPrivate() && !p.Addr().IsLinkLocalUnicast() && !p.Addr().IsMulticast()
+}
+
+// parsePrefix reads an address, a prefix or a range. Of a range it gives the
+// smallest prefix that holds it, and all tells whether it is all of that.
+func parsePrefix(v string) (p netip.Prefix, all, ok bool) {
 	if p, err := netip.ParsePrefix(v); err == nil {
-		return p, true
+		return p, true, true
 	}
 	if a, err := netip.ParseAddr(v); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), true
+		return netip.PrefixFrom(a, a.BitLen()), true, true
 	}
 	from, to, _ := strings.Cut(v, "-")
 	a, err := netip.ParseAddr(from)
 	b, err2 := netip.ParseAddr(to)
-	if err == nil && err2 == nil && a.BitLen() == b.BitLen() {
-		return netip.PrefixFrom(a, a.BitLen()), true
+	if err != nil || err2 != nil || a.BitLen() != b.BitLen() {
+		return netip.Prefix{}, false, false
 	}
-	return netip.Prefix{}, false
+	bits := a.BitLen()
+	for bits > 0 && !netip.PrefixFrom(a, bits).Contains(b) {
+		bits--
+	}
+	p = netip.PrefixFrom(a, bits).Masked()
+	return p, a == p.Addr() && b == last(p), true
+}
+
+// last is the highest address of a prefix.
+func last(p netip.Prefix) netip.Addr {
+	bytes := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(bytes)*8; i++ {
+		bytes[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(bytes)
+	return a
 }
 
 // networkCard reports whether an interface is one that strangers reach, not a
@@ -405,6 +475,22 @@ func networkCard(name string) bool {
 		}
 	}
 	return true
+}
+
+// mostPorts judges a condition on ports for one that no rule names: most of
+// all ports are in it, or many.
+func mostPorts(values []string) matching {
+	n := 0
+	for _, v := range values {
+		n += portsIn(v)
+	}
+	switch {
+	case n > 60_000:
+		return yes
+	case n > 30_000:
+		return maybe
+	}
+	return no
 }
 
 // portsIn counts the ports of a value such as 22 or 8000-8100.

@@ -130,7 +130,7 @@ func parseRoutes(data []byte, all netip.Prefix) []Route {
 	}
 	var out []Route
 	for _, r := range rs {
-		to, ok := parsePrefix(r.Dst)
+		to, _, ok := parsePrefix(r.Dst)
 		if r.Dst == "default" {
 			to, ok = all, true
 		}
