@@ -40,27 +40,73 @@ func open(h *fact.Host, s fact.Socket) control.Tri {
 	if !s.Exposed() {
 		return control.No
 	}
-	if s.Process == "docker-proxy" {
-		// Docker's rules forward the port before those for incoming packets.
-		return control.Yes
-	}
 	r := h.Firewall.Running
 	if r.State != fact.Known {
+		if s.Process == "docker-proxy" {
+			return control.Yes // unless DOCKER-USER says otherwise, which few know
+		}
 		return control.Untold
 	}
-	families := []string{"ip"}
-	if s.Addr.Is6() {
-		families = []string{"ip6"}
-		if s.Both {
-			families = []string{"ip", "ip6"}
+	doubt := false
+	for _, family := range families(s) {
+		if past(r, s, family) {
+			c, rule, ok := publishes(r, s, family)
+			shut, why := userChainDrops(r, c, rule, s.Proto, s.Port)
+			if !ok || !shut {
+				return control.Yes
+			}
+			doubt = doubt || why != ""
+			continue
 		}
-	}
-	for _, family := range families {
 		if r.Ask(fact.FirewallPacket{Family: family, Proto: s.Proto, Port: s.Port}).Accept {
 			return control.Yes
 		}
 	}
+	if doubt {
+		return control.Untold
+	}
 	return control.No
+}
+
+// families are those of the packets that a socket takes.
+func families(s fact.Socket) []string {
+	switch {
+	case s.Addr.Is6() && s.Both:
+		return []string{"ip", "ip6"}
+	case s.Addr.Is6():
+		return []string{"ip6"}
+	}
+	return []string{"ip"}
+}
+
+// past is whether packets to a socket go past the rules for incoming ones, as
+// Docker forwards them before. Where its rule is not seen it may be of another
+// form; only of IPv6 it is known that Docker seldom forwards it, and the proxy itself is
+// reached.
+func past(r fact.Ruleset, s fact.Socket, family string) bool {
+	if s.Process != "docker-proxy" {
+		return false
+	}
+	_, _, seen := publishes(r, s, family)
+	_, _, other := publishes(r, s, "ip")
+	return seen || family != "ip6" || !other
+}
+
+// publishes finds the rule by which Docker forwards a port.
+func publishes(r fact.Ruleset, s fact.Socket, family string) (fact.FirewallChain, fact.FirewallRule, bool) {
+	for _, c := range r.Chains {
+		if c.Table != "nat" || c.Name != "DOCKER" || c.Family != family {
+			continue
+		}
+		for _, rule := range c.Rules {
+			port, ok := rule.Match("dport")
+			proto, known := rule.Match("proto")
+			if rule.Verdict == "dnat" && ok && port.HasPort(s.Port) && (!known || slices.Contains(proto.Values, s.Proto)) {
+				return c, rule, true
+			}
+		}
+	}
+	return fact.FirewallChain{}, fact.FirewallRule{}, false
 }
 
 // label names a socket for a person: "Redis (redis-server as redis) at 0.0.0.0:6379/tcp".
@@ -145,12 +191,8 @@ func allowedByName(h *fact.Host) control.Outcome {
 		case control.Untold:
 			doubt = append(doubt, ev)
 		case control.Yes:
-			family := "ip"
-			if s.Addr.Is6() && !s.Both {
-				family = "ip6"
-			}
-			// With default deny, what is open has a rule of its own.
-			if filters(r, family) && s.Process != "docker-proxy" {
+			// With default deny, what is open has a rule of its own, or goes past all rules.
+			if !slices.ContainsFunc(families(s), func(family string) bool { return !filters(r, family) || past(r, s, family) }) {
 				continue
 			}
 			bad = append(bad, ev)
