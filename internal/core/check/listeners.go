@@ -42,9 +42,6 @@ func open(h *fact.Host, s fact.Socket) control.Tri {
 	}
 	r := h.Firewall.Running
 	if r.State != fact.Known {
-		if s.Process == "docker-proxy" {
-			return control.Yes // unless DOCKER-USER says otherwise, which few know
-		}
 		return control.Untold
 	}
 	doubt := false
