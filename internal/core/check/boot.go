@@ -183,5 +183,8 @@ func appArmorEnforced(h *fact.Host) control.Outcome {
 		return control.Failed(fmt.Sprintf("none of the %d loaded profiles confines anything", len(a.Profiles.V)),
 			control.Saw("loaded profiles", a.Profiles.Place, "all unconfined", "some that are enforced"))
 	}
+	if enforced == 1 {
+		return control.Passed("1 profile is enforced")
+	}
 	return control.Passed(fmt.Sprintf("%d profiles are enforced", enforced))
 }
