@@ -376,6 +376,9 @@ func updatesSupported(h *fact.Host) control.Outcome {
 		o := control.Failed(name+" has had no security updates since "+ends[1], ev)
 		o.Persistent = control.No
 		return o
+	case !now.Before(regular.AddDate(0, 0, 1)) && id.V == "raspbian":
+		// Debian's long term support builds for Debian's own architectures, and Raspbian is none.
+		return control.CannotTell(fmt.Sprintf("the support of Debian %s ended on %s, and whether Raspbian gets what its long term support mends is not known; plan the upgrade", version.V, ends[0]), ev)
 	case !now.Before(regular.AddDate(0, 0, 1)):
 		return control.Passed(fmt.Sprintf("%s is in long term support until %s; plan the upgrade", name, ends[1]), ev)
 	}
