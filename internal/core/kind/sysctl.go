@@ -18,7 +18,7 @@ import (
 // what counts is the value that the kernel computes from `all` and the
 // interface's own.
 type sysctl struct {
-	Want   map[string][]string `yaml:"want"`   // name → values, ">=N", or "prefix*"
+	Want   map[string][]string `yaml:"want"`   // name → values, ">=N", "&N" (no bits but those of N), or "prefix*"
 	Unless string              `yaml:"unless"` // router: does not apply where packets are forwarded on purpose; 32-bit: where the kernel is one of 32 bits
 	keys   []string            // of Want, as paths, sorted
 }
@@ -46,8 +46,9 @@ func decodeSysctl(n *yaml.Node) (control.Rule, yaml.Problems) {
 			ps = append(ps, n.Get("want").Problem("%s has no value", name))
 		}
 		for _, v := range values {
-			if m, ok := strings.CutPrefix(v, ">="); ok {
-				if _, err := strconv.Atoi(m); err != nil {
+			for _, form := range []string{">=", "&"} {
+				m, ok := strings.CutPrefix(v, form)
+				if _, err := strconv.Atoi(m); ok && err != nil {
 					ps = append(ps, n.Get("want").Problem("%s: %q is not a number", name, m))
 				}
 			}
@@ -279,6 +280,11 @@ func fits(want, got string) bool {
 		least, _ := strconv.Atoi(m)
 		n, err := strconv.Atoi(got)
 		return err == nil && n >= least
+	}
+	if m, ok := strings.CutPrefix(want, "&"); ok {
+		bits, _ := strconv.Atoi(m)
+		n, err := strconv.Atoi(got)
+		return err == nil && n >= 0 && n&^bits == 0
 	}
 	if p, ok := strings.CutSuffix(want, "*"); ok {
 		return strings.HasPrefix(got, p)

@@ -95,7 +95,7 @@ func (s sysctlSeen) ok(v fact.Value[string]) control.Tri {
 }
 
 func (s sysctlSeen) wanted() string {
-	return strings.ReplaceAll(strings.Join(s.want, " or "), ">=", "at least ")
+	return strings.NewReplacer(">=", "at least ", "&", "0 or bits of ").Replace(strings.Join(s.want, " or "))
 }
 
 // complaint says in one sentence what is wrong.
