@@ -10,7 +10,7 @@ import (
 
 var logging = []Check{
 	{"logging.journal-kept", journalKept,
-		"Storage in /etc/systemd/journald.conf and its drop-ins, and whether /var/log/journal is there"},
+		"Storage in /etc/systemd/journald.conf and its drop-ins, whether /var/log/journal is there, and what is mounted on it (/proc/1/mountinfo, /etc/fstab)"},
 	{"logging.no-receiver", noReceiver,
 		"inputs in /etc/rsyslog.conf and /etc/rsyslog.d, and the unit of journald's receiver (`systemctl list-unit-files`)"},
 	{"logging.one-logger", oneLogger,
@@ -20,8 +20,53 @@ var logging = []Check{
 }
 
 // journalKept wants logs to survive a reboot: the journal on disk, or a
-// syslog daemon that writes files.
+// syslog daemon that writes files; and the disk to be one.
 func journalKept(h *fact.Host) control.Outcome {
+	o := journalWritten(h)
+	if o.Verdict != control.Pass {
+		return o
+	}
+	m, found, unread := logsInMemory(h)
+	switch {
+	case unread != "":
+		return control.CannotTell("whether /var/log is on a disk is not known: "+unread, o.Evidence...)
+	case !found:
+		return o
+	}
+	ev := append(o.Evidence, control.Saw(m.Point, m.Place, m.Type+", which is memory", "a disk"))
+	if u := h.Units.Get("log2ram.service"); u.Enabled() || u.Running() {
+		return control.Passed("logs are in memory, and log2ram writes them to the disk once a day and when the host is shut down: a power cut loses the rest", ev...)
+	}
+	if h.Units.Silent || h.Units.State == fact.Denied {
+		return control.CannotTell("logs are in memory, and whether something writes them to the disk is not known: "+h.Units.Why, ev...)
+	}
+	return control.IsIneffective("logs are written to "+m.Point+", which is memory: a reboot loses them", ev...)
+}
+
+// logsInMemory finds a file system in memory that the logs are on.
+func logsInMemory(h *fact.Host) (m fact.Mount, found bool, unread string) {
+	image := h.Snap.Source.Kind == "image"
+	st, why := h.Mounts.State, h.Mounts.Why
+	if image {
+		st, why = h.Mounts.Fstab.State, h.Mounts.Fstab.Why
+	}
+	if st != fact.Known && !(image && st == fact.Absent) {
+		return m, false, why
+	}
+	for _, point := range []string{"/var/log/journal", "/var/log", "/var"} { // the nearest decides
+		m, found = h.Mounts.At(point)
+		if image {
+			m, found = h.Mounts.Next(point)
+		}
+		if found {
+			return m, m.Type == "tmpfs" || m.Type == "ramfs", ""
+		}
+	}
+	return m, false, ""
+}
+
+// journalWritten is journalKept as if everything below /var/log were on a disk.
+func journalWritten(h *fact.Host) control.Outcome {
 	l := h.Logging
 	if l.State != fact.Known {
 		return control.CannotTell("journald's settings could not be read: " + l.Why)
