@@ -11,6 +11,8 @@ import (
 var logging = []Check{
 	{"logging.journal-kept", journalKept,
 		"Storage in /etc/systemd/journald.conf and its drop-ins, whether /var/log/journal is there, and what is mounted on it (/proc/1/mountinfo, /etc/fstab)"},
+	{"logging.journal-limit", journalLimit,
+		"SystemMaxUse and Storage in /etc/systemd/journald.conf and its drop-ins"},
 	{"logging.no-receiver", noReceiver,
 		"inputs in /etc/rsyslog.conf and /etc/rsyslog.d, and the unit of journald's receiver (`systemctl list-unit-files`)"},
 	{"logging.one-logger", oneLogger,
@@ -108,6 +110,32 @@ func journalWritten(h *fact.Host) control.Outcome {
 		return control.CannotTell("whether the journal is on disk is not known: " + l.OnDisk.Why + "; run as root")
 	}
 	return o.Judge().Because("the journal is kept in /var/log/journal")
+}
+
+// journalLimit wants a limit of its own for a journal that is on disk.
+func journalLimit(h *fact.Host) control.Outcome {
+	l := h.Logging
+	if l.State != fact.Known {
+		return cannot(l.State, l.Why)
+	}
+	switch {
+	case l.Storage.V == "volatile" || l.Storage.V == "none":
+		return control.DoesNotApply("the journal is not on disk: Storage is " + l.Storage.V + " (" + l.Storage.Place.String() + ")")
+	case l.Storage.V == "persistent":
+	case l.Folder.Missing():
+		return control.Missing(l.Folder)
+	case !l.Folder.V:
+		return control.DoesNotApply("the journal is not on disk: there is no /var/log/journal")
+	}
+	limit := fact.Last(l.Journald, "Journal", "SystemMaxUse")
+	if limit.Known() && limit.V != "" {
+		o := control.Passed("the journal takes at most "+limit.V, control.Saw("[Journal] SystemMaxUse", limit.Place, limit.V, "a size"))
+		o.Effective, o.Configured, o.Persistent, o.Explicit = control.Untold, control.Yes, control.Yes, control.Yes
+		return o
+	}
+	o := control.Failed("the journal may take a tenth of the disk", control.Saw("[Journal] SystemMaxUse", placeOr(limit.Place, "/etc/systemd/journald.conf"), "not set", "a size, as 200M"))
+	o.Effective, o.Configured, o.Persistent, o.Explicit = control.Untold, control.No, control.No, control.No
+	return o
 }
 
 func noReceiver(h *fact.Host) control.Outcome {
