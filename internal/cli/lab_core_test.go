@@ -99,6 +99,31 @@ func passwordLogin(t *testing.T, h *lab.Host, user, password string) error {
 	return err
 }
 
+// TestPAMServices: a line that lets everybody in is found where the real
+// program falls for it, and not where it does not.
+func TestPAMServices(t *testing.T) {
+	t.Parallel()
+	h := start(t, lab.Good)
+	h.Sh("echo 'operator ALL=(ALL) ALL' >/etc/sudoers.d/operator; chmod 440 /etc/sudoers.d/operator; cp /etc/pam.d/sudo /root/sudo")
+	for line, in := range map[string]bool{
+		"":                              false,
+		"auth sufficient pam_permit.so": true,
+		"auth optional pam_permit.so":   false,
+		"auth [success=done default=ignore] pam_permit.so":                         true,
+		"auth [success=1 default=ignore] pam_permit.so\nauth required pam_deny.so": false,
+		"auth sufficient pam_rootok.so":                                            false,
+		"auth required pam_faildelay.so delay=1000":                                false,
+		"auth requisite pam_deny.so\nauth sufficient pam_permit.so":                false,
+	} {
+		h.Sh("{ printf '" + line + "\\n'; cat /root/sudo; } >/etc/pam.d/sudo")
+		_, code := h.Try("sh", "-c", "runuser -u operator -- sudo -k -S true </dev/null")
+		if (code == 0) != in {
+			t.Errorf("%q: sudo ended with %d", line, code)
+		}
+		must(t, auditOn(t, h, "--only", "pam/services"), "pam/services", map[bool]string{true: "fail", false: "pass"}[in])
+	}
+}
+
 // TestRootRunsUserFiles plants what T22 means, in every way that root comes to
 // run somebody else's file, all at once: APP is a name of its own in each.
 func TestRootRunsUserFiles(t *testing.T) {

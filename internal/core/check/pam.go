@@ -13,7 +13,9 @@ var pam = []Check{
 	{"pam.unix", pamUnix,
 		"the lines of /etc/pam.d/common-auth, common-account and the others"},
 	{"pam.nullok", pamNullOK,
-		"nullok in /etc/pam.d/common-auth and the files that it includes"},
+		"nullok in /etc/pam.d/common-auth and the other common files, and in the files of sshd, login, su and sudo"},
+	{"pam.services", pamServices,
+		"what the stacks of sshd, login, su and sudo (/etc/pam.d) answer to a wrong password"},
 	{"pam.su", suRestricted,
 		"pam_wheel in /etc/pam.d/su"},
 	{"pam.core-dumps", coreDumps,
@@ -55,7 +57,44 @@ func pamNullOK(h *fact.Host) control.Outcome {
 			}
 		}
 	}
+	for _, name := range fact.PAMServices {
+		stack := h.Session.PAM[name]
+		if stack.State == fact.Absent {
+			continue
+		}
+		if stack.Missing() {
+			return cannot(stack.State, stack.Why)
+		}
+		for _, l := range stack.V { // what it includes was told above
+			if l.Module == "pam_unix.so" && slices.Contains(l.Args, "nullok") && l.Place.Path == "/etc/pam.d/"+name {
+				bad = append(bad, control.Saw("pam_unix", l.Place, "nullok: an empty password is let in", "no nullok"))
+			}
+		}
+	}
 	return judged(bad, "an empty password is refused wherever one is asked for")
+}
+
+// pamServices plays through what each service that asks for a password does
+// with a wrong one.
+func pamServices(h *fact.Host) control.Outcome {
+	var bad []control.Evidence
+	asked := 0
+	for _, name := range fact.PAMServices {
+		stack := h.Session.PAM[name]
+		switch {
+		case stack.State == fact.Absent:
+			continue
+		case stack.Missing():
+			return cannot(stack.State, stack.Why)
+		}
+		if asked++; letsIn(stack.V, "auth", wrongPassword) {
+			bad = append(bad, control.Saw("PAM stack "+name, fact.Place{Path: "/etc/pam.d/" + name}, "a wrong password is let in as well", "refused"))
+		}
+	}
+	if asked == 0 {
+		return control.DoesNotApply("no service asks PAM for a password")
+	}
+	return judged(bad, fmt.Sprintf("%d services refuse a wrong password", asked))
 }
 
 func suRestricted(h *fact.Host) control.Outcome {

@@ -31,7 +31,11 @@ type ShellLine struct {
 	Place Place
 }
 
-var pamFiles = []string{"common-auth", "common-account", "common-password", "common-session", "common-session-noninteractive", "su"}
+var pamFiles = append([]string{"common-auth", "common-account", "common-password", "common-session", "common-session-noninteractive"}, PAMServices...)
+
+// PAMServices ask people who they are; "other" stands for all that have no
+// file of their own.
+var PAMServices = []string{"login", "other", "sshd", "su", "su-l", "sudo", "sudo-i"}
 
 // startFiles in reading order.
 var startFiles = []string{"/etc/profile", "/etc/bash.bashrc", "/etc/profile.d/*.sh", "/root/.profile", "/root/.bash_profile", "/root/.bashrc"}
