@@ -62,7 +62,7 @@ func (b *boot) findLeader(ctx context.Context) error {
 				return nil
 			}
 		}
-		if err := b.pause(ctx); err != nil {
+		if err := b.pause(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -164,6 +164,8 @@ func (m *Machine) comeUp(ctx context.Context, b *boot, ready io.Reader, stdin io
 // waitUp waits for the end of the boot, and then until the role's own services answer. A host with failed
 // units is up as well.
 func (b *boot) waitUp(ctx context.Context, ready string) error {
+	missing := "systemd has not said that it is up"
+	wait := 20 * time.Millisecond
 	for booted := false; ; {
 		if !booted {
 			out, _ := b.command(ctx, "systemctl", "is-system-running", "--wait").Output()
@@ -174,23 +176,30 @@ func (b *boot) waitUp(ctx context.Context, ready string) error {
 				return fmt.Errorf("the host is %s", state)
 			}
 		}
-		if booted && b.command(ctx, "sh", "-ec", ready).Run() == nil {
-			return nil
+		if booted {
+			out, err := b.command(ctx, "sh", "-exc", ready).CombinedOutput()
+			if err == nil {
+				return nil
+			}
+			if ctx.Err() == nil {
+				missing = strings.TrimSpace(string(out))
+			}
+			wait = min(wait*2, 500*time.Millisecond) // asking costs what the services need to start
 		}
-		if err := b.pause(ctx); err != nil {
-			return err
+		if err := b.pause(ctx, wait); err != nil {
+			return fmt.Errorf("%w; last: %s", err, missing)
 		}
 	}
 }
 
 // pause waits a moment, and fails when there is nothing to wait for any more.
-func (b *boot) pause(ctx context.Context) error {
+func (b *boot) pause(ctx context.Context, moment time.Duration) error {
 	select {
 	case <-b.over:
 		return fmt.Errorf("the host went down: %v", b.err)
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the host to come up: %w", ctx.Err())
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(moment):
 		return nil
 	}
 }

@@ -86,7 +86,8 @@ END
 systemctl enable unattended-upgrades apt-daily.timer apt-daily-upgrade.timer
 
 # --- time: one daemon, with a source that answers --------------------------------------------------------
-sed -i 's/^pool .*/server 192.168.77.1 iburst/' /etc/chrony/chrony.conf
+# It asks often: on a busy machine a reply may be lost, and the host is not up before it knows the time.
+sed -i 's/^pool .*/server 192.168.77.1 iburst minpoll 1 maxpoll 4/' /etc/chrony/chrony.conf
 systemctl enable chrony
 
 # --- kernel and network ----------------------------------------------------------------------------------
