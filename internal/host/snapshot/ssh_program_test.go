@@ -41,3 +41,29 @@ func TestProgramCutOffDoesNothing(t *testing.T) {
 		})
 	}
 }
+
+// The words of sh for a manifest's patterns. They match at least what the
+// pattern does: real shells expand them in the conformance suite.
+func TestShellPattern(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"/etc/passwd":      "/etc/passwd",
+		"/etc/*.conf":      "/etc/*.conf",
+		"/etc/a?":          "/etc/a?*",
+		"/etc/[a-c]x*":     "/etc/[a-c]x*",
+		"/etc/[a-c]x/[0]y": "/etc/[a-c]x/[0]y",
+		"/etc/[-a]x*":      "/etc/*", // not the same to every shell
+		"/etc/[a-]x*":      "/etc/*",
+		"/etc/[^a]x*":      "/etc/*",
+		"/etc/a b*":        "/etc/a' 'b*",
+		`/etc/\*x*`:        `/etc/'*'x*`,
+		"/etc/[a*":         "",
+		`/etc/*\`:          "",
+		"/etc/../x":        "",
+		"etc":              "",
+		"/":                "/",
+	} {
+		if got, ok := shellPattern(pattern); got != want || ok != (want != "") {
+			t.Errorf("%s: %q %v, want %q", pattern, got, ok, want)
+		}
+	}
+}
