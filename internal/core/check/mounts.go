@@ -81,18 +81,26 @@ func bootPrivate(h *fact.Host) control.Outcome {
 	case o.Effective == control.Yes:
 		return o.Because("only root can read %s now, but the next boot opens it to every user", strings.Join(open, ", "))
 	}
-	return o.Because("every user can read %s", strings.Join(open, ", "))
+	return o.Because("others than root can read %s", strings.Join(open, ", "))
 }
 
-// fatShut reports whether others may neither read files nor enter folders.
+// fatShut reports whether nobody but root may read files and enter folders: the
+// mount gives them all one owner and one group.
 func fatShut(m fact.Mount) bool {
+	bits := uint64(0o004)
+	if gid, ok := m.Option("gid"); ok && gid != "0" && gid != "root" {
+		bits |= 0o040
+	}
+	if uid, ok := m.Option("uid"); ok && uid != "0" && uid != "root" {
+		return false
+	}
 	closed := func(kind string) bool {
 		v, ok := m.Option(kind)
 		if !ok {
 			v, ok = m.Option("umask")
 		}
 		n, err := strconv.ParseUint(v, 8, 32)
-		return ok && err == nil && n&0o004 != 0
+		return ok && err == nil && n&bits == bits
 	}
 	return closed("dmask") && closed("fmask")
 }

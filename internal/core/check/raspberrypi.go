@@ -22,7 +22,7 @@ var raspberryPi = []Check{
 	{"raspberry-pi.overlay", piOverlay,
 		"the kernel's command line now (/proc/cmdline) and at the next boot (/boot/firmware/cmdline.txt)"},
 	{"raspberry-pi.watchdog", piWatchdog,
-		"RuntimeWatchdogSec in /etc/systemd/system.conf and its drop-ins, and the state of /sys/class/watchdog"},
+		"RuntimeWatchdogSec in /etc/systemd/system.conf and its drop-ins, the unit of the watchdog daemon (`systemctl list-unit-files`), and the state of /sys/class/watchdog"},
 	{"raspberry-pi.swap", piSwap,
 		"/proc/swaps now; /etc/fstab and the units of swap files for the next boot (`systemctl list-unit-files`)"},
 	{"raspberry-pi.boot-loader", piBootLoader,

@@ -17,6 +17,20 @@ func piWatchdog(h *fact.Host) control.Outcome {
 	}
 	set := fact.Last(all, "Manager", "RuntimeWatchdogSec")
 	asked := set.Known() && !strings.EqualFold(set.V, "off") && strings.Trim(set.V, "0smhin ") != ""
+	daemon := h.Units.Get("watchdog.service") // of the package watchdog, which feeds the same device
+	if daemon.Enabled() && !asked {
+		o := control.Outcome{Configured: control.Yes, Persistent: control.Yes, Explicit: control.Yes, Effective: control.TriOf(daemon.Running())}
+		o = o.With(control.Saw("watchdog.service", daemon.FileState.Place, daemon.FileState.V+", "+daemon.Active.V, "enabled, running"))
+		if h.Snap.Source.Kind == "image" {
+			o.Effective = control.Untold
+		} else if daemon.Active.Missing() {
+			return control.Missing(daemon.Active)
+		}
+		if o = o.Judge(); o.Verdict == control.Pass {
+			return o.Because("a host that hangs is restarted by its watchdog, which the watchdog daemon feeds")
+		}
+		return o.Because("the watchdog daemon is enabled and does not run")
+	}
 	o := control.Outcome{Configured: control.TriOf(asked), Persistent: control.TriOf(asked), Explicit: control.TriOf(set.Known())}
 	if set.Known() {
 		o = o.With(control.Saw("RuntimeWatchdogSec", set.Place, set.V, "15s or so"))
@@ -29,6 +43,9 @@ func piWatchdog(h *fact.Host) control.Outcome {
 		o = o.With(control.Saw("watchdog", w.Place, w.V, "active"))
 	case w.Missing() && h.Snap.Source.Kind != "image":
 		return control.Missing(w)
+	}
+	if !asked && o.Effective == control.Yes && h.Units.Silent {
+		return control.CannotTell("something feeds the watchdog, and what the next boot starts is not known: "+h.Units.Why, o.Evidence...)
 	}
 	o = o.Judge()
 	switch {
