@@ -174,7 +174,7 @@ var rounds = [][]trap{
 	{
 		{
 			name: "the file is right and sshd has not read it", control: "ssh/config-loaded",
-			plant: `sleep 1; touch /etc/ssh/sshd_config.d/00-hardening.conf`,
+			plant: `sleep 2.2; touch /etc/ssh/sshd_config.d/00-hardening.conf`,
 			undo:  `systemctl reload ssh`,
 		},
 	},
