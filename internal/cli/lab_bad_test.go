@@ -99,7 +99,7 @@ func TestSpoiledHost(t *testing.T) {
 
 	t.Run("interrupted", func(t *testing.T) {
 		before := leftBehind(h)
-		out, code := h.Try("timeout", "--preserve-status", "--signal=INT", "0.4", onHost, "audit", "--save", "/root/host.snapshot", "--output", "json:/root/report.json")
+		out, code := h.Try("timeout", "--preserve-status", "--signal=INT", "0.15", onHost, "audit", "--save", "/root/host.snapshot", "--output", "json:/root/report.json")
 		if code != 130 {
 			t.Errorf("exit code %d, want 130\n%s", code, out)
 		}

@@ -20,6 +20,7 @@ import (
 func TestRefusedSSHConfig(t *testing.T) {
 	t.Parallel()
 	h := start(t, lab.Good)
+	h.Run("sleep", "2.2") // sshd has only just read its files
 	h.Write("/etc/ssh/sshd_config.d/zz.conf", 0o600, "LoginGraceTime soon\n")
 	r := auditOn(t, h)
 	must(t, r, "ssh/config-valid", "fail", "/etc/ssh/sshd_config.d/zz.conf")
