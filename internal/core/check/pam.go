@@ -37,7 +37,7 @@ func pamUnix(h *fact.Host) control.Outcome {
 		}
 		if !slices.ContainsFunc(stack.V, func(l fact.PAMLine) bool { return l.Module == "pam_unix.so" }) {
 			bad = append(bad, control.Saw("PAM stack "+name, fact.Place{Path: "/etc/pam.d/" + name}, "without pam_unix", "pam_unix.so"))
-		} else if name == "common-auth" && letsIn(stack.V, "auth", wrongPassword) {
+		} else if name == "common-auth" && takesWrongPassword(stack.V) {
 			bad = append(bad, control.Saw("PAM stack "+name, fact.Place{Path: "/etc/pam.d/" + name}, "a wrong password is let in as well", "pam_deny.so after pam_unix.so, and no pam_permit.so before it"))
 		}
 	}
@@ -87,7 +87,7 @@ func pamServices(h *fact.Host) control.Outcome {
 		case stack.Missing():
 			return cannot(stack.State, stack.Why)
 		}
-		if asked++; letsIn(stack.V, "auth", wrongPassword) {
+		if asked++; takesWrongPassword(stack.V) {
 			bad = append(bad, control.Saw("PAM stack "+name, fact.Place{Path: "/etc/pam.d/" + name}, "a wrong password is let in as well", "refused"))
 		}
 	}

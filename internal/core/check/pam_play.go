@@ -32,6 +32,22 @@ func wrongPassword(l fact.PAMLine) string {
 	return pamRefuses
 }
 
+// conditions say yes to whoever meets them, without any proof: to most people,
+// or to those on a list.
+var conditions = []string{"pam_localuser.so", "pam_shells.so", "pam_listfile.so"}
+
+// takesWrongPassword plays a stack through for somebody without any proof, who
+// meets the conditions on the way or does not.
+func takesWrongPassword(stack []fact.PAMLine) bool {
+	meets := func(l fact.PAMLine) string {
+		if slices.Contains(conditions, l.Module) || l.Module == "pam_faillock.so" && slices.Contains(l.Args, "preauth") {
+			return pamAgrees
+		}
+		return wrongPassword(l)
+	}
+	return letsIn(stack, "auth", wrongPassword) || letsIn(stack, "auth", meets)
+}
+
 // stranger is the answer to somebody who is not root, in no group that counts,
 // and knows the password.
 func stranger(l fact.PAMLine) string {

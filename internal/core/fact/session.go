@@ -104,8 +104,14 @@ func pamStack(s *snap.Snapshot, name string, depth int) Value[[]PAMLine] {
 		return Not[[]PAMLine](st, why)
 	}
 	var out []PAMLine
+	begun := "" // by lines that end in a backslash
 	for _, l := range lines(e) {
-		t := uncomment(l.text, "#")
+		t := begun + uncomment(l.text, "#")
+		if part, more := strings.CutSuffix(strings.TrimRight(t, " \t"), "\\"); more {
+			begun = part + " "
+			continue
+		}
+		begun = ""
 		f := strings.Fields(t)
 		switch {
 		case len(f) == 2 && f[0] == "@include":
