@@ -47,6 +47,7 @@ type FirewallRule struct {
 	Matches []FirewallMatch // all must hold
 	Verdict string          // accept, drop, reject, jump, goto, return, dnat, redirect, other; "" for none
 	Target  string          // the chain of jump and goto; what else follows the verdict
+	NoTrack bool            // what matches is untracked from then on, not new
 	Text    string          // for a person
 	Place   Place
 }
@@ -297,6 +298,9 @@ func (r FirewallRule) Match(key string) (FirewallMatch, bool) {
 // HasPort reports whether the condition's values hold a port.
 func (m FirewallMatch) HasPort(port int) bool {
 	return slices.ContainsFunc(m.Values, func(v string) bool {
+		if v == anyValue {
+			return true
+		}
 		from, to, isRange := strings.Cut(v, "-")
 		a, err := strconv.Atoi(from)
 		if err != nil {

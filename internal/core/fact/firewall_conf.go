@@ -75,7 +75,7 @@ func (p *confReader) top(depth int) {
 	switch t.text {
 	case ";":
 	case "flush", "destroy", "delete":
-		p.statement()
+		p.remove(t, p.statement())
 	case "define":
 		w := p.statement()
 		if i := slices.IndexFunc(w, func(t confToken) bool { return t.text == "=" }); i == 1 {
@@ -148,9 +148,43 @@ func (p *confReader) table(family, table string) {
 		case "include":
 			p.statement()
 			p.unknown(t.at.String() + ": Picket does not read an include within a table")
+		case "flags":
+			if w := p.statement(); slices.ContainsFunc(w, func(t confToken) bool { return t.text == "dormant" }) {
+				p.unknown(t.at.String() + ": the table is dormant")
+			}
 		default:
 			p.statement()
 		}
+	}
+}
+
+// remove takes out what the script has made so far and no longer wants.
+func (p *confReader) remove(t confToken, w []confToken) {
+	var words []string
+	for _, one := range w {
+		words = append(words, one.text)
+	}
+	made := func(c FirewallChain) bool { return c.Hook != "include" }
+	switch {
+	case !slices.ContainsFunc(p.rules.Chains, made): // what the kernel had before is none of the script's
+	case slices.Equal(words, []string{"ruleset"}):
+		p.rules.Chains = slices.DeleteFunc(p.rules.Chains, made)
+	case len(words) > 1 && words[0] == "table":
+		family, name := "ip", words[1]
+		if len(words) > 2 {
+			family, name = words[1], words[2]
+		}
+		if t.text != "flush" {
+			p.rules.Chains = slices.DeleteFunc(p.rules.Chains, func(c FirewallChain) bool { return c.Family == family && c.Table == name })
+			return
+		}
+		for i, c := range p.rules.Chains {
+			if c.Family == family && c.Table == name {
+				p.rules.Chains[i].Rules = nil
+			}
+		}
+	default:
+		p.unknown(t.at.String() + ": Picket does not read what this " + t.text + " takes away")
 	}
 }
 
@@ -171,7 +205,7 @@ func (p *confReader) block() []confToken {
 }
 
 func (p *confReader) chain(c FirewallChain) {
-	rules := 0
+	rules, policy := 0, ""
 	for p.at < len(p.tokens) {
 		if p.peek() == "}" {
 			p.next()
@@ -196,7 +230,7 @@ func (p *confReader) chain(c FirewallChain) {
 			}
 		case "policy":
 			if len(w) > 1 {
-				c.Policy = w[1].text
+				c.Policy, policy = w[1].text, w[1].text
 			}
 		case "include":
 			p.unknown(w[0].at.String() + ": Picket does not read an include within a chain")
@@ -207,6 +241,20 @@ func (p *confReader) chain(c FirewallChain) {
 				continue
 			}
 			c.Rules = append(c.Rules, p.rule(c.Family+" "+c.Table+" ", w)...)
+		}
+	}
+	// A chain may be written in several pieces, as one in each file of a folder.
+	for i, old := range p.rules.Chains {
+		if old.Hook != "include" && old.Family == c.Family && old.Table == c.Table && old.Name == c.Name {
+			if c.Hook != "" {
+				old.Type, old.Hook = c.Type, c.Hook
+			}
+			if policy != "" || old.Policy == "" {
+				old.Policy = c.Policy
+			}
+			old.Rules = append(old.Rules, c.Rules...)
+			p.rules.Chains[i] = old
+			return
 		}
 	}
 	p.rules.Chains = append(p.rules.Chains, c)

@@ -46,6 +46,9 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 		case "dnat", "redirect", "snat", "masquerade", "queue":
 			base.Verdict, base.Target = t, confText(w[min(i+1, len(w)):])
 			i = len(w)
+		case "notrack":
+			base.NoTrack = true
+			i++
 		case "counter":
 			for i++; i+1 < len(w) && (word(i) == "packets" || word(i) == "bytes" || word(i) == "name"); i += 2 {
 			}
@@ -89,6 +92,9 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 				continue
 			}
 			i += n
+			if t == "ip" || t == "ip6" { // no packet of the other family has such a header
+				base.Matches = append(base.Matches, FirewallMatch{Key: "family", Values: []string{t}})
+			}
 			if key.proto != "" {
 				base.Matches = append(base.Matches, FirewallMatch{Key: "proto", Values: []string{key.proto}})
 			}
@@ -200,11 +206,19 @@ func (p *confReader) vmap(scope string, base FirewallRule, key string, w []confT
 		}
 		if len(left) > 0 && len(right) > 0 {
 			one := base
-			one.Matches = append(slices.Clone(base.Matches), FirewallMatch{Key: key, Values: p.values(left, scope)})
+			m := FirewallMatch{Key: key, Values: p.values(left, scope)}
+			if m.Values == nil {
+				m = FirewallMatch{Key: "opaque", Values: []string{confText(left)}}
+			}
+			one.Matches = append(slices.Clone(base.Matches), m)
 			one.Verdict = right[0].text
 			if len(right) > 1 {
 				one.Target = right[1].text
 			}
+			out = append(out, one)
+		} else if slices.ContainsFunc(pair, func(t confToken) bool { return t.text != ";" }) {
+			one := base // such as 22:accept
+			one.Verdict, one.Target = "other", confText(pair)
 			out = append(out, one)
 		}
 		pair = nil

@@ -145,6 +145,9 @@ func iptablesRule(w []string) FirewallRule {
 		case opt == "-j" || opt == "--jump" || opt == "-g" || opt == "--goto":
 			i++
 			r.Verdict, r.Target = iptablesVerdict(value(i), opt)
+			r.NoTrack = r.NoTrack || value(i) == "NOTRACK"
+		case opt == "--notrack":
+			r.NoTrack = true
 		case opt == "-m" || opt == "--match":
 			i++
 			if !iptablesModules[value(i)] {

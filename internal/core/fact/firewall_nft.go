@@ -19,6 +19,10 @@ const (
 func parseNFT(data []byte, at Place) ([]FirewallChain, error) {
 	var doc struct {
 		Items []struct {
+			Table *struct {
+				Family, Name string
+				Flags        any
+			} `json:"table"`
 			Chain *struct {
 				Family, Table, Name, Type, Hook, Policy string
 				Prio                                    int
@@ -44,11 +48,21 @@ func parseNFT(data []byte, at Place) ([]FirewallChain, error) {
 			}
 		}
 	}
+	asleep := map[string]bool{} // tables that the kernel keeps and does not ask
+	for _, it := range doc.Items {
+		if t := it.Table; t != nil && t.Flags != nil {
+			flags, _ := nftValues([]any{t.Flags})
+			for _, f := range flags {
+				// nft 1.0.6 writes the name of the table in place of the flag dormant.
+				asleep[t.Family+" "+t.Name] = asleep[t.Family+" "+t.Name] || f != "owner" && f != "persist"
+			}
+		}
+	}
 	var chains []FirewallChain
 	index := map[string]int{}
 	rules := 0
 	for _, it := range doc.Items {
-		if c := it.Chain; c != nil {
+		if c := it.Chain; c != nil && !asleep[c.Family+" "+c.Table] {
 			index[c.Family+" "+c.Table+" "+c.Name] = len(chains)
 			chains = append(chains, FirewallChain{
 				Family: c.Family, Table: c.Table, Name: c.Name, Type: c.Type, Hook: c.Hook,
@@ -99,14 +113,16 @@ func (r nftReader) rule(scope string, expr []map[string]any) []FirewallRule {
 				if port := nftText(dig(arg, "port")); port != "" {
 					base.Target += ":" + port
 				}
-			case "counter", "log", "mangle", "notrack", "comment", "ct helper", "flow":
+			case "notrack":
+				base.NoTrack = true
+			case "counter", "log", "mangle", "comment", "ct helper", "flow":
 			case "limit":
 				base.Matches = append(base.Matches, FirewallMatch{Key: "limit", Values: []string{
 					nftText(dig(arg, "rate")) + "/" + nftText(dig(arg, "per"))}})
 			case "ct count", "meter", "quota":
 				base.Matches = append(base.Matches, FirewallMatch{Key: "limit", Values: []string{word}})
 			case "set":
-				if text := nftText(arg); strings.Contains(text, "limit") || strings.Contains(text, "ct count") || strings.Contains(text, "quota") {
+				if text := nftText(dig(arg, "elem")) + nftText(dig(arg, "stmt")); strings.Contains(text, "limit") || strings.Contains(text, "ct count") || strings.Contains(text, "quota") {
 					base.Matches = append(base.Matches, FirewallMatch{Key: "limit", Values: []string{"per address"}})
 				}
 			case "xt":
@@ -164,10 +180,16 @@ func (r nftReader) match(scope string, arg any) []FirewallMatch {
 	if m.Key == "opaque" && len(m.Values) == 0 {
 		m.Values = []string{nftText(left)}
 	}
+	var out []FirewallMatch
 	if proto != "" {
-		return []FirewallMatch{{Key: "proto", Values: []string{proto}}, m}
+		out = append(out, FirewallMatch{Key: "proto", Values: []string{proto}})
 	}
-	return []FirewallMatch{m}
+	// A condition on a header holds for no packet without that header, also
+	// when it is negated.
+	if header, _ := dig(dig(left, "payload"), "protocol").(string); header == "ip" || header == "ip6" {
+		out = append(out, FirewallMatch{Key: "family", Values: []string{header}})
+	}
+	return append(out, m)
 }
 
 // nftKey names the left side of a comparison; proto is set when it implies one.

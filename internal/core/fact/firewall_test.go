@@ -211,6 +211,82 @@ func TestFirewallUFWFiles(t *testing.T) {
 	}
 }
 
+// What nft 1.0.6 prints of tables that Debian 12 loads.
+func TestFirewallNFTForms(t *testing.T) {
+	const base = `{"chain": {"family": "inet", "table": "f", "name": "in", "type": "filter", "hook": "input", "prio": 0, "policy": "accept"}}`
+	const drop = `{"chain": {"family": "inet", "table": "f", "name": "in", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}`
+	rule := func(expr string) string {
+		return `, {"rule": {"family": "inet", "table": "f", "chain": "in", "expr": [` + expr + `]}}`
+	}
+	header := func(op, protocol, field, right string) string {
+		return `{"match": {"op": "` + op + `", "left": {"payload": {"protocol": "` + protocol + `", "field": "` + field + `"}}, "right": ` + right + `}}, {"drop": null}`
+	}
+	state := `{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "untracked"}}, {"accept": null}`
+	raw := `, {"chain": {"family": "inet", "table": "f", "name": "raw", "type": "filter", "hook": "prerouting", "prio": -300, "policy": "accept"}},
+		{"rule": {"family": "inet", "table": "f", "chain": "raw", "expr": [{"notrack": null}]}}`
+	for _, tt := range []struct{ name, items, deny4, deny6 string }{
+		{"a table that sleeps", `{"table": {"family": "inet", "name": "f", "handle": 2, "flags": "f"}}, ` + drop, "false", "false"},
+		{"a table that sleeps, by its name", `{"table": {"family": "inet", "name": "f", "flags": ["dormant", "owner"]}}, ` + drop, "false", "false"},
+		{"a table with an owner", `{"table": {"family": "inet", "name": "f", "flags": "owner"}}, ` + drop, "true", "true"},
+		{"not from the own network", base + rule(header("!=", "ip", "saddr", `{"prefix": {"addr": "192.168.0.0", "len": 16}}`)), "true", "false"},
+		{"not from the own network, IPv6", base + rule(header("!=", "ip6", "saddr", `{"prefix": {"addr": "fd00::", "len": 8}}`)), "false", "true"},
+		{"by the header of IPv4", base + rule(header("==", "ip", "protocol", `{"set": ["tcp", "udp"]}`)), "true", "false"},
+		{"but from one port", base + rule(`{"match": {"op": "!=", "left": {"payload": {"protocol": "th", "field": "sport"}}, "right": 53}}, {"drop": null}`), "false", "false"},
+		{"all ports but one", base + rule(`{"vmap": {"key": {"payload": {"protocol": "th", "field": "dport"}}, "data": {"set": [[22, {"accept": null}], ["*", {"drop": null}]]}}}`), "true", "true"},
+		{"untracked", drop + rule(state) + raw, "unknown", "unknown"},
+		{"tracked", drop + rule(state), "true", "true"},
+	} {
+		chains, err := parseNFT([]byte(`{"nftables": [`+tt.items+`]}`), Place{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for family, want := range map[string]string{"ip": tt.deny4, "ip6": tt.deny6} {
+			got := "unknown"
+			if v := (Ruleset{State: Known, Chains: chains}).Denies(family); v.Known() {
+				got = strconv.FormatBool(v.V)
+			}
+			if got != want {
+				t.Errorf("%s: default deny of %s: %s, want %s", tt.name, family, got, want)
+			}
+		}
+	}
+
+	chains, err := parseNFT([]byte(`{"nftables": [`+drop+rule(`{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}},
+		{"set": {"op": "add", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@limited"}}, {"accept": null}`)+`]}`), Place{})
+	if rule, limited := (Ruleset{State: Known, Chains: chains}).Limited("ip", 22); err != nil || limited {
+		t.Errorf("a set by the name of limited is no limit: %v %s", err, rule.Text)
+	}
+}
+
+// A script that makes one chain in several pieces, and one that takes away.
+func TestFirewallConfPieces(t *testing.T) {
+	const chain = "table inet f {\n chain in {\n type filter hook input priority 0; policy drop;\n}\n}\n"
+	for conf, want := range map[string]string{
+		chain + "table inet f {\n chain in {\n tcp dport 22 accept\n}\n}\n": "yes",
+		chain + "flush ruleset\n":                                                              "yes",
+		chain + "delete table inet f\n":                                                        "yes",
+		chain + "delete table inet g\n":                                                        "no",
+		"table inet f\ndelete table inet f\n" + chain:                                          "no",
+		strings.Replace(chain, "chain in", "flags dormant\n chain in", 1):                      "unknown",
+		strings.Replace(chain, "drop;\n", "drop;\n tcp dport vmap {22:accept}\n", 1):           "doubt",
+		strings.Replace(chain, "drop;\n", "drop;\n tcp dport vmap { $SSH : accept }\n", 1):     "doubt",
+		strings.Replace(chain, "policy drop;\n", "\n ip6 saddr != fd00::/8 drop\n", 1):         "yes",
+		strings.Replace(chain, "drop;\n", "drop;\n tcp sport 0-1023 tcp dport 22 accept\n", 1): "yes",
+		chain + "flush chain inet f in\n":                                                      "unknown",
+	} {
+		s := recorded(t, "firewall", "/etc/nftables.conf", "="+conf,
+			"$ systemctl list-unit-files --no-legend --no-pager --plain --full *.service *.socket *.timer *.path ctrl-alt-del.target tmp.mount", "=nftables.service enabled enabled\n")
+		r := Parse(s).Firewall.NextBoot
+		got := "unknown"
+		if r.State == Known {
+			got = ask(r, "ip", 22)
+		}
+		if got != want {
+			t.Errorf("%s: port 22 is open: %s, want %s", conf, got, want)
+		}
+	}
+}
+
 // Senders choose their port, and from a great part of the network come strangers.
 func TestFirewallStranger(t *testing.T) {
 	for rule, want := range map[string]string{

@@ -91,6 +91,9 @@ func (a FirewallAnswer) opens() int {
 	return 0
 }
 
+// anyValue stands for all that the other elements of a set leave over.
+const anyValue = "*"
+
 // anyCard is one that no rule names.
 const (
 	anyCard  = "\x00"
@@ -107,12 +110,15 @@ func (r Ruleset) fromPorts() []int {
 	for _, c := range r.Chains {
 		for _, rule := range c.Rules {
 			m, ok := rule.Match("sport")
-			if !ok || m.Not {
+			if !ok {
 				continue
 			}
 			for _, v := range m.Values {
-				first, _, _ := strings.Cut(v, "-")
-				if n, err := strconv.Atoi(first); err == nil && n > 0 && !slices.Contains(out, n) && len(out) < maxCards {
+				_, end, isRange := strings.Cut(v, "-") // one may begin with 0, which nobody sends from
+				if !isRange {
+					end = v
+				}
+				if n, err := strconv.Atoi(end); err == nil && n > 0 && !slices.Contains(out, n) && len(out) < maxCards {
 					out = append(out, n)
 				}
 			}
@@ -178,6 +184,7 @@ func (r Ruleset) Refuses(c FirewallChain, p FirewallPacket) (yes bool, unknown s
 func (r Ruleset) ask(p FirewallPacket) FirewallAnswer {
 	a := FirewallAnswer{Accept: true}
 	w := &firewallWalk{rules: r, packet: p, budget: maxRules}
+	w.untracked = w.mayBeUntracked()
 	for _, c := range r.Chains {
 		if c.Type != "filter" || c.Hook != "input" && c.Hook != "prerouting" || !familyHolds(c.Family, p.Family) {
 			continue
@@ -208,9 +215,23 @@ type firewallWalk struct {
 	rules      Ruleset
 	packet     FirewallPacket
 	prerouting bool
-	budget     int // rules that may still be looked at
+	untracked  bool // it may be that no connection is kept for the packet
+	budget     int  // rules that may still be looked at
 	accepted   FirewallRule
 	doubt      FirewallRule
+}
+
+// mayBeUntracked finds a rule that takes the packet out of the tracking of
+// connections; whether its chain is asked at all is not looked at.
+func (w *firewallWalk) mayBeUntracked() bool {
+	for _, c := range w.rules.Chains {
+		for _, rule := range c.Rules {
+			if rule.NoTrack && familyHolds(c.Family, w.packet.Family) && w.matches(rule) != no {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // outcome of a chain: what may have happened to the packet.
@@ -301,6 +322,9 @@ func (w *firewallWalk) match(m FirewallMatch) matching {
 	any := func(f func(v string) matching) matching {
 		best := no
 		for _, v := range m.Values {
+			if v == anyValue {
+				return yes
+			}
 			best = max(best, f(v))
 		}
 		return best
@@ -359,6 +383,9 @@ func (w *firewallWalk) match(m FirewallMatch) matching {
 			return sure(m.HasPort(p.From))
 		}
 	case "state":
+		if w.untracked && is("new") != is("untracked") {
+			return maybe
+		}
 		return is("new")
 	case "dst-type":
 		if p.To.IsValid() {
@@ -482,6 +509,9 @@ func networkCard(name string) bool {
 func mostPorts(values []string) matching {
 	n := 0
 	for _, v := range values {
+		if v == anyValue {
+			return yes
+		}
 		n += portsIn(v)
 	}
 	switch {
