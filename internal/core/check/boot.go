@@ -16,7 +16,7 @@ var boot = []Check{
 	{"boot.grub-password", grubPassword,
 		"superusers and passwords in /boot/grub/grub.cfg"},
 	{"boot.ctrl-alt-del", ctrlAltDel,
-		"where /etc/systemd/system/ctrl-alt-del.target leads"},
+		"where /etc/systemd/system/ctrl-alt-del.target leads, and CtrlAltDelBurstAction in /etc/systemd/system.conf and its drop-ins"},
 	{"apparmor.enabled", appArmorEnabled,
 		"/sys/module/apparmor and /sys/kernel/security/lsm now; the package apparmor and the kernel's command line for the next boot"},
 	{"apparmor.enforced", appArmorEnforced,
@@ -81,7 +81,24 @@ func ctrlAltDel(h *fact.Host) control.Outcome {
 		return control.CannotTell(why)
 	}
 	if st == fact.Known && e.Target == "/dev/null" {
-		o := control.Passed("ctrl-alt-del.target is masked", control.Saw("unit", fact.Place{Path: unit}, "masked", "masked"))
+		all, st, why := fact.SystemdConf(h.Snap, "system.conf")
+		if st != fact.Known {
+			return control.CannotTell(why)
+		}
+		// Seven presses in two seconds do not start the target: systemd acts by
+		// itself. What it does not understand leaves its default.
+		burst := fact.Last(all, "Manager", "CtrlAltDelBurstAction")
+		if burst.V != "none" {
+			found := burst.V
+			if !burst.Known() {
+				found = "not set, which means reboot-force"
+			}
+			o := control.IsIneffective("ctrl-alt-del.target is masked, but pressing the keys more than seven times in two seconds still restarts or stops the host at once",
+				control.Saw("CtrlAltDelBurstAction", placeOr(burst.Place, "/etc/systemd/system.conf"), found, "none"))
+			o.Persistent = control.No
+			return o
+		}
+		o := control.Passed("ctrl-alt-del.target is masked, and CtrlAltDelBurstAction is none", control.Saw("unit", fact.Place{Path: unit}, "masked", "masked"))
 		o.Persistent, o.Explicit = control.Yes, control.Yes
 		return o
 	}
