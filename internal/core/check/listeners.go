@@ -28,7 +28,7 @@ var listenerChecks = []Check{
 		"the open ports of MQTT without TLS (`ss -Hltunpe`), and whether the firewall lets strangers through to them"},
 	{"listeners.consoles", notReachable("a console meant for its own host", "Vault", "Ollama", "Prometheus", "Grafana", "nio"),
 		"the open ports of consoles such as Vault, Ollama, Prometheus and Grafana (`ss -Hltunpe`), and whether the firewall lets strangers through to them"},
-	{"listeners.docker-api", notReachable("Docker's API without TLS", "Docker API"),
+	{"listeners.docker-api", dockerAPI,
 		"the open ports of Docker's API (`ss -Hltunpe`), and whether the firewall lets strangers through to them"},
 	{"listeners.llmnr", llmnr,
 		"LLMNR in /etc/systemd/resolved.conf and its drop-ins, and whether port 5355 is open (`ss -Hltunpe`)"},
@@ -296,4 +296,20 @@ func llmnr(h *fact.Host) control.Outcome {
 		return o.Because("nothing answers LLMNR now; after a restart of systemd-resolved it will")
 	}
 	return o.Because("systemd-resolved answers LLMNR: it is on unless it is switched off")
+}
+
+// dockerAPI does not trust the port for TLS: only --tlsverify makes the daemon
+// ask who its clients are, and a socket does not tell.
+func dockerAPI(h *fact.Host) control.Outcome {
+	o := notReachable("Docker's API without TLS", "Docker API")(h)
+	if o.Verdict != control.Pass {
+		return o
+	}
+	for _, s := range h.Sockets.Listening {
+		if s.Service() == "Docker API over TLS" && open(h, s) != control.No {
+			return control.CannotTell(label(s)+" listens to the network, and whether it asks clients for a certificate (--tlsverify) is not known",
+				control.Saw(s.Service(), s.Place, label(s), "--tlsverify, or reachable from this host only"))
+		}
+	}
+	return o
 }
