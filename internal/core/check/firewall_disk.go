@@ -32,16 +32,22 @@ func firewallPersist(h *fact.Host) control.Outcome {
 	if f.NextBoot.State != fact.Known {
 		return control.Missing(f.NextBoot.Denies("ip"))
 	}
-	ports := map[int]bool{0: true}
+	ports, left := map[int]bool{0: true}, false
 	for _, r := range []fact.Ruleset{f.Running, f.NextBoot} {
-		for _, p := range namedPorts(r) {
+		named, more := namedPorts(r)
+		for _, p := range named {
 			ports[p] = true
 		}
+		left = left || more
 	}
 	var diff []control.Evidence
 	for _, family := range []string{"ip", "ip6"} {
 		for _, p := range slices.Sorted(maps.Keys(ports)) {
 			now, next := reach(f.Running, family, p), reach(f.NextBoot, family, p)
+			if now == tooMuch || next == tooMuch {
+				left = true
+				continue
+			}
 			if now != next && len(diff) < 20 {
 				what := fmt.Sprintf("%s to TCP port %d", familyName[family], p)
 				if p == 0 {
@@ -57,6 +63,9 @@ func firewallPersist(h *fact.Host) control.Outcome {
 		o.Persistent = control.No
 		return o
 	}
+	if left {
+		return control.CannotTell("the rules name too many ports and addresses to compare all that they do")
+	}
 	o := control.Passed("the kernel's rules do what those of the next boot will do")
 	o.Persistent = control.Yes
 	return o
@@ -67,39 +76,52 @@ func reach(r fact.Ruleset, family string, port int) string {
 	p := fact.FirewallPacket{Family: family, Proto: "tcp", Port: port}
 	a := r.Ask(p)
 	switch {
+	case a.Cut:
+		return tooMuch
 	case a.Accept && a.Drop:
 		return "open with a limit"
 	case a.Accept:
 		return "open"
 	}
 	p.Anybody = true
-	if r.Ask(p).Accept {
+	switch a := r.Ask(p); {
+	case a.Cut:
+		return tooMuch
+	case a.Accept:
 		return "open for some"
 	}
 	return "closed"
 }
 
-// namedPorts are the single TCP ports that rules for incoming packets name.
-func namedPorts(r fact.Ruleset) []int {
-	var out []int
+// tooMuch stands for what was not followed to the end.
+const tooMuch = "too much to follow"
+
+// namedPorts are the single TCP ports that rules for incoming packets name;
+// more is whether there are others.
+func namedPorts(r fact.Ruleset) (out []int, more bool) {
 	for _, c := range r.Chains {
 		if c.Hook != "" && c.Hook != "input" || c.Table == "nat" {
 			continue
 		}
 		for _, rule := range c.Rules {
 			m, ok := rule.Match("dport")
-			if p, proto := rule.Match("proto"); !ok || proto && !slices.Contains(p.Values, "tcp") || len(out) > 500 {
+			if p, proto := rule.Match("proto"); !ok || proto && !slices.Contains(p.Values, "tcp") {
 				continue
 			}
 			for _, v := range m.Values {
 				if n, err := strconv.Atoi(v); err == nil {
+					if len(out) == maxPorts {
+						return out, true
+					}
 					out = append(out, n)
 				}
 			}
 		}
 	}
-	return out
+	return out, false
 }
+
+const maxPorts = 500
 
 // dockerPublished finds ports that Docker forwards before the firewall's
 // rules for incoming packets are asked.

@@ -26,6 +26,8 @@ type Ruleset struct {
 	Cards  []string // the host's network cards that have an address
 	// CardsWhy is why there may be others than these; "" when there are none.
 	CardsWhy string
+
+	effort *firewallEffort // shared by all who ask; nil: each may do its own
 }
 
 // A FirewallChain is a list of rules; a base chain has a hook.
@@ -143,6 +145,7 @@ func parseFirewall(h *Host, s *snap.Snapshot) {
 	f.Managers = firewallManagers(h, s)
 	f.NextBoot = nextBoot(f.Managers)
 	f.NextBoot.Cards, f.NextBoot.CardsWhy = f.Running.Cards, f.Running.CardsWhy
+	f.Running.effort, f.NextBoot.effort = newFirewallEffort(f.Running), newFirewallEffort(f.NextBoot)
 	if len(f.Managers) == 0 && h.Packages.State != Known && h.Packages.State != Absent {
 		f.NextBoot.State, f.NextBoot.Why = Unknown, "which firewall is installed is not known: "+h.Packages.Why
 	}

@@ -1,0 +1,97 @@
+package fact
+
+import (
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// anyCard is one that no rule names.
+const (
+	anyCard  = "\x00"
+	maxCards = 16
+)
+
+// anyPort is one that a sender has who does not choose: Linux takes 32768 to
+// 60999 by default, others from 49152 on.
+const anyPort = 50_000
+
+// fromPorts are ports of senders that rules name.
+func (r Ruleset) fromPorts() []int {
+	var out []int
+	for v := range r.named("sport") {
+		_, end, isRange := strings.Cut(v, "-") // one may begin with 0, which nobody sends from
+		if !isRange {
+			end = v
+		}
+		if n, err := strconv.Atoi(end); err == nil && n > 0 && !slices.Contains(out, n) && len(out) < maxCards {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// cards are those that rules name, and one that none does: where the host's
+// own are known, only if there is such a one.
+func (r Ruleset) cards() []string {
+	var named []string
+	for v := range r.named("iif") {
+		if stem := strings.TrimRight(v, "*+"); stem != v {
+			if v = ""; stem != "" {
+				v = stem + "0"
+			}
+		}
+		if v != "" && v != "lo" && networkCard(v) && !slices.Contains(named, v) && len(named) < maxCards {
+			named = append(named, v)
+		}
+	}
+	for _, own := range r.Cards {
+		if !slices.Contains(named, own) {
+			return append(named, own)
+		}
+	}
+	if len(named) == 0 {
+		return []string{anyCard}
+	}
+	return named
+}
+
+// named are the values of a condition, in every rule that has it.
+func (r Ruleset) named(key string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, c := range r.Chains {
+			for _, rule := range c.Rules {
+				m, _ := rule.Match(key)
+				for _, v := range m.Values {
+					if !yield(v) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// aboutCards is a rule that holds for some network cards only.
+func (r Ruleset) aboutCards() FirewallRule {
+	for _, c := range r.Chains {
+		for _, rule := range c.Rules {
+			if m, ok := rule.Match("iif"); ok && !slices.Contains(m.Values, "lo") {
+				return rule
+			}
+		}
+	}
+	return FirewallRule{}
+}
+
+// networkCard reports whether an interface is one that strangers reach, not a
+// tunnel or a bridge to containers.
+func networkCard(name string) bool {
+	for _, inner := range []string{"docker", "br-", "veth", "virbr", "lxc", "lxd", "cni", "podman", "tailscale", "wg", "zt", "tun", "tap", "vnet", "incus", "flannel", "cali", "dummy"} {
+		if strings.HasPrefix(name, inner) {
+			return false
+		}
+	}
+	return true
+}
