@@ -40,6 +40,7 @@ type FirewallChain struct {
 	Priority int
 	Policy   string // accept or drop; of a base chain
 	Legacy   bool   // from iptables-legacy, which nft does not show
+	MaySleep bool   // its table has a flag that is not known: perhaps the kernel does not ask it
 	Rules    []FirewallRule
 	Place    Place
 }

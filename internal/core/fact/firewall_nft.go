@@ -48,13 +48,15 @@ func parseNFT(data []byte, at Place) ([]FirewallChain, error) {
 			}
 		}
 	}
-	asleep := map[string]bool{} // tables that the kernel keeps and does not ask
+	asleep, flagged := map[string]bool{}, map[string]bool{} // tables that the kernel keeps and does not ask, and that it may not
 	for _, it := range doc.Items {
 		if t := it.Table; t != nil && t.Flags != nil {
 			flags, _ := nftValues([]any{t.Flags})
 			for _, f := range flags {
-				// nft 1.0.6 writes the name of the table in place of the flag dormant.
-				asleep[t.Family+" "+t.Name] = asleep[t.Family+" "+t.Name] || f != "owner" && f != "persist"
+				key := t.Family + " " + t.Name
+				// For any flag nft 1.0.6 writes the name of the table: tried with dormant and with owner.
+				asleep[key] = asleep[key] || f == "dormant"
+				flagged[key] = flagged[key] || f != "owner" && f != "persist"
 			}
 		}
 	}
@@ -66,7 +68,7 @@ func parseNFT(data []byte, at Place) ([]FirewallChain, error) {
 			index[c.Family+" "+c.Table+" "+c.Name] = len(chains)
 			chains = append(chains, FirewallChain{
 				Family: c.Family, Table: c.Table, Name: c.Name, Type: c.Type, Hook: c.Hook,
-				Priority: c.Prio, Policy: c.Policy, Place: at,
+				Priority: c.Prio, Policy: c.Policy, Place: at, MaySleep: flagged[c.Family+" "+c.Table],
 			})
 		}
 	}

@@ -167,6 +167,10 @@ func (r Ruleset) ask(p FirewallPacket, e *firewallEffort) FirewallAnswer {
 				out.accepts = true
 			}
 		}
+		if c.MaySleep && out.drops {
+			out.accepts = true
+			w.doubt = FirewallRule{Verdict: "other", Text: "whether the table " + c.Family + " " + c.Table + " is dormant, which nft does not say"}
+		}
 		a.Accept = a.Accept && out.accepts
 		a.Drop = a.Drop || out.drops
 	}
