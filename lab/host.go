@@ -7,9 +7,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"picket/lab/leftout"
 )
@@ -220,6 +224,33 @@ func (h *Host) TrySSH(user string, command ...string) (string, int) {
 		return string(out), exit.ExitCode()
 	}
 	return string(out), 0
+}
+
+// TryPassword logs in over SSH with a password, by whichever way the host asks for it. The error says why
+// that did not work.
+func (h *Host) TryPassword(user, password string) error {
+	h.t.Helper()
+	known, err := knownhosts.New(h.KnownHosts())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	addr := net.JoinHostPort(h.Addr(), "22")
+	conn, err := h.Dial("tcp", addr)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer conn.Close()
+	answer := func(_, _ string, questions []string, _ []bool) ([]string, error) {
+		return slices.Repeat([]string{password}, len(questions)), nil
+	}
+	client, _, _, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
+		User: user, Auth: []ssh.AuthMethod{ssh.Password(password), ssh.KeyboardInteractive(answer)}, HostKeyCallback: known,
+		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519}, Timeout: 30 * time.Second,
+	})
+	if err == nil {
+		client.Close()
+	}
+	return err
 }
 
 // Dial opens a connection from the bridge, for example to net.JoinHostPort(h.Addr(), "22").

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 	"golang.org/x/sys/unix"
 
 	"picket/lab"
@@ -113,38 +111,15 @@ func TestHostLetsInByKeyAndPassword(t *testing.T) {
 	if got := h.SSH("operator", "id", "-un"); got != "operator\n" {
 		t.Errorf("with the lab's key I am %q", got)
 	}
-	if err := login(t, h, "operator", lab.OperatorPassword); err != nil {
+	if err := h.TryPassword("operator", lab.OperatorPassword); err != nil {
 		t.Errorf("with the password: %v", err)
 	}
-	if login(t, h, "operator", "not "+lab.OperatorPassword) == nil {
+	if h.TryPassword("operator", "not "+lab.OperatorPassword) == nil {
 		t.Error("a wrong password lets in")
 	}
 	if _, code := h.TrySSH("root", "true"); code != 255 {
 		t.Errorf("the lab's key lets root in (exit code %d)", code)
 	}
-}
-
-// login tries a password over SSH.
-func login(t *testing.T, h *lab.Host, user, password string) error {
-	t.Helper()
-	known, err := knownhosts.New(h.KnownHosts())
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := net.JoinHostPort(h.Addr(), "22")
-	conn, err := h.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	client, _, _, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
-		User: user, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: known, Timeout: 10 * time.Second,
-		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
-	})
-	if err == nil {
-		client.Close()
-	}
-	return err
 }
 
 // TestHashes changes one thing of a file after the other: each is seen, and what is not of the file is not.

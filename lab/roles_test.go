@@ -41,7 +41,7 @@ func TestGuides(t *testing.T) {
 	// T1: the main file says no, and a drop-in wins.
 	has(t, "sshd_config", h.Read("/etc/ssh/sshd_config"), "\nPasswordAuthentication no\n")
 	has(t, "sshd -T", h.Run("sshd", "-T"), "\npasswordauthentication yes\n")
-	if err := login(t, h, "alice", lab.AlicePassword); err != nil {
+	if err := h.TryPassword("alice", lab.AlicePassword); err != nil {
 		t.Errorf("alice and her weak password: %v", err)
 	}
 	// T2: the ban daemon does not start without the log file that its jail names.
@@ -81,7 +81,7 @@ func TestGood(t *testing.T) {
 	for _, want := range []string{"passwordauthentication no", "kbdinteractiveauthentication no", "permitrootlogin no"} {
 		has(t, "sshd -T", sshd, want)
 	}
-	if login(t, h, "operator", lab.OperatorPassword) == nil {
+	if h.TryPassword("operator", lab.OperatorPassword) == nil {
 		t.Error("a password lets in")
 	}
 	if got := h.SSH("operator", "echo", "in"); got != "in\n" {
@@ -115,7 +115,7 @@ func TestGood(t *testing.T) {
 
 func TestPioreactor(t *testing.T) {
 	h := lab.Start(t, lab.Pioreactor)
-	if err := login(t, h, "pioreactor", lab.PioreactorPassword); err != nil {
+	if err := h.TryPassword("pioreactor", lab.PioreactorPassword); err != nil {
 		t.Errorf("with the factory password: %v", err)
 	}
 	if got := h.SSH("pioreactor", "sudo", "-n", "id", "-u"); got != "0\n" {

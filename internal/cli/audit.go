@@ -125,12 +125,12 @@ func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, e
 	if err != nil {
 		return nil, "", err
 	}
-	if err := s.Policy.Slips(all, names(profiles)).Err(); err != nil {
+	if err := s.Policy.Slips(all, profiles).Err(); err != nil {
 		return nil, "", usage(err)
 	}
-	profile, err := profileOf(profiles, cmp.Or(opt.profile, s.Policy.Profile, DefaultProfile))
+	profile, err := control.Named(profiles, cmp.Or(opt.profile, s.Policy.Profile, DefaultProfile))
 	if err != nil {
-		return nil, "", err
+		return nil, "", usage(err)
 	}
 	var pool []control.Control
 	for _, c := range all {

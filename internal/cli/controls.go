@@ -18,7 +18,6 @@ import (
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/kind"
-	"picket/internal/core/yaml"
 	"picket/internal/ui"
 )
 
@@ -30,28 +29,6 @@ func builtIn() ([]control.Control, []control.Profile, error) {
 		return nil, nil, fmt.Errorf("the built-in catalogue is broken: %w", err)
 	}
 	return all, profiles, nil
-}
-
-// profileOf finds a profile by its name.
-func profileOf(profiles []control.Profile, name string) (control.Profile, error) {
-	i := slices.IndexFunc(profiles, func(p control.Profile) bool { return p.Name == name })
-	if i >= 0 {
-		return profiles[i], nil
-	}
-	known := names(profiles)
-	err := usage(fmt.Errorf("unknown profile %q; one of: %s", name, strings.Join(known, ", ")))
-	if near := yaml.Nearest(name, known); near != "" {
-		err = withHint(err, "did you mean "+near+"?")
-	}
-	return control.Profile{}, err
-}
-
-func names(profiles []control.Profile) []string {
-	var out []string
-	for _, p := range profiles {
-		out = append(out, p.Name)
-	}
-	return out
 }
 
 // DefaultProfile is used where neither the settings nor the command line names one.
@@ -75,9 +52,9 @@ func (p *program) controlsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			prof, err := profileOf(profiles, cmp.Or(profile, "strict"))
+			prof, err := control.Named(profiles, cmp.Or(profile, "strict"))
 			if err != nil {
-				return err
+				return usage(err)
 			}
 			if _, err := control.Filter(all, only, nil); err != nil {
 				return usage(err)

@@ -2,14 +2,8 @@ package cli_test
 
 import (
 	"fmt"
-	"net"
-	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 
 	"picket/internal/core/control"
 	"picket/lab"
@@ -63,7 +57,7 @@ func TestFactoryPasswordOverSSH(t *testing.T) {
 		// Files that are written in the second of a reload might have been read or not.
 		h.Run("sh", "-c", "sleep 1.2; systemctl reset-failed ssh; systemctl restart ssh")
 		must(t, auditOn(t, h, "--only", id), id, "fail", "factory password, and "+tc.told)
-		if err := passwordLogin(t, h, "pioreactor", lab.PioreactorPassword); (err == nil) != tc.in {
+		if err := h.TryPassword("pioreactor", lab.PioreactorPassword); (err == nil) != tc.in {
 			t.Errorf("%s: a real login: %v", tc.name, err)
 		}
 	}
@@ -72,32 +66,6 @@ func TestFactoryPasswordOverSSH(t *testing.T) {
 	if r := result(t, auditOn(t, h, "--only", id), id); strings.Contains(r.Reason, "SSH") {
 		t.Errorf("sshd has not read its files, and still: %s", r.Reason)
 	}
-}
-
-// passwordLogin tries a password over SSH, by either way of asking.
-func passwordLogin(t *testing.T, h *lab.Host, user, password string) error {
-	t.Helper()
-	known, err := knownhosts.New(h.KnownHosts())
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := net.JoinHostPort(h.Addr(), "22")
-	conn, err := h.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	answer := func(_, _ string, questions []string, _ []bool) ([]string, error) {
-		return slices.Repeat([]string{password}, len(questions)), nil
-	}
-	client, _, _, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
-		User: user, Auth: []ssh.AuthMethod{ssh.Password(password), ssh.KeyboardInteractive(answer)}, HostKeyCallback: known,
-		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519}, Timeout: 30 * time.Second,
-	})
-	if err == nil {
-		client.Close()
-	}
-	return err
 }
 
 // TestPAMServices: a line that lets everybody in is found where the real

@@ -88,6 +88,21 @@ func matches(pattern, id string) bool {
 	return ok && err == nil
 }
 
+// Named finds a profile; the error says what may have been meant.
+func Named(profiles []Profile, name string) (Profile, error) {
+	var known []string
+	for _, p := range profiles {
+		if p.Name == name {
+			return p, nil
+		}
+		known = append(known, p.Name)
+	}
+	if near := yaml.Nearest(name, known); near != "" {
+		return Profile{}, fmt.Errorf("unknown profile %q; did you mean %q?", name, near)
+	}
+	return Profile{}, fmt.Errorf("unknown profile %q; one of: %s", name, strings.Join(known, ", "))
+}
+
 // LoadProfiles reads every *.yaml of fsys. A pattern that selects none of the
 // controls is a problem.
 func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {

@@ -400,6 +400,11 @@ func TestIptablesRule(t *testing.T) {
 	if d := cmp.Diff(want, r.Matches); d != "" {
 		t.Error(d)
 	}
+	for words, want := range map[string]bool{"-p udp -j NOTRACK": true, "-p udp -j CT --notrack": true, "-p udp -j CT --helper tftp": false} {
+		if r := iptablesRule(strings.Fields(words)); r.NoTrack != want {
+			t.Errorf("%s takes packets out of tracking: %v", words, r.NoTrack)
+		}
+	}
 }
 
 // A kernel that cannot be asked is never one without rules.

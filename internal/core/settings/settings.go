@@ -108,14 +108,12 @@ func (p Policy) problems(root *yaml.Node) yaml.Problems {
 
 // Slips are what the policy names and is not there: a profile, a control to
 // skip, and a control to waive, which would otherwise wait for ever.
-func (p Policy) Slips(all []control.Control, profiles []string) yaml.Problems {
+func (p Policy) Slips(all []control.Control, profiles []control.Profile) yaml.Problems {
 	var ps yaml.Problems
-	if p.profileAt != nil && !slices.Contains(profiles, p.Profile) {
-		text := "; one of: " + strings.Join(profiles, ", ")
-		if near := yaml.Nearest(p.Profile, profiles); near != "" {
-			text = "; did you mean \"" + near + "\"?"
+	if p.profileAt != nil {
+		if _, err := control.Named(profiles, p.Profile); err != nil {
+			ps = append(ps, p.profileAt.Problem("%s", err))
 		}
-		ps = append(ps, p.profileAt.Problem("unknown profile %q%s", p.Profile, text))
 	}
 	for i, at := range p.skipAt {
 		if err := control.Used(p.Skip[i], all); err != nil {
