@@ -166,7 +166,8 @@ func TestSpoiledHost(t *testing.T) {
 // What D-Bus starts for timedatectl ends by itself after half a minute.
 func leftBehind(h *lab.Host) string {
 	return h.Sh(`ls -A /root /tmp /var/tmp | grep -v '^systemd-private'
-		ps -eo user,args | grep -v -e systemd-timedated -e 'ps -eo' -e ' grep ' -e '(sd-pam)' -e 'systemd --user' -e '\[' -e 'sh -ec' | sed 's/ .*\// /' | sort`)
+		all=$(ps -eo user,args) # before there is a pipe whose own programs it might see
+		echo "$all" | grep -v -e systemd-timedated -e 'ps -eo' -e ' grep ' -e '(sd-pam)' -e 'systemd --user' -e '\[' -e 'sh -ec' | sed 's/ .*\// /' | sort`)
 }
 
 // awaitProcess waits until a process runs on the host that pgrep finds.
