@@ -18,6 +18,11 @@ const chronyAnew = `systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; s
 		chronyc -n burst 4/8 >/dev/null
 	done`
 
+// sshAnew lets sshd read its files and waits until it has: it starts itself
+// anew then, and dies if a file goes away meanwhile.
+const sshAnew = `rm -f /run/sshd.pid; systemctl reload ssh
+	for i in $(seq 200); do [ ! -e /run/sshd.pid ] || break; sleep 0.05; done; [ -e /run/sshd.pid ]`
+
 // A trap looks protected, or once was, and is not. It is planted on a host
 // that is protected.
 type trap struct {
@@ -33,8 +38,8 @@ var rounds = [][]trap{
 	{
 		{
 			name: "T1 a drop-in switches passwords back on", control: "ssh/password-login", verdicts: "ineffective",
-			plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-cloud-init.conf; systemctl reload ssh`,
-			undo:  `rm /etc/ssh/sshd_config.d/00-cloud-init.conf; systemctl reload ssh`,
+			plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-cloud-init.conf; ` + sshAnew,
+			undo:  `rm /etc/ssh/sshd_config.d/00-cloud-init.conf; ` + sshAnew,
 			texts: []string{"/etc/ssh/sshd_config.d/00-cloud-init.conf:1"},
 		},
 		{
@@ -94,17 +99,17 @@ var rounds = [][]trap{
 		{
 			name: "a drop-in lets root in that the main file keeps out", control: "ssh/root-login",
 			plant: `sed -i '/^PermitRootLogin/d' /etc/ssh/sshd_config.d/00-hardening.conf; cp -p /etc/ssh/sshd_config /root/
-				printf 'PermitRootLogin yes\n' >/etc/ssh/sshd_config.d/50-image.conf; printf 'PermitRootLogin no\n' >>/etc/ssh/sshd_config; systemctl reload ssh`,
+				printf 'PermitRootLogin yes\n' >/etc/ssh/sshd_config.d/50-image.conf; printf 'PermitRootLogin no\n' >>/etc/ssh/sshd_config; ` + sshAnew,
 			undo: `rm /etc/ssh/sshd_config.d/50-image.conf; mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf
-				systemctl reload ssh`,
+				` + sshAnew,
 			texts: []string{"/etc/ssh/sshd_config.d/50-image.conf:1"},
 		},
 		{
 			name: "one user may use a password", control: "ssh/password-login",
 			plant: `printf 'Match User operator\nPasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/05-one.conf
-				sed -i '/^PasswordAuthentication/d' /etc/ssh/sshd_config.d/00-hardening.conf; printf 'PasswordAuthentication no\n' >/etc/ssh/sshd_config.d/10-later.conf; systemctl reload ssh`,
+				sed -i '/^PasswordAuthentication/d' /etc/ssh/sshd_config.d/00-hardening.conf; printf 'PasswordAuthentication no\n' >/etc/ssh/sshd_config.d/10-later.conf; ` + sshAnew,
 			undo: `rm /etc/ssh/sshd_config.d/05-one.conf /etc/ssh/sshd_config.d/10-later.conf
-				sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; systemctl reload ssh`,
+				sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + sshAnew,
 			texts: []string{"operator"},
 		},
 		{
@@ -152,30 +157,30 @@ var rounds = [][]trap{
 		{
 			name: "a line behind a Match holds for nobody else", control: "ssh/root-login",
 			plant: `cp -p /etc/ssh/sshd_config /root/; sed -i '/^PermitRootLogin/d' /etc/ssh/sshd_config.d/00-hardening.conf
-				printf 'Match User nobody\nPermitRootLogin no\n' >>/etc/ssh/sshd_config; systemctl reload ssh`,
-			undo: `mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf; systemctl reload ssh`,
+				printf 'Match User nobody\nPermitRootLogin no\n' >>/etc/ssh/sshd_config; ` + sshAnew,
+			undo: `mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + sshAnew,
 		},
 		{
 			name: "T6 UsePAM no locks out an account with a key", control: "ssh/use-pam",
-			plant: `printf 'UsePAM no\n' >/etc/ssh/sshd_config.d/00-pam.conf; systemctl reload ssh
+			plant: `printf 'UsePAM no\n' >/etc/ssh/sshd_config.d/00-pam.conf; ` + sshAnew + `
 				useradd -m -s /bin/bash -G sudo mary; install -d -m 700 -o mary /home/mary/.ssh
 				cp /home/operator/.ssh/authorized_keys /home/mary/.ssh/; chown mary /home/mary/.ssh/authorized_keys`,
-			undo:  `rm /etc/ssh/sshd_config.d/00-pam.conf; userdel -r mary 2>/dev/null; systemctl reload ssh`,
+			undo:  `rm /etc/ssh/sshd_config.d/00-pam.conf; userdel -r mary 2>/dev/null; ` + sshAnew,
 			texts: []string{"mary"},
 		},
 	},
 	{
 		{
 			name: "a setting in a drop-in alone is enough", control: "ssh/root-login", verdicts: "pass",
-			plant: `printf 'PermitRootLogin yes\n' >>/etc/ssh/sshd_config; systemctl reload ssh`,
-			undo:  `sed -i '$d' /etc/ssh/sshd_config; systemctl reload ssh`,
+			plant: `printf 'PermitRootLogin yes\n' >>/etc/ssh/sshd_config; ` + sshAnew,
+			undo:  `sed -i '$d' /etc/ssh/sshd_config; ` + sshAnew,
 		},
 	},
 	{
 		{
 			name: "the file is right and sshd has not read it", control: "ssh/config-loaded",
 			plant: `sleep 2.2; touch /etc/ssh/sshd_config.d/00-hardening.conf`,
-			undo:  `systemctl reload ssh`,
+			undo:  sshAnew,
 		},
 	},
 }
