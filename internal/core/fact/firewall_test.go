@@ -384,7 +384,7 @@ func TestFirewallEffort(t *testing.T) {
 		if _, why := h.Firewall.Running.Refuses(c, FirewallPacket{Family: "ip", Proto: "tcp", Port: 1}); (why == tooMuch) != tt.cut {
 			t.Errorf("%s: whether a chain refuses: %q", tt.name, why)
 		}
-		if took := time.Since(begin); took > 20*time.Second {
+		if took := time.Since(begin); took > 15*time.Second {
 			t.Errorf("%s: took %v", tt.name, took)
 		}
 	}

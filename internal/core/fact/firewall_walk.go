@@ -89,15 +89,31 @@ type firewallEffort struct {
 	left    int // conditions, and values of them, that may still be compared
 	cards   []string
 	ports   []int
+	noTrack []firewallNoTrack
 	answers map[FirewallPacket]FirewallAnswer
 }
 
-// maxEffort takes a second or two. A thousand rules asked about a hundred ports
+// A firewallNoTrack is a rule that takes packets out of the tracking of
+// connections, and the family of its chain.
+type firewallNoTrack struct {
+	family string
+	rule   FirewallRule
+}
+
+// maxEffort takes about a second. A thousand rules asked about a hundred ports
 // are a thirtieth of it.
 const maxEffort = 20_000_000
 
 func newFirewallEffort(r Ruleset) *firewallEffort {
-	return &firewallEffort{left: maxEffort, cards: r.cards(), ports: append([]int{anyPort}, r.fromPorts()...), answers: map[FirewallPacket]FirewallAnswer{}}
+	e := &firewallEffort{left: maxEffort, cards: r.cards(), ports: append([]int{anyPort}, r.fromPorts()...), answers: map[FirewallPacket]FirewallAnswer{}}
+	for _, c := range r.Chains {
+		for _, rule := range c.Rules {
+			if rule.NoTrack {
+				e.noTrack = append(e.noTrack, firewallNoTrack{c.Family, rule})
+			}
+		}
+	}
+	return e
 }
 
 // spend is false when no more may be done.
@@ -150,6 +166,9 @@ func (r Ruleset) Refuses(c FirewallChain, p FirewallPacket) (yes bool, unknown s
 
 // ask follows a packet of which all is said.
 func (r Ruleset) ask(p FirewallPacket, e *firewallEffort) FirewallAnswer {
+	if e.left <= 0 {
+		return notFollowed(0)
+	}
 	a := FirewallAnswer{Accept: true}
 	w := &firewallWalk{rules: r, packet: p, effort: e}
 	w.untracked = w.mayBeUntracked()
@@ -179,9 +198,14 @@ func (r Ruleset) ask(p FirewallPacket, e *firewallEffort) FirewallAnswer {
 	}
 	a.Doubt = w.doubt
 	if e.left <= 0 {
-		return FirewallAnswer{Accept: true, Drop: true, Cut: true, Chains: a.Chains, Doubt: FirewallRule{Verdict: "other", Text: tooMuch}}
+		return notFollowed(a.Chains)
 	}
 	return a
+}
+
+// notFollowed is the answer when there was too much to follow.
+func notFollowed(chains int) FirewallAnswer {
+	return FirewallAnswer{Accept: true, Drop: true, Cut: true, Chains: chains, Doubt: FirewallRule{Verdict: "other", Text: tooMuch}}
 }
 
 const tooMuch = "there are more rules and addresses in them than Picket follows"
@@ -201,14 +225,9 @@ type firewallWalk struct {
 // mayBeUntracked finds a rule that takes the packet out of the tracking of
 // connections; whether its chain is asked at all is not looked at.
 func (w *firewallWalk) mayBeUntracked() bool {
-	for _, c := range w.rules.Chains {
-		for _, rule := range c.Rules {
-			if rule.NoTrack && familyHolds(c.Family, w.packet.Family) && w.effort.spend(rule) && w.matches(rule) != no {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.effort.noTrack, func(n firewallNoTrack) bool {
+		return familyHolds(n.family, w.packet.Family) && w.effort.spend(n.rule) && w.matches(n.rule) != no
+	})
 }
 
 // outcome of a chain: what may have happened to the packet.
