@@ -32,7 +32,6 @@ type FirewallAnswer struct {
 	Accept, Drop bool
 	Rule         FirewallRule // one that accepts, if it was a rule and not a policy
 	Doubt        FirewallRule // the first rule that could not be judged, where both are set
-	Chains       int          // base chains that the packet passed
 	Cut          bool         // there was too much to follow: both are set, and nothing is known
 }
 
@@ -76,7 +75,7 @@ func (r Ruleset) byAnyCard(p FirewallPacket, e *firewallEffort) FirewallAnswer {
 	}
 	if p.Card = anyCard; r.CardsWhy != "" {
 		if a := r.ask(p, e); a.opens() > most.opens() { // if there is such a card
-			most = FirewallAnswer{Accept: true, Drop: true, Doubt: r.aboutCards(), Chains: a.Chains, Cut: a.Cut}
+			most = FirewallAnswer{Accept: true, Drop: true, Doubt: r.aboutCards(), Cut: a.Cut}
 		}
 	}
 	return most
@@ -167,7 +166,7 @@ func (r Ruleset) Refuses(c FirewallChain, p FirewallPacket) (yes bool, unknown s
 // ask follows a packet of which all is said.
 func (r Ruleset) ask(p FirewallPacket, e *firewallEffort) FirewallAnswer {
 	if e.left <= 0 {
-		return notFollowed(0)
+		return notFollowed
 	}
 	a := FirewallAnswer{Accept: true}
 	w := &firewallWalk{rules: r, packet: p, effort: e}
@@ -176,7 +175,6 @@ func (r Ruleset) ask(p FirewallPacket, e *firewallEffort) FirewallAnswer {
 		if c.Type != "filter" || c.Hook != "input" && c.Hook != "prerouting" || !familyHolds(c.Family, p.Family) {
 			continue
 		}
-		a.Chains++
 		w.prerouting = c.Hook == "prerouting"
 		out := w.chain(c, 0)
 		if out.falls {
@@ -198,17 +196,15 @@ func (r Ruleset) ask(p FirewallPacket, e *firewallEffort) FirewallAnswer {
 	}
 	a.Doubt = w.doubt
 	if e.left <= 0 {
-		return notFollowed(a.Chains)
+		return notFollowed
 	}
 	return a
 }
 
-// notFollowed is the answer when there was too much to follow.
-func notFollowed(chains int) FirewallAnswer {
-	return FirewallAnswer{Accept: true, Drop: true, Cut: true, Chains: chains, Doubt: FirewallRule{Verdict: "other", Text: tooMuch}}
-}
-
 const tooMuch = "there are more rules and addresses in them than Picket follows"
+
+// notFollowed is the answer when there was too much to follow.
+var notFollowed = FirewallAnswer{Accept: true, Drop: true, Cut: true, Doubt: FirewallRule{Verdict: "other", Text: tooMuch}}
 
 func familyHolds(chain, packet string) bool { return chain == "inet" || chain == packet }
 
