@@ -56,6 +56,8 @@ func sshClientHostKeys(h *fact.Host) control.Outcome {
 	return clientLines(h, func(s fact.SSHClientSetting) string {
 		v := strings.ToLower(s.Value)
 		switch {
+		case sshNeverLeaves(s.Hosts):
+			return ""
 		case s.Keyword == "stricthostkeychecking" && (v == "no" || v == "off"):
 			return "accept-new, ask or yes"
 		case s.Keyword == "userknownhostsfile" && v == "/dev/null":
@@ -63,6 +65,16 @@ func sshClientHostKeys(h *fact.Host) control.Outcome {
 		}
 		return ""
 	}, "no file turns off the check of host keys")
+}
+
+// sshNeverLeaves reports whether a Host line names nothing but what systemd
+// (256 and later: /etc/ssh/ssh_config.d/20-systemd-ssh-proxy.conf) connects to
+// on the host itself: sockets, virtual machines and containers.
+func sshNeverLeaves(hosts string) bool {
+	word, names, _ := strings.Cut(hosts, " ")
+	return strings.EqualFold(word, "host") && !slices.ContainsFunc(strings.Fields(names), func(n string) bool {
+		return !slices.Contains([]string{".host", "machine/.host", "machine/*", "unix/*", "vsock/*", "vsock-mux/*"}, n)
+	})
 }
 
 func sshClientAgent(h *fact.Host) control.Outcome {

@@ -210,13 +210,14 @@ func runningRules(s *snap.Snapshot) Ruleset {
 			continue
 		}
 		saved = true
-		byNFT := strings.Contains(string(o.Stdout[:min(len(o.Stdout), 400)]), "(nf_tables)")
 		family := "ip"
 		if strings.HasPrefix(name, "ip6") {
 			family = "ip6"
 		}
-		for _, c := range parseIptables(outLines(o), family) {
-			c.Legacy = i >= len(iptablesSaves) || !byNFT
+		chains := parseIptables(outLines(o), family)
+		byNFT := i < len(iptablesSaves) && (strings.Contains(string(o.Stdout[:min(len(o.Stdout), 400)]), "(nf_tables)") || r.shows(chains) && noLegacy(s, iptablesLegacys[i]))
+		for _, c := range chains {
+			c.Legacy = !byNFT
 			r.replace(c)
 		}
 	}
@@ -236,6 +237,22 @@ func runningRules(s *snap.Snapshot) Ruleset {
 		return rulesWithoutTools(s)
 	}
 	return r
+}
+
+// shows reports whether all chains are among those that nft has shown. Before
+// 1.8.8 (Debian 11) iptables-save does not say whether it asks nftables.
+func (r Ruleset) shows(chains []FirewallChain) bool {
+	return !slices.ContainsFunc(chains, func(c FirewallChain) bool {
+		_, ok := r.Chain(c.Family, c.Table, c.Name, false)
+		return !ok
+	})
+}
+
+// noLegacy reports whether the kernel's older packet filter was asked, and has
+// no chain.
+func noLegacy(s *snap.Snapshot, name string) bool {
+	o, st, _ := s.Run(name)
+	return st == Known && len(parseIptables(outLines(o), "ip")) == 0
 }
 
 // rulesWithoutTools judges a kernel that no tool on the host can speak to.

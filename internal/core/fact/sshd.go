@@ -180,7 +180,11 @@ func dumped(o *snap.Output) map[string][]string {
 	m := map[string][]string{}
 	for _, l := range outLines(o) {
 		k, v, _ := strings.Cut(strings.TrimSpace(l.text), " ")
-		if k = strings.ToLower(k); k != "" {
+		switch k = strings.ToLower(k); k {
+		case "pubkeyacceptedkeytypes", "hostbasedacceptedkeytypes": // before 8.5
+			k = SSHDKeyword(k)
+		}
+		if k != "" {
 			m[k] = append(m[k], strings.TrimSpace(v))
 		}
 	}

@@ -80,7 +80,7 @@ var sshdOptions = map[string]sshdOption{
 	"maxsessions":                     {def: "10", match: true},
 	"maxstartups":                     {def: "10:30:100", last: true},
 	"modulifile":                      {def: "/etc/ssh/moduli"},
-	"pamservicename":                  {def: "sshd"},
+	"pamservicename":                  {def: "sshd", match: true},
 	"passwordauthentication":          {def: "yes", match: true},
 	"permitemptypasswords":            {def: "no", match: true},
 	"permitlisten":                    {def: "any", match: true},
@@ -204,10 +204,28 @@ func (f SSHDFound) Explicit() bool { return len(f.By) > 0 }
 // Find resolves an option for a login.
 func (c SSHDConfig) Find(w SSHDWho, keyword string) SSHDFound {
 	keyword = SSHDKeyword(keyword)
+	if keyword != "kbdinteractiveauthentication" || c.Version == 0 || c.Version >= 807 {
+		return c.find(w, keyword, func(s SSHDSetting) bool { return s.Keyword == keyword })
+	}
+	// Before 8.7 ChallengeResponseAuthentication was an option of its own, on by
+	// itself, and keyboard-interactive on with it, whatever is said of that.
+	older := func(s SSHDSetting) bool { return s.Keyword == keyword && !strings.EqualFold(s.Written, keyword) }
+	f := c.find(w, keyword, older)
+	if slices.Equal(f.Values, []string{"no"}) {
+		own := c.find(w, keyword, func(s SSHDSetting) bool { return s.Keyword == keyword && !older(s) })
+		if own.Explicit() {
+			return own
+		}
+	}
+	return f
+}
+
+// find is Find among the lines of which is says that they set the option.
+func (c SSHDConfig) find(w SSHDWho, keyword string, is func(SSHDSetting) bool) SSHDFound {
 	o := sshdOptions[keyword]
 	var global, matched []SSHDSetting
 	for _, s := range c.Settings {
-		if s.Keyword != keyword {
+		if !is(s) {
 			continue
 		}
 		if c.everybody(s.Match) {
@@ -223,7 +241,7 @@ func (c SSHDConfig) Find(w SSHDWho, keyword string) SSHDFound {
 		f.By = matched
 		f.Others = slices.DeleteFunc(slices.Clone(global), func(s SSHDSetting) bool { return len(s.Match) > 0 })
 	}
-	if o.last {
+	if o.last && (keyword != "persourcemaxstartups" || c.Version < 1000) {
 		f.By = slices.Clone(f.By)
 		slices.Reverse(f.By)
 	}
