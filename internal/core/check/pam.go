@@ -209,8 +209,12 @@ func lastLimit(h *fact.Host) (limit, string) {
 			}
 			if w[0] == "*" {
 				out.value, out.at = w[3], fact.At(f, i+1)
-			} else if w[3] != "0" {
-				out.lifted = append(out.lifted, control.Saw("core size for "+w[0], fact.At(f, i+1), w[3], "0"))
+				continue
+			}
+			seen := control.Saw("core size for "+w[0], fact.At(f, i+1), w[3], "0")
+			out.lifted = slices.DeleteFunc(out.lifted, func(e control.Evidence) bool { return e.Fact == seen.Fact })
+			if w[3] != "0" {
+				out.lifted = append(out.lifted, seen)
 			}
 		}
 	}
