@@ -303,6 +303,9 @@ func sshPerSource(h *fact.Host) control.Outcome {
 	if !ok {
 		return o
 	}
+	if why := h.SSHD.Config.Lacks("PerSourceMaxStartups"); why != "" {
+		return control.DoesNotApply(why)
+	}
 	starts, found := h.SSHD.Option(answers[0], "PerSourceMaxStartups")
 	at := answers[0].Place
 	if len(found.By) > 0 {

@@ -58,7 +58,7 @@ func sshdLinesOnly(content []byte) []byte {
 
 // includedBySSHD reports for a path whether an Include of sshd leads to it.
 func includedBySSHD(s *snap.Snapshot) func(p string) bool {
-	wanted := readSSHD(s).wanted
+	wanted := readSSHD(s, 0).wanted
 	slices.Sort(wanted)
 	wanted = slices.Compact(wanted)
 	return func(p string) bool {

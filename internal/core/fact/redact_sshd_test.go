@@ -42,7 +42,7 @@ func TestIncludeKeepsSettingsOnly(t *testing.T) {
 		t.Errorf("sshd's complaint became %q", e)
 	}
 	places := map[string]bool{}
-	for _, p := range readSSHD(s).Problems {
+	for _, p := range readSSHD(s, 0).Problems {
 		places[p.Place.String()] = true
 	}
 	for _, at := range []string{"/root/notes:1", "/root/notes:3", "/etc/ssh/ssh_host_rsa_key:2", "/etc/ssh/sshd_config.d/a.conf:1"} {

@@ -93,10 +93,7 @@ func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 
 func parseSSHD(h *Host, s *snap.Snapshot) {
 	d := &h.SSHD
-	d.Config = readSSHD(s)
-	if p, ok := h.Packages.All["openssh-server"]; ok {
-		d.Config.Version = opensshVersion(p.Version)
-	}
+	d.Config = readSSHD(s, opensshVersion(h.Packages.All["openssh-server"].Version))
 	d.parseAnswers(h, s)
 	d.parseRead(s)
 	d.parseSocket(h, s)

@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -153,6 +154,43 @@ var sshdAliases = map[string]string{
 	"verifyreversemapping":            "usedns",
 	"gssusesessioncredcache":          "gssapicleanupcredentials",
 }
+
+// sshdSince are names that sshd did not know before a version, which is in its
+// release notes: 902 is 9.2. An sshd that does not know a name does not start.
+var sshdSince = map[string]int{
+	"channeltimeout":              902,
+	"hostbasedacceptedalgorithms": 805,
+	"logverbose":                  805,
+	"modulifile":                  805,
+	"pamservicename":              908,
+	"persourcemaxstartups":        805,
+	"persourcenetblocksize":       805,
+	"persourcepenalties":          908,
+	"persourcepenaltyexemptlist":  908,
+	"pubkeyacceptedalgorithms":    805,
+	"refuseconnection":            909,
+	"requiredrsasize":             901,
+	"sshdauthpath":                1000,
+	"sshdsessionpath":             908,
+	"unusedconnectiontimeout":     902,
+}
+
+// Lacks tells of an option that this sshd does not have, by no name: why, or "".
+func (c SSHDConfig) Lacks(option string) string {
+	keyword := SSHDKeyword(option)
+	since := sshdSince[keyword]
+	for _, name := range sshdAliases {
+		if name == keyword {
+			return "" // it had an older name
+		}
+	}
+	if c.Version == 0 || since <= c.Version {
+		return ""
+	}
+	return fmt.Sprintf("sshd has %s since OpenSSH %s, and this is %s", option, versionText(since), versionText(c.Version))
+}
+
+func versionText(v int) string { return fmt.Sprintf("%d.%d", v/100, v%100) }
 
 // SSHDKeyword is the name that `sshd -T` uses for an option.
 func SSHDKeyword(s string) string {

@@ -80,8 +80,9 @@ type sshdReader struct {
 	lines int
 }
 
-func readSSHD(s *snap.Snapshot) SSHDConfig {
-	c := SSHDConfig{State: Known}
+// version is OpenSSH's, 0 when it is not known.
+func readSSHD(s *snap.Snapshot, version int) SSHDConfig {
+	c := SSHDConfig{State: Known, Version: version}
 	r := &sshdReader{s: s, c: &c}
 	r.file(sshdMain, nil, 0)
 	return c
@@ -160,6 +161,9 @@ func (r *sshdReader) set(set SSHDSetting) {
 		return
 	case !known:
 		r.c.Unknown = append(r.c.Unknown, SSHDProblem{set.Written, set.Place})
+		return
+	case r.c.Version > 0 && sshdSince[strings.ToLower(set.Written)] > r.c.Version:
+		r.problem("there is no "+set.Written+" before OpenSSH "+versionText(sshdSince[strings.ToLower(set.Written)]), set.Place)
 		return
 	case sshdRefuses(set.Keyword, set.Values) != "":
 		r.problem(set.Written+": "+sshdRefuses(set.Keyword, set.Values), set.Place)

@@ -58,6 +58,10 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return control.CannotTell("sshd refuses its files ("+d.Valid.Why+"), so that it runs with older settings, if at all",
 			control.Saw("sshd's configuration", d.Valid.Place, d.Valid.Why, "accepted"))
 	}
+	want := slices.DeleteFunc(slices.Clone(r.want), func(w sshdWant) bool { return d.Config.Lacks(w.option) != "" })
+	if len(want) == 0 {
+		return control.DoesNotApply(d.Config.Lacks(r.want[0].option))
+	}
 	answers, asked, left := d.Answers.V, !filesOnly && len(d.Answers.V) > 0, d.LeftOut
 	if !asked {
 		if d.Config.State != fact.Known {
@@ -79,7 +83,7 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return r.who == "root" && a.Who.User != "root" || r.who == "stranger" && a.Who.Exists
 	})
 
-	out := judgeAll(h, r.want, answers)
+	out := judgeAll(h, want, answers)
 	if out.Effective == control.No && len(r.or) > 0 && !r.void(h) {
 		if o := judgeAll(h, r.or, answers); o.Verdict != control.Unknown && o.Effective == control.Yes {
 			out = o
@@ -90,10 +94,10 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return out
 	case asked && !d.Answers.Known() && out.Effective == control.Yes:
 		return control.CannotTell("not every login could be asked about: "+d.Answers.Why, out.Evidence...)
-	case asked && d.Config.State != fact.Known && out.Effective == control.Yes && inMatch(r.want):
+	case asked && d.Config.State != fact.Known && out.Effective == control.Yes && inMatch(want):
 		// A Match that was not read may be for others than those asked about.
 		return control.CannotTell(sshdUnread(d.Config.State, d.Config.Why), out.Evidence...)
-	case left > 0 && out.Persistent == control.Yes && inMatch(r.want):
+	case left > 0 && out.Persistent == control.Yes && inMatch(want):
 		return control.CannotTell(fmt.Sprintf("sshd's Match lines tell more logins apart than are asked about: %d are left out", left), out.Evidence...)
 	case asked && d.StaleUnknown() != "" && out.Effective == control.Yes:
 		return control.CannotTell(d.StaleUnknown(), out.Evidence...)
