@@ -178,6 +178,39 @@ var rounds = [][]trap{
 	},
 	{
 		{
+			name: "the command line of sshd wins over its files", control: "ssh/password-login", verdicts: "ineffective",
+			plant: `printf 'SSHD_OPTS="-o PasswordAuthentication=yes"\n' >/etc/default/ssh; systemctl restart ssh`,
+			undo:  `printf 'SSHD_OPTS=\n' >/etc/default/ssh; systemctl restart ssh`,
+			texts: []string{"/etc/default/ssh:1"},
+		},
+		{
+			name: "so it does in a drop-in of its unit", control: "ssh/root-login", verdicts: "ineffective",
+			plant: `mkdir /etc/systemd/system/ssh.service.d
+				printf '[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS -oPermitRootLogin=yes\n' >/etc/systemd/system/ssh.service.d/own.conf
+				systemctl daemon-reload; systemctl restart ssh`,
+			undo: `rm -r /etc/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh`,
+		},
+	},
+	{
+		{
+			name: "sshd reads another file", control: "ssh/one-server", verdicts: "ineffective",
+			plant: `cp /etc/ssh/sshd_config /etc/ssh/other; printf 'SSHD_OPTS="-f /etc/ssh/other"\n' >/etc/default/ssh; systemctl restart ssh`,
+			undo:  `rm /etc/ssh/other; printf 'SSHD_OPTS=\n' >/etc/default/ssh; systemctl restart ssh`,
+			texts: []string{"/etc/ssh/other"},
+		},
+	},
+	{
+		{
+			name: "another sshd has a file of its own", control: "ssh/one-server", verdicts: "ineffective",
+			plant: `printf 'Port 2222\nPidFile none\n' >/etc/ssh/other
+				printf '[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/other\n' >/etc/systemd/system/sshd2.service
+				systemctl daemon-reload; systemctl start sshd2; for i in $(seq 100); do ! ss -Hltn 'sport = :2222' | grep -q . || break; sleep 0.05; done`,
+			undo:  `systemctl stop sshd2; rm /etc/ssh/other /etc/systemd/system/sshd2.service; systemctl daemon-reload`,
+			texts: []string{"sshd2.service"},
+		},
+	},
+	{
+		{
 			name: "the file is right and sshd has not read it", control: "ssh/config-loaded",
 			plant: `sleep 2.2; touch /etc/ssh/sshd_config.d/00-hardening.conf`,
 			undo:  sshAnew,

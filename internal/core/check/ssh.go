@@ -15,6 +15,8 @@ var sshChecks = []Check{
 		"what sshd says of its own files (`sshd -t`)"},
 	{"ssh.config-loaded", sshConfigLoaded,
 		"when sshd was started or reloaded, against when /etc/ssh/sshd_config and its drop-ins were changed"},
+	{"ssh.one-server", sshOneServer,
+		"the command line of sshd (ssh.service, /etc/default/ssh, the running process), and what else lets people in over SSH (`ss -ltnp`)"},
 	{"ssh.include-first", sshIncludeFirst,
 		"the place of Include in /etc/ssh/sshd_config, and the names of the files in /etc/ssh/sshd_config.d"},
 	{"ssh.socket-port", sshSocketPort,
@@ -125,6 +127,49 @@ func sshConfigLoaded(h *fact.Host) control.Outcome {
 	o := control.IsIneffective(strings.Join(names, ", ")+" changed after sshd last read its files at "+when+"; it still runs with the older ones", ev...)
 	o.Persistent = control.Yes
 	return o
+}
+
+// sshOneServer finds servers that read other files than those which all other
+// controls of SSH judge.
+func sshOneServer(h *fact.Host) control.Outcome {
+	var ev []control.Evidence
+	if st := h.SSHD.Start; st.File != "" {
+		ev = append(ev, control.Saw("file that sshd is started with", st.At, st.File, sshdMain))
+	}
+	unsure := ""
+	for _, s := range h.Sockets.Listening {
+		if s.Proto != "tcp" || !s.Exposed() || !slices.Contains([]string{"sshd", "dropbear", "tinysshd"}, s.Process) {
+			continue
+		}
+		switch {
+		case s.Unit.State == fact.Unknown || s.Unit.State == fact.Denied:
+			unsure = s.Unit.Why
+		case slices.Contains([]string{"ssh.service", "ssh.socket", "sshd.service"}, s.Unit.V), strings.HasSuffix(s.Unit.V, ".scope"):
+			// In a login's scope it is a forwarded port, or started by hand, of which network/listen-by-hand tells.
+		default:
+			ev = append(ev, control.Saw(strings.TrimSpace("another SSH server "+s.Unit.V), s.Place, s.Who()+" at "+s.Where(), "ssh.service alone"))
+		}
+	}
+	if len(ev) > 0 {
+		o := control.IsIneffective("not all logins go by "+sshdMain+": "+ev[0].Fact+" is "+ev[0].Found+" ("+ev[0].Place+")", ev...)
+		if h.Snap.Source.Kind == "image" {
+			o.Effective = control.Untold
+		}
+		return o
+	}
+	switch {
+	case h.SSHD.Start.Hidden != "":
+		return control.CannotTell(h.SSHD.Start.Hidden + "; run as root")
+	case h.Snap.Source.Kind == "image":
+		o := control.Passed("sshd is started with its own file")
+		o.Effective, o.Persistent = control.Untold, control.Yes
+		return o
+	case h.Sockets.State != fact.Known:
+		return unread(h.Sockets.State, h.Sockets.Why)
+	case unsure != "":
+		return control.CannotTell(unsure)
+	}
+	return facets(control.Passed("ssh.service alone lets people in, by its own file"), true)
 }
 
 func sshIncludeFirst(h *fact.Host) control.Outcome {

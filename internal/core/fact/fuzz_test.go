@@ -53,7 +53,7 @@ func FuzzSSHD(f *testing.F) {
 		}
 		h := told(t, "local", files, map[string]string{
 			"sshd -T": dump, "sshd -t": "",
-			"systemctl show --no-pager --timestamp=utc --property=Id,ActiveState,StateChangeTimestamp,Listen ssh.service ssh.socket": show,
+			"systemctl show --no-pager --timestamp=utc --property=Id,ActiveState,StateChangeTimestamp,Listen,MainPID,ExecStart ssh.service ssh.socket": show,
 		})
 		c := h.SSHD.Config
 		who, _ := c.Logins(h.Accounts)

@@ -68,6 +68,8 @@ var redactions = append(tlsRedactions(), []redaction{
 	{"/etc/lightdm/*/*", hideInFile},
 	{"/etc/ssh/sshd_config*", redactSSHD},
 	{"/etc/ssh/sshd_config.d/*", redactSSHD},
+	{sshDefaults, redactSSHDOpts},
+	{"/proc/*/cmdline", redactSSHDTitle},
 	{"/etc/ssh/ssh_config", redactSSHClient},
 	{"/etc/ssh/ssh_config.d/*", redactSSHClient},
 	{"/etc/sudoers", redactSudo},

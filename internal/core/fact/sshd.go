@@ -23,6 +23,7 @@ type SSHD struct {
 	// Stopped is set when sshd could not be asked because it does not run and
 	// has no /run/sshd; its files then decide alone.
 	Stopped bool
+	Start   SSHDStart
 	// Read is when the running sshd last read its files.
 	Read     Value[time.Time]
 	Socket   SSHSocket
@@ -59,7 +60,7 @@ var (
 	sshdTest = []string{"sshd", "-t"}
 	sshdDump = []string{"sshd", "-T"}
 	sshShow  = []string{"systemctl", "show", "--no-pager", "--timestamp=utc",
-		"--property=Id,ActiveState,StateChangeTimestamp,Listen", "ssh.service", "ssh.socket"}
+		"--property=Id,ActiveState,StateChangeTimestamp,Listen,MainPID,ExecStart", "ssh.service", "ssh.socket"}
 )
 
 func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
@@ -74,7 +75,7 @@ func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 	if o, st, _ := s.Run(sshdDump...); st == Known && o.Exit != 0 && !d.Stopped {
 		m.Commands = append(m.Commands, snap.Command{Argv: sshdTest}) // it may only want to be told of whom it is asked
 	}
-	m.Files = append(m.Files, d.Config.wanted...)
+	m.Files = slices.Concat(m.Files, d.Config.wanted, sshdStartFiles(s))
 	if _, st, _ := s.File(sshdMain); st != Unknown && d.Config.needsAsking() {
 		who, _ := d.Config.Logins(h.Accounts)
 		for _, w := range who {
@@ -94,6 +95,7 @@ func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 func parseSSHD(h *Host, s *snap.Snapshot) {
 	d := &h.SSHD
 	d.Config = readSSHD(s, opensshVersion(h.Packages.All["openssh-server"].Version))
+	d.parseStart(s)
 	d.parseAnswers(h, s)
 	d.parseRead(s)
 	d.parseSocket(h, s)
@@ -146,7 +148,11 @@ func (d *SSHD) parseAnswers(h *Host, s *snap.Snapshot) {
 		} else {
 			a.Options = dumped(plain)
 		}
+		d.started(a)
 		d.Answers.V = append(d.Answers.V, a)
+	}
+	if d.Start.File != "" || d.Start.Hidden != "" {
+		d.Answers = Not[[]SSHDAnswer](d.Config.State, d.Config.Why)
 	}
 }
 

@@ -49,6 +49,7 @@ type SSHDSetting struct {
 	Values  []string // its arguments
 	Place   Place
 	Match   []int // blocks it stands in, as indices of Matches; all must apply
+	Start   bool  // from the command line that sshd is started with
 }
 
 // SSHDMatch is one Match line.

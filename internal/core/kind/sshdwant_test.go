@@ -48,6 +48,7 @@ func TestTooManyLogins(t *testing.T) {
 			s.Entries[p] = &snap.Entry{Path: p, Type: snap.File, Mode: 0o644, Read: true, Content: []byte(content)}
 			s.MarkAsked(snap.Manifest{Files: []string{p}})
 		}
+		s.MarkComplete()
 		rule := &sshdOption{want: []sshdWant{{option: "PermitEmptyPasswords", values: []string{"no"}}}}
 		if o := rule.Evaluate(fact.Parse(s)); o.Verdict != want {
 			t.Errorf("%d blocks: %s (%s), want %s", blocks, o.Verdict, o.Reason, want)
