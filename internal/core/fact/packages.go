@@ -45,7 +45,8 @@ func parsePackages(h *Host, s *snap.Snapshot) {
 		*p = Packages{State: Known, Place: Place{Command: "dpkg-query -W"}, All: map[string]Package{}}
 		for _, l := range outLines(o) {
 			f := strings.Split(l.text, "\t")
-			if len(f) == 4 && strings.HasPrefix(f[3], "ii") {
+			// The second letter is the state, the first what is wanted: "hi" is on hold.
+			if len(f) == 4 && len(f[3]) > 1 && strings.IndexByte("iWt", f[3][1]) >= 0 {
 				p.All[f[0]] = Package{f[0], f[1], f[2]}
 			}
 		}
@@ -86,7 +87,7 @@ func parsePackages(h *Host, s *snap.Snapshot) {
 		case key == "Architecture":
 			one.Arch = value
 		case key == "Status":
-			installed = strings.HasSuffix(value, " installed")
+			installed = strings.HasSuffix(value, " installed") || strings.HasSuffix(value, " triggers-awaited") || strings.HasSuffix(value, " triggers-pending")
 		}
 	}
 	end()
