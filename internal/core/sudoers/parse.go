@@ -306,6 +306,10 @@ func (c *scan) cmd(last Cmd) Cmd {
 			out.Ask = Passwd
 		case "NOPASSWD":
 			out.Ask = NoPasswd
+		case "SETENV":
+			out.SetEnv = SetEnv
+		case "NOSETENV":
+			out.SetEnv = NoSetEnv
 		}
 	}
 	c.space()
