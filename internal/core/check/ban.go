@@ -209,9 +209,9 @@ func uselessJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
 			return no(j.IgnoreIP.Place, "ignoreip is "+j.IgnoreIP.V, "the addresses that administer this host", "ignores "+f+": nobody is shut out")
 		}
 	}
-	if n, ok := j.PerHour(); ok && n > mayTry {
+	if n, at, ok := j.PerHour(); ok && n > mayTry {
 		found := fmt.Sprintf("maxretry is %s, findtime %s, bantime %s", j.MaxRetry.V, j.FindTime.V, j.BanTime.V)
-		return no(j.MaxRetry.Place, found, "a few tries, counted over minutes or longer", fmt.Sprintf("lets one address try %.0f passwords an hour", n))
+		return no(at, found, "a few tries, counted over minutes or longer", fmt.Sprintf("lets one address try %.0f passwords an hour", n))
 	}
 	return control.Outcome{}, false
 }
@@ -447,12 +447,12 @@ func banPort(h *fact.Host) control.Outcome {
 	}
 	var jails []fact.Jail
 	for _, j := range h.Ban.Jails {
-		if j.Enabled.V && j.WatchesSSH() {
+		if actions, _ := banActions(j); j.Enabled.V && j.WatchesSSH() && len(actions) > 0 {
 			jails = append(jails, j)
 		}
 	}
 	if len(jails) == 0 {
-		return control.DoesNotApply("no jail of fail2ban watches SSH; see ban/ssh")
+		return control.DoesNotApply("no jail of fail2ban watches SSH and bans; see ban/ssh and ban/action")
 	}
 	ports, at, why := sshPorts(h)
 	if why != "" {
@@ -462,8 +462,10 @@ func banPort(h *fact.Host) control.Outcome {
 	for _, p := range ports {
 		if !slices.ContainsFunc(jails, func(j fact.Jail) bool { return closes(j, p) }) {
 			j := jails[0]
-			return ineffective(fmt.Sprintf("a ban of jail [%s] closes the port %s, but sshd listens on %d", j.Name, orNot(j.Port), p),
-				control.Saw("port of jail ["+j.Name+"]", j.Port.Place, orNot(j.Port), strconv.Itoa(p)), control.Saw("port of sshd", at, strconv.Itoa(p), ""))
+			actions, _ := banActions(j)
+			port := portsOf(j, actions[0])
+			return ineffective(fmt.Sprintf("a ban of jail [%s] closes the port %s, but sshd listens on %d", j.Name, orNot(port), p),
+				control.Saw("port of jail ["+j.Name+"]", port.Place, orNot(port), strconv.Itoa(p)), control.Saw("port of sshd", at, strconv.Itoa(p), ""))
 		}
 		ev = append(ev, control.Saw("port of sshd", at, strconv.Itoa(p), ""))
 	}
@@ -480,12 +482,17 @@ func closes(j fact.Jail, port int) bool {
 // actionPort is an option of an action that names ports.
 var actionPort = regexp.MustCompile(`\bport\s*=\s*(?:"([^"]*)"|([^",\]]*))`)
 
+// portsOf are the ports that an action of a jail closes.
+func portsOf(j fact.Jail, whole string) fact.Value[string] {
+	if m := actionPort.FindStringSubmatch(whole); m != nil && m[1]+m[2] != j.Port.V {
+		return fact.Is(m[1]+m[2], j.Action.Place)
+	}
+	return j.Port
+}
+
 func actionCloses(j fact.Jail, whole string, port int) bool {
 	action, _, _ := strings.Cut(whole, "[")
-	ports := j.Port
-	if m := actionPort.FindStringSubmatch(whole); m != nil {
-		ports = fact.Is(m[1]+m[2], j.Action.Place)
-	}
+	ports := portsOf(j, whole)
 	if strings.Contains(whole, "allports") || !strings.HasPrefix(action, "iptables") && !strings.HasPrefix(action, "nftables") || !ports.Known() {
 		return true // of every port, or by a program that has its own rules
 	}

@@ -277,8 +277,8 @@ func sudoClearRules(h *fact.Host) control.Outcome {
 	}
 	var bad []control.Evidence
 	for _, r := range h.Sudo.Rules {
-		if r.Not {
-			bad = append(bad, control.Saw("sudo rule", r.Place, "takes "+r.Name+" away: a copy of it under another name works", "a list of what is allowed"))
+		for _, name := range h.Sudo.Takes(r) {
+			bad = append(bad, control.Saw("sudo rule", r.Place, "takes "+name+" away: a copy of it under another name works", "a list of what is allowed"))
 		}
 		for _, w := range r.Who {
 			if w.Name == "ALL" && !w.Not {

@@ -79,19 +79,25 @@ func (j Jail) Logs() []string {
 func (j Jail) WatchesSSH() bool { return j.Filter == "sshd" || j.Filter == "" && j.Name == "sshd" }
 
 // PerHour is how often an address may fail in an hour: just too seldom to be
-// banned, or again after each ban. ok is false where that is not plain to read.
-func (j Jail) PerHour() (n float64, ok bool) {
+// banned, or again after each ban; and the place of what lets it. ok is false
+// where that is not plain to read.
+func (j Jail) PerHour() (n float64, at Place, ok bool) {
 	retry, err := strconv.Atoi(j.MaxRetry.V)
 	find, ok1 := banSeconds(j.FindTime.V)
 	ban, ok2 := banSeconds(j.BanTime.V)
 	if err != nil || !ok1 || !ok2 {
-		return 0, false
+		return 0, at, false
 	}
-	n = 3600 * float64(retry-1) / max(find, 1)
-	if ban >= 0 && !(j.Growing && ban > 0) {
-		n = max(n, 3600*float64(retry)/max(ban, 1))
+	n, at = 3600*float64(retry-1)/max(find, 1), j.MaxRetry.Place
+	if find < 60 {
+		at = j.FindTime.Place
 	}
-	return n, true
+	if again := 3600 * float64(retry) / max(ban, 1); ban >= 0 && again > n && !(j.Growing && ban > 0) {
+		if n = again; ban < 60 {
+			at = j.BanTime.Place
+		}
+	}
+	return n, at, true
 }
 
 // banSeconds reads a time as fail2ban writes it: 600, 10m, 1h 30m, -1. Sums of

@@ -65,9 +65,11 @@ func (su *Sudo) grantsOf(h *Host, u User, left *int) []SudoGrant {
 		if !ok || !m.host(r.Hosts) || !m.root(r) {
 			continue
 		}
+		// What may not hold takes nothing away.
+		holds := !r.Dated && !r.Digest && m.surely(r.Hosts, 0)
 		for _, c := range m.commands(sudoers.Item{Name: r.Name, Not: r.Not}, 0) {
 			// The last rule for a command counts.
-			out = slices.DeleteFunc(out, func(g SudoGrant) bool { return c.Name == "ALL" || g.Command == c.Name })
+			out = slices.DeleteFunc(out, func(g SudoGrant) bool { return holds && (c.Name == "ALL" || g.Command == c.Name) })
 			if c.Not {
 				continue
 			}
@@ -159,8 +161,8 @@ func (m matcher) hostAt(list []sudoers.Item, depth int) bool {
 			fits = m.hostAt(items, depth+1)
 		case it.Name == "ALL" || name == "":
 			fits = true
-		case strings.ContainsAny(it.Name, "+/*?:") || strings.Trim(it.Name, "0123456789.") == "":
-			fits = !it.Not // an address or a pattern: perhaps
+		case perhapsHost(it.Name):
+			fits = !it.Not
 		default:
 			fits = strings.EqualFold(it.Name, name) || strings.EqualFold(it.Name, short)
 		}
@@ -169,6 +171,36 @@ func (m matcher) hostAt(list []sudoers.Item, depth int) bool {
 		}
 	}
 	return false
+}
+
+// surely reports whether it is plain which hosts a list means.
+func (m matcher) surely(list []sudoers.Item, depth int) bool {
+	return depth <= maxAlias && !slices.ContainsFunc(list, func(it sudoers.Item) bool {
+		if items, alias := m.su.aliases["Host "+it.Name]; alias {
+			return !m.surely(items, depth+1)
+		}
+		if it.Name != "ALL" && m.h.OS.Hostname.V == "" {
+			m.su.Incomplete = "the name of this host, which rules ask for, is not known"
+		}
+		*m.left--
+		return *m.left <= 0 || perhapsHost(it.Name)
+	})
+}
+
+// perhapsHost reports whether a name is an address, a pattern or a netgroup.
+func perhapsHost(name string) bool {
+	return strings.ContainsAny(name, "+/*?[:") || strings.Trim(name, "0123456789.") == ""
+}
+
+// Takes are the commands that a rule takes away.
+func (su *Sudo) Takes(r SudoRule) (out []string) {
+	left := 10_000
+	for _, c := range (matcher{su: su, left: &left}).commands(sudoers.Item{Name: r.Name, Not: r.Not}, 0) {
+		if c.Not {
+			out = append(out, c.Name)
+		}
+	}
+	return out
 }
 
 // root reports whether a rule lets its command run as root.

@@ -33,6 +33,8 @@ type Cmd struct {
 	Groups []Item
 	Ask    Ask
 	SetEnv Env
+	Dated  bool // it holds before or after some day only
+	Digest bool // it holds for a program of this content only
 	Line   int
 }
 
