@@ -216,12 +216,41 @@ func uselessJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
 	return control.Outcome{}, false
 }
 
+// noInfo are the limits of journald that keep no messages of the level info.
+var noInfo = []string{"emerg", "alert", "crit", "err", "warning", "notice", "0", "1", "2", "3", "4", "5"}
+
+// sshLogLevel is sshd's LogLevel; why is set when it is not known.
+func sshLogLevel(h *fact.Host) (level string, at fact.Place, why string) {
+	d := h.SSHD
+	var asked fact.SSHDAnswer
+	if len(d.Answers.V) > 0 {
+		asked = d.Answers.V[0]
+	} else if st := d.Config.State; st == fact.Denied || st == fact.Unknown {
+		return "", at, d.Config.Why
+	}
+	values, found := d.Option(asked, "LogLevel")
+	at = fact.Place{Path: sshdMain}
+	if len(found.By) > 0 {
+		at = found.By[0].Place
+	}
+	return strings.Join(values, " "), at, ""
+}
+
 // blindJail tells that sshd's failures do not get to where a jail reads.
 func blindJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
 	no := func(at fact.Place, found, why string) (control.Outcome, bool) {
 		return ineffective("fail2ban sees nothing: "+why, control.Saw("log of jail ["+j.Name+"]", at, found, "a log that is written to")), true
 	}
+	if level, at, why := sshLogLevel(h); why != "" {
+		return control.CannotTell("what sshd logs is not known: " + why), true
+	} else if slices.Contains([]string{"QUIET", "FATAL", "ERROR"}, strings.ToUpper(level)) {
+		return no(at, "LogLevel is "+level, "sshd logs no failed logins")
+	}
 	l := h.Logging
+	limit := fact.Last(l.Journald, "Journal", map[bool]string{true: "MaxLevelStore", false: "MaxLevelSyslog"}[j.Journal()])
+	if slices.Contains(noInfo, limit.V) {
+		return no(limit.Place, limit.V, "journald drops what sshd says of failed logins, which is of the level info")
+	}
 	switch {
 	case j.Journal() && l.Storage.Missing():
 		return control.CannotTell("fail2ban reads the journal, and whether there is one is not known: " + l.Storage.Why), true
