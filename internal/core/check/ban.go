@@ -205,7 +205,8 @@ func uselessJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
 		return o, true
 	}
 	for _, f := range addressList(j.IgnoreIP.V) {
-		if p, err := netip.ParsePrefix(f); err == nil && p.Bits() < 8 || strings.HasSuffix(f, "/0.0.0.0") {
+		p, err := netip.ParsePrefix(f)
+		if err == nil && (p.Bits() < 4 || p.Addr().Is4() && p.Bits() < 8) || strings.HasSuffix(f, "/0.0.0.0") {
 			return no(j.IgnoreIP.Place, "ignoreip is "+j.IgnoreIP.V, "the addresses that administer this host", "ignores "+f+": nobody is shut out")
 		}
 	}
