@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,8 +128,8 @@ func fail2ban(h *fact.Host) control.Outcome {
 		case b.State != fact.Known:
 			return control.CannotTell("fail2ban runs, but its settings could not be read: " + b.Why)
 		}
-		j, ok := runningSSHJail(h)
-		if !ok {
+		jails := runningSSHJails(h)
+		if len(jails) == 0 {
 			why := "no jail of it watches SSH"
 			if slices.ContainsFunc(b.Jails, func(j fact.Jail) bool { return j.Name == "ssh" && j.Enabled.V }) {
 				why += `; the jail [ssh] is not [sshd]`
@@ -139,8 +140,9 @@ func fail2ban(h *fact.Host) control.Outcome {
 			}
 			return ineffective("fail2ban runs, but "+why, control.Saw("jails", b.Running.Place, found, "sshd"))
 		}
-		if why, at := deadLog(h, j); why != "" {
-			return ineffective("fail2ban runs, but "+why, control.Saw("log of jail ["+j.Name+"]", at, fact.SSHLog, "a log that is written to"))
+		j, bad, is := bestJail(h, jails)
+		if is {
+			return bad
 		}
 		o = o.Judge()
 		if o.Verdict != control.Pass {
@@ -154,39 +156,127 @@ func fail2ban(h *fact.Host) control.Outcome {
 	if why, at := fail2banCause(h); why != "" {
 		return ineffective("fail2ban is installed, but cannot work: "+why, control.Saw("fail2ban's settings", at, why, ""))
 	}
-	for _, j := range b.Jails {
-		if j.Enabled.V && j.WatchesSSH() {
-			return o.Judge().Because("fail2ban starts at boot, with the jail [%s] for SSH", j.Name)
-		}
+	j, bad, is := bestJail(h, slices.DeleteFunc(slices.Clone(b.Jails), func(j fact.Jail) bool { return !j.Enabled.V || !j.WatchesSSH() }))
+	if is {
+		return bad
 	}
-	return control.CannotTell("fail2ban's jails could not be judged")
+	return o.Judge().Because("fail2ban starts at boot, with the jail [%s] for SSH", j.Name)
 }
 
-// runningSSHJail finds the jail for SSH among those that run.
-func runningSSHJail(h *fact.Host) (fact.Jail, bool) {
+// runningSSHJails are the jails for SSH among those that run.
+func runningSSHJails(h *fact.Host) (out []fact.Jail) {
 	for _, name := range h.Ban.Running.V {
 		i := slices.IndexFunc(h.Ban.Jails, func(j fact.Jail) bool { return j.Name == name })
 		if i >= 0 && h.Ban.Jails[i].WatchesSSH() {
-			return h.Ban.Jails[i], true
+			out = append(out, h.Ban.Jails[i])
 		}
 		if i < 0 && name == "sshd" {
-			return fact.Jail{Name: name}, true
+			out = append(out, fact.Jail{Name: name})
 		}
 	}
-	return fact.Jail{}, false
+	return out
 }
 
-// deadLog tells that a jail reads a log file which no program writes any more.
-func deadLog(h *fact.Host, j fact.Jail) (string, fact.Place) {
-	if !j.LogPath.Known() || j.Journal() || !slices.Contains(j.Logs(), fact.SSHLog) || len(j.Logs()) > 1 {
-		return "", fact.Place{}
-	}
-	for _, name := range syslogs {
-		if u := h.Units.Get(name); u.Running() || u.Active.Missing() && u.Exists {
-			return "", fact.Place{}
+// bestJail finds a jail that shuts out who guesses, or else what is bad of one.
+func bestJail(h *fact.Host, jails []fact.Jail) (good fact.Jail, bad control.Outcome, is bool) {
+	bad = control.CannotTell("fail2ban's jails could not be judged")
+	for i, j := range jails {
+		o, useless := uselessJail(h, j)
+		if !useless {
+			return j, o, false
+		}
+		if i == 0 || o.Verdict == control.Unknown {
+			bad = o
 		}
 	}
-	return "its jail [" + j.Name + "] reads " + fact.SSHLog + ", which nothing writes: no syslog daemon runs here", j.LogPath.Place
+	return good, bad, true
+}
+
+// mayTry is how many passwords a ban may let an address try in an hour. With
+// fail2ban's own settings it is 30.
+const mayTry = 1000
+
+// uselessJail tells that a jail for SSH sees no failures, or lets them be.
+func uselessJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
+	no := func(at fact.Place, found, wanted, why string) (control.Outcome, bool) {
+		return ineffective("fail2ban's jail ["+j.Name+"] "+why, control.Saw("jail ["+j.Name+"]", at, found, wanted)), true
+	}
+	if o, blind := blindJail(h, j); blind {
+		return o, true
+	}
+	for _, f := range addressList(j.IgnoreIP.V) {
+		p, err := netip.ParsePrefix(f)
+		if err == nil && (p.Bits() < 4 || p.Addr().Is4() && p.Bits() < 8) || strings.HasSuffix(f, "/0.0.0.0") {
+			return no(j.IgnoreIP.Place, "ignoreip is "+j.IgnoreIP.V, "the addresses that administer this host", "ignores "+f+": nobody is shut out")
+		}
+	}
+	if n, at, ok := j.PerHour(); ok && n > mayTry {
+		found := fmt.Sprintf("maxretry is %s, findtime %s, bantime %s", j.MaxRetry.V, j.FindTime.V, j.BanTime.V)
+		return no(at, found, "a few tries, counted over minutes or longer", fmt.Sprintf("lets one address try %.0f passwords an hour", n))
+	}
+	return control.Outcome{}, false
+}
+
+// noInfo are the limits of journald that keep no messages of the level info.
+var noInfo = []string{"emerg", "alert", "crit", "err", "warning", "notice", "0", "1", "2", "3", "4", "5"}
+
+// sshLogLevel is sshd's LogLevel; why is set when it is not known.
+func sshLogLevel(h *fact.Host) (level string, at fact.Place, why string) {
+	d := h.SSHD
+	var asked fact.SSHDAnswer
+	if len(d.Answers.V) > 0 {
+		asked = d.Answers.V[0]
+	} else if st := d.Config.State; st == fact.Denied || st == fact.Unknown {
+		return "", at, d.Config.Why
+	}
+	values, found := d.Option(asked, "LogLevel")
+	at = fact.Place{Path: sshdMain}
+	if len(found.By) > 0 {
+		at = found.By[0].Place
+	}
+	return strings.Join(values, " "), at, ""
+}
+
+// blindJail tells that sshd's failures do not get to where a jail reads.
+func blindJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
+	no := func(at fact.Place, found, why string) (control.Outcome, bool) {
+		return ineffective("fail2ban sees nothing: "+why, control.Saw("log of jail ["+j.Name+"]", at, found, "a log that is written to")), true
+	}
+	if level, at, why := sshLogLevel(h); why != "" {
+		return control.CannotTell("what sshd logs is not known: " + why), true
+	} else if slices.Contains([]string{"QUIET", "FATAL", "ERROR"}, strings.ToUpper(level)) {
+		return no(at, "LogLevel is "+level, "sshd logs no failed logins")
+	}
+	l := h.Logging
+	limit := fact.Last(l.Journald, "Journal", map[bool]string{true: "MaxLevelStore", false: "MaxLevelSyslog"}[j.Journal()])
+	if slices.Contains(noInfo, limit.V) {
+		return no(limit.Place, limit.V, "journald drops what sshd says of failed logins, which is of the level info")
+	}
+	switch {
+	case j.Journal() && l.Storage.Missing():
+		return control.CannotTell("fail2ban reads the journal, and whether there is one is not known: " + l.Storage.Why), true
+	case j.Journal() && l.Storage.V == "none":
+		return no(l.Storage.Place, "Storage is none", "its jail ["+j.Name+"] reads the journal, which is thrown away")
+	case j.Journal(), !j.LogPath.Known(), len(j.Logs()) == 0:
+		return control.Outcome{}, false
+	case !slices.Contains(j.Logs(), fact.SSHLog):
+		return control.CannotTell("whether sshd's failures get to " + strings.Join(j.Logs(), ", ") + ", which jail [" + j.Name + "] reads, is not known"), true
+	case len(j.Logs()) > 1:
+		return control.Outcome{}, false
+	}
+	image := h.Snap.Source.Kind == "image"
+	written := func(name string) bool {
+		u := h.Units.Get(name)
+		return u.Running() || !image && u.Active.Missing() && u.Exists || image && u.Enabled()
+	}
+	if !slices.ContainsFunc(syslogs, written) {
+		return no(j.LogPath.Place, fact.SSHLog, "its jail ["+j.Name+"] reads "+fact.SSHLog+", which nothing writes: no syslog daemon "+map[bool]string{true: "is enabled", false: "runs here"}[image])
+	}
+	if o := journalForwards(h); o.Verdict == control.Ineffective || o.Verdict == control.Unknown {
+		o.Reason = "its jail [" + j.Name + "] reads " + fact.SSHLog + ": " + o.Reason
+		return o, true
+	}
+	return control.Outcome{}, false
 }
 
 // fail2banCause says why it does not start, from its settings.
@@ -207,12 +297,6 @@ func fail2banCause(h *fact.Host) (string, fact.Place) {
 		if why, at := h.CannotStart(j); why != "" {
 			return why, at
 		}
-		if h.Snap.Source.Kind != "image" || !j.WatchesSSH() {
-			continue
-		}
-		if why, at := deadLogOnImage(h, j); why != "" {
-			return why, at
-		}
 	}
 	switch {
 	case !any:
@@ -221,18 +305,6 @@ func fail2banCause(h *fact.Host) (string, fact.Place) {
 		return "no enabled jail watches SSH", fact.Place{Path: "/etc/fail2ban/jail.local"}
 	}
 	return "", fact.Place{}
-}
-
-func deadLogOnImage(h *fact.Host, j fact.Jail) (string, fact.Place) {
-	if j.Journal() || !slices.Contains(j.Logs(), fact.SSHLog) {
-		return "", fact.Place{}
-	}
-	for _, name := range syslogs {
-		if h.Units.Get(name).Enabled() {
-			return "", fact.Place{}
-		}
-	}
-	return "its jail [" + j.Name + "] reads " + fact.SSHLog + ", which nothing writes: no syslog daemon is enabled", j.LogPath.Place
 }
 
 // banIgnoresOwn wants an endless ban to spare the people who run the host: T12.
@@ -268,7 +340,7 @@ func banIgnoresOwn(h *fact.Host) control.Outcome {
 
 // ignoresSomebody reports whether a list has an entry other than this host itself.
 func ignoresSomebody(list string) bool {
-	for _, f := range strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\t' }) {
+	for _, f := range addressList(list) {
 		p, err := netip.ParsePrefix(f)
 		if err != nil {
 			a, err := netip.ParseAddr(f)
@@ -287,6 +359,10 @@ func ignoresSomebody(list string) bool {
 	return false
 }
 
+func addressList(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\t' })
+}
+
 // banAction wants the firewall program that bans are made with to be there.
 func banAction(h *fact.Host) control.Outcome {
 	if h.Ban.State != fact.Known {
@@ -299,32 +375,47 @@ func banAction(h *fact.Host) control.Outcome {
 			continue
 		}
 		enabled++
-		if only := onlyTells(j); only != "" {
+		actions, told := banActions(j)
+		switch {
+		case len(actions) == 0 && len(told) == 0:
+			return ineffective(fmt.Sprintf("jail [%s] has no action: nobody is shut out", j.Name),
+				control.Saw("action of ["+j.Name+"]", j.Action.Place, "none", "%(action_)s, which bans"))
+		case len(actions) == 0:
+			only := strings.Join(told, ", ")
 			return ineffective(fmt.Sprintf("jail [%s] does no more than %s: nobody is shut out", j.Name, only),
 				control.Saw("action of ["+j.Name+"]", j.Action.Place, only, "%(action_)s, which bans"))
 		}
-		action, _, _ := strings.Cut(j.BanAction.V, "[")
-		need := ""
-		switch {
-		case strings.HasPrefix(action, "iptables"):
-			need = "iptables"
-		case strings.HasPrefix(action, "nftables"):
-			need = "nftables"
-		case action == "ufw", action == "firewallcmd-rich-rules":
-			need = map[string]string{"ufw": "ufw", "firewallcmd-rich-rules": "firewalld"}[action]
+		for _, whole := range actions {
+			action, _, _ := strings.Cut(whole, "[")
+			at := j.BanAction.Place
+			if action != strings.Split(j.BanAction.V, "[")[0] {
+				at = j.Action.Place
+			}
+			needs := programsOf(action)
+			for _, need := range needs {
+				has := h.Packages.Has(need)
+				if !has.Known() {
+					return control.Missing(has)
+				}
+				if !has.V {
+					return ineffective(fmt.Sprintf("jail [%s] bans with %s, but %s is not installed: nobody is shut out", j.Name, action, need),
+						control.Saw("banaction of ["+j.Name+"]", at, action, "one whose program is installed"))
+				}
+			}
+			if action == "ufw" {
+				m, _ := h.Firewall.Manager("ufw")
+				if !m.On.Known() {
+					return control.Missing(m.On)
+				}
+				if !m.On.V {
+					return ineffective(fmt.Sprintf("jail [%s] bans with ufw, which is not enabled (%s): nobody is shut out", j.Name, m.On.Place),
+						control.Saw("banaction of ["+j.Name+"]", at, action, "one that is in force"))
+				}
+			}
+			if len(needs) > 0 {
+				o = o.With(control.Saw("banaction of ["+j.Name+"]", at, action, ""))
+			}
 		}
-		if need == "" {
-			continue
-		}
-		has := h.Packages.Has(need)
-		if !has.Known() {
-			return control.Missing(has)
-		}
-		if !has.V {
-			return ineffective(fmt.Sprintf("jail [%s] bans with %s, but %s is not installed: nobody is shut out", j.Name, action, need),
-				control.Saw("banaction of ["+j.Name+"]", j.BanAction.Place, action, "one whose program is installed"))
-		}
-		o = o.With(control.Saw("banaction of ["+j.Name+"]", j.BanAction.Place, action, ""))
 	}
 	if enabled == 0 {
 		return control.DoesNotApply("no jail of fail2ban is enabled")
@@ -340,24 +431,42 @@ func banAction(h *fact.Host) control.Outcome {
 // telling are actions of fail2ban that write to somebody and ban nobody.
 var telling = []string{"sendmail", "mail", "abuseipdb", "blocklist_de", "complain", "dshield", "mynetwatchman", "badips", "xarf", "dummy", "apprise"}
 
-// onlyTells names the actions of a jail when none of them bans; "" when one
-// does, or may.
-func onlyTells(j fact.Jail) string {
+// banActions are the actions of a jail that ban, with their options, and the
+// names of those that only tell.
+func banActions(j fact.Jail) (ban, told []string) {
 	if !j.Action.Known() || strings.Contains(j.Action.V, "%(") {
-		return ""
+		return []string{j.BanAction.V}, nil
 	}
-	var names []string
 	for l := range strings.SplitSeq(j.Action.V, "\n") {
-		name, _, _ := strings.Cut(strings.TrimSpace(l), "[")
-		if name = strings.TrimSpace(name); name == "" {
-			continue
+		l = strings.TrimSpace(l)
+		name, _, _ := strings.Cut(l, "[")
+		switch {
+		case l == "":
+		case slices.ContainsFunc(telling, func(t string) bool { return name == t || strings.HasPrefix(name, t+"-") }):
+			told = append(told, name)
+		default:
+			ban = append(ban, l)
 		}
-		if !slices.ContainsFunc(telling, func(t string) bool { return name == t || strings.HasPrefix(name, t+"-") }) {
-			return ""
-		}
-		names = append(names, name)
 	}
-	return strings.Join(names, ", ")
+	return ban, told
+}
+
+// programsOf are the packages that an action needs, as far as Picket knows it.
+func programsOf(action string) (out []string) {
+	switch {
+	case strings.HasPrefix(action, "iptables"):
+		out = []string{"iptables"}
+	case strings.HasPrefix(action, "nftables"):
+		return []string{"nftables"}
+	case strings.HasPrefix(action, "firewallcmd"):
+		out = []string{"firewalld"}
+	case action == "ufw":
+		return []string{"ufw"}
+	}
+	if len(out) > 0 && strings.Contains(action, "-ipset") {
+		out = append(out, "ipset")
+	}
+	return out
 }
 
 // banPort wants the jail for SSH to close the port that sshd listens on: bans
@@ -368,12 +477,12 @@ func banPort(h *fact.Host) control.Outcome {
 	}
 	var jails []fact.Jail
 	for _, j := range h.Ban.Jails {
-		if j.Enabled.V && j.WatchesSSH() {
+		if actions, _ := banActions(j); j.Enabled.V && j.WatchesSSH() && len(actions) > 0 {
 			jails = append(jails, j)
 		}
 	}
 	if len(jails) == 0 {
-		return control.DoesNotApply("no jail of fail2ban watches SSH; see ban/ssh")
+		return control.DoesNotApply("no jail of fail2ban watches SSH and bans; see ban/ssh and ban/action")
 	}
 	ports, at, why := sshPorts(h)
 	if why != "" {
@@ -383,8 +492,10 @@ func banPort(h *fact.Host) control.Outcome {
 	for _, p := range ports {
 		if !slices.ContainsFunc(jails, func(j fact.Jail) bool { return closes(j, p) }) {
 			j := jails[0]
-			return ineffective(fmt.Sprintf("a ban of jail [%s] closes the port %s, but sshd listens on %d", j.Name, orNot(j.Port), p),
-				control.Saw("port of jail ["+j.Name+"]", j.Port.Place, orNot(j.Port), strconv.Itoa(p)), control.Saw("port of sshd", at, strconv.Itoa(p), ""))
+			actions, _ := banActions(j)
+			port := portsOf(j, actions[0])
+			return ineffective(fmt.Sprintf("a ban of jail [%s] closes the port %s, but sshd listens on %d", j.Name, orNot(port), p),
+				control.Saw("port of jail ["+j.Name+"]", port.Place, orNot(port), strconv.Itoa(p)), control.Saw("port of sshd", at, strconv.Itoa(p), ""))
 		}
 		ev = append(ev, control.Saw("port of sshd", at, strconv.Itoa(p), ""))
 	}
@@ -394,11 +505,28 @@ func banPort(h *fact.Host) control.Outcome {
 // closes reports whether a ban of the jail closes a port of TCP; a name that is
 // not known here is given the benefit of the doubt.
 func closes(j fact.Jail, port int) bool {
-	action, _, _ := strings.Cut(j.BanAction.V, "[")
-	if strings.Contains(j.BanAction.V, "allports") || !strings.HasPrefix(action, "iptables") && !strings.HasPrefix(action, "nftables") || !j.Port.Known() {
+	actions, _ := banActions(j)
+	return slices.ContainsFunc(actions, func(a string) bool { return actionCloses(j, a, port) })
+}
+
+// actionPort is an option of an action that names ports.
+var actionPort = regexp.MustCompile(`\bport\s*=\s*(?:"([^"]*)"|([^",\]]*))`)
+
+// portsOf are the ports that an action of a jail closes.
+func portsOf(j fact.Jail, whole string) fact.Value[string] {
+	if m := actionPort.FindStringSubmatch(whole); m != nil && m[1]+m[2] != j.Port.V {
+		return fact.Is(m[1]+m[2], j.Action.Place)
+	}
+	return j.Port
+}
+
+func actionCloses(j fact.Jail, whole string, port int) bool {
+	action, _, _ := strings.Cut(whole, "[")
+	ports := portsOf(j, whole)
+	if strings.Contains(whole, "allports") || !strings.HasPrefix(action, "iptables") && !strings.HasPrefix(action, "nftables") || !ports.Known() {
 		return true // of every port, or by a program that has its own rules
 	}
-	for _, f := range strings.FieldsFunc(j.Port.V, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
+	for _, f := range addressList(ports.V) {
 		from, to, ranged := strings.Cut(strings.ReplaceAll(f, "-", ":"), ":")
 		if !ranged {
 			to = from

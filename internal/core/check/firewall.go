@@ -157,6 +157,9 @@ func unitState(f fact.Firewall) string {
 }
 
 func nothingAtBoot(f fact.Firewall) string {
+	if name := managerName(f); name != "" {
+		return "what " + name + " loads does not refuse them"
+	}
 	for _, m := range f.Managers {
 		switch {
 		case m.On.Known() && m.On.V && m.Enabled.Known() && !m.Enabled.V:
@@ -167,9 +170,6 @@ func nothingAtBoot(f fact.Firewall) string {
 			}
 			return m.Name + " has no rules to load"
 		}
-	}
-	if name := managerName(f); name != "" {
-		return "what " + name + " loads does not refuse them"
 	}
 	return "no firewall is started by the next boot"
 }

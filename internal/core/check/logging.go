@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"picket/internal/core/control"
@@ -14,7 +15,7 @@ var logging = []Check{
 	{"logging.journal-limit", journalLimit,
 		"SystemMaxUse and Storage in /etc/systemd/journald.conf and its drop-ins"},
 	{"logging.no-receiver", noReceiver,
-		"inputs in /etc/rsyslog.conf and /etc/rsyslog.d, and the unit of journald's receiver (`systemctl list-unit-files`)"},
+		"inputs in /etc/rsyslog.conf and /etc/rsyslog.d, what syslog daemons listen on (`ss -Hltunpe`), and the unit of journald's receiver (`systemctl list-unit-files`)"},
 	{"logging.one-logger", oneLogger,
 		"the units of rsyslog and syslog-ng (`systemctl list-unit-files`)"},
 	{"logging.forwarding", journalForwards,
@@ -92,6 +93,10 @@ func journalWritten(h *fact.Host) control.Outcome {
 			return control.CannotTell("whether rsyslog keeps the logs is not known: " + h.Units.Why)
 		}
 		if u := h.Units.Get("rsyslog.service"); u.Running() || u.Enabled() && h.Snap.Source.Kind == "image" {
+			if f := journalForwards(h); f.Verdict == control.Ineffective || f.Verdict == control.Unknown {
+				f.Reason = "the journal is in memory only: " + f.Reason
+				return f.With(ev...)
+			}
 			return control.Passed("the journal is in memory only, but rsyslog writes the logs to /var/log", ev...)
 		}
 		o.Effective = control.No
@@ -158,6 +163,20 @@ func noReceiver(h *fact.Host) control.Outcome {
 			bad = append(bad, control.Saw("rsyslog input "+r.Module, r.Place, "receives", "no input from the network"))
 		}
 	}
+	// What they listen on tells of files that Picket does not read.
+	runs := false
+	for _, name := range syslogs {
+		runs = runs || h.Units.Get(name).Running()
+	}
+	if runs && h.Sockets.State != fact.Known && unknown == "" {
+		unknown = control.Missing(fact.Not[bool](h.Sockets.State, h.Sockets.Why)).Reason
+	}
+	for _, s := range h.Sockets.Listening {
+		if !slices.Contains(syslogs, s.Unit.V) || !s.Exposed() || s.Proto == "udp" && s.Port >= ownPorts {
+			continue
+		}
+		bad = append(bad, control.Saw(s.Unit.V, s.Place, fmt.Sprintf("listens on %s port %d", s.Proto, s.Port), "no input from the network"))
+	}
 	switch {
 	case len(bad) > 0:
 		return control.Failed(fmt.Sprintf("%s (%s) takes log messages from the network", bad[0].Fact, bad[0].Place), bad...)
@@ -168,6 +187,9 @@ func noReceiver(h *fact.Host) control.Outcome {
 	o.Persistent = control.Yes
 	return o
 }
+
+// ownPorts are from where the kernel takes a port for a socket that only sends.
+const ownPorts = 32768
 
 // syslogs are the daemons that write what programs log to files.
 var syslogs = []string{"rsyslog.service", "syslog-ng.service", "inetutils-syslogd.service", "busybox-syslogd.service"}

@@ -18,7 +18,7 @@ var sudo = []Check{
 	{"sudo.pty", sudoPTY,
 		"use_pty in /etc/sudoers and /etc/sudoers.d"},
 	{"sudo.log", sudoLog,
-		"logfile, syslog and log_allowed in /etc/sudoers and /etc/sudoers.d"},
+		"logfile, syslog, syslog_goodpri and log_allowed in /etc/sudoers and /etc/sudoers.d"},
 	{"sudo.reauth", sudoReauth,
 		"!authenticate and exempt_group in /etc/sudoers and /etc/sudoers.d"},
 	{"sudo.timeout", sudoTimeout,
@@ -91,7 +91,11 @@ func passwordless(h *fact.Host, full bool, pass, wanted string) control.Outcome 
 				reason = fmt.Sprintf("%s may become root without a password: %s", g.User, g.Place)
 			}
 		}
-		bad = append(bad, control.Saw("sudo for "+g.User, g.Place, g.Command+" without a password (by "+g.Via+")", wanted).Of(g.User))
+		env := ""
+		if g.AnyEnv {
+			env = " with any environment (SETENV)"
+		}
+		bad = append(bad, control.Saw("sudo for "+g.User, g.Place, g.Command+env+" without a password (by "+g.Via+")", wanted).Of(g.User))
 	}
 	if len(bad) > 0 {
 		o := persistentFail(reason, bad...)
@@ -174,8 +178,9 @@ func sudoLog(h *fact.Host) control.Outcome {
 	if o, no := sudoers(h); no {
 		return o
 	}
-	for _, s := range h.Sudo.Settings {
-		if s.Op == "!" && (s.Name == "log_allowed" || s.Name == "syslog" && s.Scope != 0) {
+	off := func(s fact.SudoSetting) bool { return s.Op == "!" || s.Name == "syslog_goodpri" && s.Value == "none" }
+	for _, s := range slices.Concat(inForce(h, "log_allowed"), inForce(h, "syslog"), inForce(h, "syslog_goodpri")) {
+		if off(s) && (s.Name == "log_allowed" || s.Scope != 0) {
 			found := "turned off"
 			if s.Scope != 0 {
 				found += " for some"
@@ -188,8 +193,10 @@ func sudoLog(h *fact.Host) control.Outcome {
 		o.Explicit = control.Yes
 		return o
 	}
-	if d, ok := h.Sudo.Global("syslog"); ok && d.Op == "!" {
-		return judged([]control.Evidence{control.Saw("syslog", d.Place, "turned off, and there is no logfile", "a log of every use of sudo")}, "")
+	for _, name := range []string{"syslog", "syslog_goodpri"} {
+		if d, ok := h.Sudo.Global(name); ok && off(d) {
+			return judged([]control.Evidence{control.Saw(name, d.Place, "turned off, and there is no logfile", "a log of every use of sudo")}, "")
+		}
 	}
 	o := complete(h, judged(nil, "sudo writes to the system's log, as it does by default"))
 	o.Explicit = control.No
@@ -270,8 +277,8 @@ func sudoClearRules(h *fact.Host) control.Outcome {
 	}
 	var bad []control.Evidence
 	for _, r := range h.Sudo.Rules {
-		if r.Not {
-			bad = append(bad, control.Saw("sudo rule", r.Place, "takes "+r.Name+" away: a copy of it under another name works", "a list of what is allowed"))
+		for _, name := range h.Sudo.Takes(r) {
+			bad = append(bad, control.Saw("sudo rule", r.Place, "takes "+name+" away: a copy of it under another name works", "a list of what is allowed"))
 		}
 		for _, w := range r.Who {
 			if w.Name == "ALL" && !w.Not {

@@ -2,6 +2,9 @@ package check
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,13 +63,57 @@ func updatesAutomatic(h *fact.Host) control.Outcome {
 			return o
 		}
 	}
+	for _, key := range []string{periodic + "Update-Package-Lists", periodic + "Unattended-Upgrade"} {
+		if v := apt.Get(key); everyDays(v.V) > 7 {
+			return ineffective(key+" is "+v.V+": security updates wait for weeks", control.Saw(key, v.Place, v.V, "1"))
+		}
+	}
 	if v := apt.Get(periodic + "Enable"); v.Known() && v.V == "0" {
 		return ineffective(periodic+"Enable is 0, which switches everything off", control.Saw(periodic+"Enable", v.Place, "0", "1"))
 	}
 	if o, bad := securityMatched(h); bad {
 		return o
 	}
+	if o, bad := leftOut(h); bad {
+		return o
+	}
 	return updateTimers(h)
+}
+
+// everyDays reads how often apt's timer does something: 1, 12h, always.
+func everyDays(v string) float64 {
+	part := 1.0
+	switch {
+	case strings.HasSuffix(v, "s"):
+		part = 86400
+	case strings.HasSuffix(v, "m"):
+		part = 24 * 60
+	case strings.HasSuffix(v, "h"):
+		part = 24
+	}
+	n, _ := strconv.ParseFloat(strings.TrimRight(v, "smhd"), 64)
+	return n / part
+}
+
+// leftOut tells that lists of packages keep unattended-upgrades from all, or
+// from all but some.
+func leftOut(h *fact.Host) (control.Outcome, bool) {
+	const black, white = "Unattended-Upgrade::Package-Blacklist", "Unattended-Upgrade::Package-Whitelist"
+	// Whatever fits a name that no package has fits all.
+	all := func(list []fact.Value[string]) int {
+		return slices.IndexFunc(list, func(v fact.Value[string]) bool {
+			re, err := regexp.Compile("^(?:" + v.V + ")")
+			return err == nil && re.MatchString("0q9x0")
+		})
+	}
+	no := h.Updates.Apt.List(black)
+	if i := all(no); i >= 0 {
+		return ineffective("unattended-upgrades is switched on, but may upgrade no package", control.Saw(black, no[i].Place, no[i].V, "single packages, or none")), true
+	}
+	if only := h.Updates.Apt.List(white); len(only) > 0 && all(only) < 0 && h.Updates.Apt.On(white+"-Strict") {
+		return ineffective("unattended-upgrades is switched on, but may upgrade a few packages only", control.Saw(white, only[0].Place, only[0].V, "an empty list")), true
+	}
+	return control.Outcome{}, false
 }
 
 // updateTimers wants the two timers of apt, and what they start.
@@ -133,13 +180,38 @@ func securityMatched(h *fact.Host) (control.Outcome, bool) {
 		return ineffective("unattended-upgrades is switched on, but has no archive to take updates from (Origins-Pattern is empty)",
 			control.Saw("Unattended-Upgrade::Origins-Pattern", fact.Place{Path: "/etc/apt/apt.conf.d/50unattended-upgrades"}, "empty", "the security archive")), true
 	}
+	for _, p := range patterns {
+		if p.Wrong {
+			return ineffective("unattended-upgrades is switched on, but does not understand "+p.Text+", and ends", control.Saw("Unattended-Upgrade::Origins-Pattern", p.Place, p.Text, "one such as origin=Debian,codename=…")), true
+		}
+	}
 	if !origins.Known() {
 		return control.Outcome{}, false // its own control says that there is none
+	}
+	if o, bad := pinnedDown(h); bad {
+		return o, true
 	}
 	for _, o := range origins.V {
 		if o.Security() && !matched(patterns, o) {
 			return ineffective("unattended-upgrades is switched on, but no pattern matches the security archive "+o.String(),
 				control.Saw("Unattended-Upgrade::Origins-Pattern", patterns[0].Place, patterns[0].Text, "one that matches "+o.String())), true
+		}
+	}
+	return control.Outcome{}, false
+}
+
+// pinnedDown tells that pins have apt prefer the rest of the release to its
+// security updates: then these are never installed.
+func pinnedDown(h *fact.Host) (control.Outcome, bool) {
+	for _, s := range h.Updates.Origins.V {
+		if s.Label != "Debian-Security" {
+			continue
+		}
+		for _, o := range h.Updates.Origins.V {
+			if o.Label == "Debian" && o.Codename == h.OS.Codename.V && o.Priority > s.Priority {
+				return ineffective(fmt.Sprintf("security updates are never installed: apt gives their archive the priority %d, and %s that of %d", s.Priority, o.Codename, o.Priority),
+					control.Saw("priority of "+s.String(), s.Place, strconv.Itoa(s.Priority), fmt.Sprintf("%d or more; look in /etc/apt/preferences and /etc/apt/preferences.d", o.Priority))), true
+			}
 		}
 	}
 	return control.Outcome{}, false
@@ -240,6 +312,23 @@ func updatesPending(h *fact.Host) control.Outcome {
 		return control.CannotTell("no update is known to be pending, but the list of security updates is "+days(h.Snap.Taken.Sub(made.V))+" old: apt does not reach the archive; look at what `apt-get update` says",
 			control.Saw("list of security updates", made.Place, made.V.UTC().Format(time.DateOnly), "in the last 14 days"))
 	}
+	if o, bad := pinnedDown(h); bad {
+		return control.CannotTell(o.Reason, o.Evidence...)
+	}
+	if h.Packages.State != fact.Known || len(h.Packages.All) == 0 {
+		return control.CannotTell("whether packages are on hold, of which apt does not tell, is not known: " + h.Packages.Why)
+	}
+	var held []string
+	for _, p := range h.Packages.All {
+		if p.Held {
+			held = append(held, p.Name)
+		}
+	}
+	if len(held) > 0 {
+		slices.Sort(held)
+		return control.CannotTell("no update is known to be pending, but apt does not tell of packages on hold: "+strings.Join(held[:min(4, len(held))], ", "),
+			control.Saw("packages on hold", h.Packages.Place, strings.Join(held, ", "), "none (`apt-mark showhold`)"))
+	}
 	return control.Passed(fmt.Sprintf("no security update is pending, by lists of %s ago", days(age)))
 }
 
@@ -247,8 +336,8 @@ func updatesSignatures(h *fact.Host) control.Outcome {
 	var bad []control.Evidence
 	for _, s := range h.Updates.Sources.V {
 		for _, key := range []string{"trusted", "allow-insecure", "allow-weak", "allow-downgrade-to-insecure"} {
-			if v := strings.ToLower(s.Options[key]); !s.Disabled && (v == "yes" || v == "true" || v == "1" || v == "on") {
-				bad = append(bad, control.Saw("source "+strings.Join(s.Suites, " "), s.Place, key+"="+v, "signatures are checked"))
+			if !s.Disabled && s.On(key) {
+				bad = append(bad, control.Saw("source "+strings.Join(s.Suites, " "), s.Place, key+"="+strings.ToLower(s.Options[key]), "signatures are checked"))
 			}
 		}
 	}
@@ -311,6 +400,9 @@ func updatesSecuritySuite(h *fact.Host) control.Outcome {
 	}
 	for _, origin := range h.Updates.Origins.V {
 		if origin.Security() && (origin.Codename == wanted || origin.Codename == code) {
+			if o, bad := pinnedDown(h); bad {
+				return o
+			}
 			o.Effective = control.Yes
 			return o.Judge().Because("%s is among the sources, and its lists are there", wanted).With(control.Saw("source", at, wanted, wanted))
 		}

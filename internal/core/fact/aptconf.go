@@ -2,6 +2,7 @@ package fact
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -113,7 +114,7 @@ func readAptConf(s *snap.Snapshot) AptConf {
 		}
 	}
 	for n, vs := range c.list {
-		if f := files.list[n]; len(f) == len(vs) {
+		if f := files.list[n]; slices.EqualFunc(f, vs, func(a, b Value[string]) bool { return a.V == b.V }) {
 			c.list[n] = f
 		}
 	}

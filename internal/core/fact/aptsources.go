@@ -2,6 +2,8 @@ package fact
 
 import (
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -16,9 +18,17 @@ type Source struct {
 	Place    Place
 }
 
+// On reports whether an option is on, as apt takes it.
+func (s Source) On(option string) bool {
+	v := strings.ToLower(strings.Trim(strings.TrimSpace(s.Options[option]), `"`))
+	n, err := strconv.Atoi(v)
+	return err == nil && n > 0 || slices.Contains([]string{"yes", "true", "with", "on", "enable"}, v)
+}
+
 // An Origin is one archive that apt knows the packages of.
 type Origin struct {
 	Origin, Label, Suite, Codename, Component, Site string
+	Priority                                        int // as its pins have it; 0 where apt was not asked
 	Place                                           Place
 }
 
@@ -133,8 +143,12 @@ func deb822(e *snap.Entry) []Source {
 // policyOrigins reads `apt-cache policy`.
 func policyOrigins(o *snap.Output) []Origin {
 	var out []Origin
+	priority := 0
 	for _, l := range outLines(o) {
 		t := strings.TrimSpace(l.text)
+		if n, err := strconv.Atoi(strings.SplitN(t, " ", 2)[0]); err == nil {
+			priority = n
+		}
 		if t == "Pinned packages:" {
 			break
 		}
@@ -145,7 +159,7 @@ func policyOrigins(o *snap.Output) []Origin {
 		if !ok || rel == "a=now" || len(out) > 1000 {
 			continue
 		}
-		one := Origin{Place: l.at}
+		one := Origin{Priority: priority, Place: l.at}
 		for _, f := range strings.Split(rel, ",") {
 			k, v, _ := strings.Cut(f, "=")
 			switch k {

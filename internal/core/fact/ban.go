@@ -3,6 +3,7 @@ package fact
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -26,7 +27,10 @@ type Jail struct {
 	Filter    string // without its options: sshd
 	Backend   Value[string]
 	LogPath   Value[string] // patterns, parted by line ends
+	MaxRetry  Value[string] // failures within FindTime for which an address is banned for BanTime
+	FindTime  Value[string]
 	BanTime   Value[string]
+	Growing   bool // an address that comes back is banned for longer
 	IgnoreIP  Value[string]
 	BanAction Value[string]
 	Action    Value[string] // what is done, a line each; the usual one is BanAction with its options
@@ -73,6 +77,65 @@ func (j Jail) Logs() []string {
 
 // WatchesSSH reports whether the jail reads sshd's failures.
 func (j Jail) WatchesSSH() bool { return j.Filter == "sshd" || j.Filter == "" && j.Name == "sshd" }
+
+// PerHour is how often an address may fail in an hour: just too seldom to be
+// banned, or again after each ban; and the place of what lets it. ok is false
+// where that is not plain to read.
+func (j Jail) PerHour() (n float64, at Place, ok bool) {
+	retry, err := strconv.Atoi(j.MaxRetry.V)
+	find, ok1 := banSeconds(j.FindTime.V)
+	ban, ok2 := banSeconds(j.BanTime.V)
+	if err != nil || !ok1 || !ok2 {
+		return 0, at, false
+	}
+	n, at = 3600*float64(retry-1)/max(find, 1), j.MaxRetry.Place
+	if find < 60 {
+		at = j.FindTime.Place
+	}
+	if again := 3600 * float64(retry) / max(ban, 1); ban >= 0 && again > n && !(j.Growing && ban > 0) {
+		if n = again; ban < 60 {
+			at = j.BanTime.Place
+		}
+	}
+	return n, at, true
+}
+
+// banSeconds reads a time as fail2ban writes it: 600, 10m, 1h 30m, -1. Sums of
+// other forms are not read.
+func banSeconds(text string) (sum float64, ok bool) {
+	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+		end := strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune("-.0123456789", r) })
+		if end < 0 {
+			end = len(text)
+		}
+		n, err := strconv.ParseFloat(text[:end], 64)
+		if err != nil {
+			return 0, false
+		}
+		text = strings.TrimSpace(text[end:])
+		unit := text[:len(text)-len(strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz"))]
+		text = text[len(unit):]
+		switch {
+		case unit == "", unit[0] == 's':
+		case strings.HasPrefix(unit, "mo"):
+			n *= 30 * 86400
+		case unit[0] == 'm':
+			n *= 60
+		case unit[0] == 'h':
+			n *= 3600
+		case unit[0] == 'd':
+			n *= 86400
+		case unit[0] == 'w':
+			n *= 7 * 86400
+		case unit[0] == 'y':
+			n *= 365 * 86400
+		default:
+			return 0, false
+		}
+		sum, ok = sum+n, true
+	}
+	return sum, ok
+}
 
 // Journal reports whether the jail reads the journal and no files.
 func (j Jail) Journal() bool { return strings.HasPrefix(strings.ToLower(j.Backend.V), "systemd") }
@@ -163,7 +226,9 @@ func (b *Ban) readJails(s *snap.Snapshot) {
 		enabled := conf.get(name, "enabled")
 		j := Jail{
 			Name: name, Enabled: Is(pyTrue(enabled.V), enabled.Place),
-			Backend: conf.get(name, "backend"), LogPath: conf.get(name, "logpath"), BanTime: conf.get(name, "bantime"),
+			Backend: conf.get(name, "backend"), LogPath: conf.get(name, "logpath"),
+			MaxRetry: conf.get(name, "maxretry"), FindTime: conf.get(name, "findtime"),
+			BanTime: conf.get(name, "bantime"), Growing: pyTrue(conf.get(name, "bantime.increment").V),
 			IgnoreIP: conf.get(name, "ignoreip"), BanAction: conf.get(name, "banaction"),
 			Port: conf.get(name, "port"), Action: conf.get(name, "action"),
 		}

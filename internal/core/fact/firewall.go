@@ -120,6 +120,7 @@ func askFirewall(h *Host, _ *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{
 		Files: []string{
 			"/etc/ufw/ufw.conf", "/etc/default/ufw", "/etc/ufw/user.rules", "/etc/ufw/user6.rules",
+			"/etc/ufw/before.rules", "/etc/ufw/before6.rules", "/etc/ufw/after.rules", "/etc/ufw/after6.rules",
 			"/etc/nftables.conf", "/etc/iptables/rules.v4", "/etc/iptables/rules.v6",
 			"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names", "/proc/modules",
 		},

@@ -155,30 +155,53 @@ func readUFW(s *snap.Snapshot, m *FirewallManager) {
 	}
 	six := assignment(d, "IPV6")
 	files := []string{"/etc/ufw/user.rules", "ip"}
+	frames := []string{"/etc/ufw/before.rules", "ip", "/etc/ufw/after.rules", "ip"}
 	filter6 := strings.EqualFold(six.V, "yes")
 	if filter6 {
 		files = append(files, "/etc/ufw/user6.rules", "ip6")
+		frames = append(frames, "/etc/ufw/before6.rules", "ip6", "/etc/ufw/after6.rules", "ip6")
+	}
+	for i := 0; i < len(frames); i += 2 {
+		if e, st, _ := s.File(frames[i]); e != nil || st == Denied { // snapshots of old do not have them
+			files = append(files, frames[i], frames[i+1])
+		}
 	}
 	m.Rules = readSaved(s, files...)
 	if m.Rules.State == Absent {
 		m.Rules.State = Known
 	}
 	m.Rules.Place = policy.Place
-	lo := FirewallRule{Matches: []FirewallMatch{{Key: "iif", Values: []string{"lo"}}}, Verdict: "accept", Text: "-i lo -j ACCEPT", Place: policy.Place}
-	frame := func(family, user, policy string, at Place) {
+	// INPUT as ufw makes it. What its own files send to logs, or to the default,
+	// are chains that it makes too.
+	frame := func(family, six, policy string, at Place) {
 		c := FirewallChain{Family: family, Table: "filter", Name: "INPUT", Type: "filter", Hook: "input", Policy: policy, Place: at}
-		c.Rules = append(c.Rules, lo)
-		if user != "" {
-			c.Rules = append(c.Rules, FirewallRule{Verdict: "jump", Target: user, Text: "-j " + user, Place: at})
-			if _, ok := m.Rules.Chain(family, "filter", user, false); !ok {
-				m.Rules.Chains = append(m.Rules.Chains, FirewallChain{Family: family, Table: "filter", Name: user})
+		c.Rules = append(c.Rules, FirewallRule{Matches: []FirewallMatch{{Key: "iif", Values: []string{"lo"}}}, Verdict: "accept", Text: "-i lo -j ACCEPT", Place: at})
+		if six != "" {
+			jump := func(name string) FirewallRule {
+				return FirewallRule{Verdict: "jump", Target: six + name, Text: "-j " + six + name, Place: at}
+			}
+			c.Rules = append(c.Rules, jump("-before-input"), jump("-after-input"))
+			for _, name := range []string{"-before-input", "-user-input", "-after-input", "-logging-deny", "-logging-allow", "-skip-to-policy-input"} {
+				if _, ok := m.Rules.Chain(family, "filter", six+name, false); ok {
+					continue
+				}
+				made := FirewallChain{Family: family, Table: "filter", Name: six + name}
+				if name == "-skip-to-policy-input" {
+					made.Rules = []FirewallRule{{Verdict: policy, Text: "-j " + strings.ToUpper(policy), Place: at}}
+				}
+				m.Rules.Chains = append(m.Rules.Chains, made)
+			}
+			for i, before := range m.Rules.Chains {
+				if before.Family == family && before.Table == "filter" && before.Name == six+"-before-input" {
+					m.Rules.Chains[i].Rules = append(before.Rules, jump("-user-input"))
+				}
 			}
 		}
 		m.Rules.Chains = append(m.Rules.Chains, c)
 	}
-	frame("ip", "ufw-user-input", word, policy.Place)
+	frame("ip", "ufw", word, policy.Place)
 	if filter6 {
-		frame("ip6", "ufw6-user-input", word, policy.Place)
+		frame("ip6", "ufw6", word, policy.Place)
 	} else {
 		// Without IPV6=yes ufw lets IPv6 in from the host itself only.
 		frame("ip6", "", "drop", six.Place)

@@ -3,6 +3,7 @@ package fact
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -42,8 +43,11 @@ func parseLogging(h *Host, s *snap.Snapshot) {
 	l.Journald, l.State, l.Why = SystemdConf(s, "journald.conf")
 	l.Storage = Not[string](l.State, l.Why)
 	if l.State == Known {
-		l.Storage = Last(l.Journald, "Journal", "Storage")
-		l.Storage.V = strings.ToLower(l.Storage.V)
+		// journald passes over a value that it does not know, also in capitals.
+		known := slices.DeleteFunc(slices.Clone(l.Journald), func(s Setting) bool {
+			return s.Key == "Storage" && !slices.Contains([]string{"", "auto", "persistent", "volatile", "none"}, s.Value)
+		})
+		l.Storage = Last(known, "Journal", "Storage")
 	}
 	e, st, why := s.Stat("/var/log/journal")
 	l.Folder = Value[bool]{V: st == Known && e.Type == snap.Dir, State: st, Why: why, Place: Place{Path: "/var/log/journal"}}

@@ -20,6 +20,7 @@ type Package struct {
 	Name    string
 	Version string
 	Arch    string
+	Held    bool // apt leaves it as it is
 }
 
 // Has reports whether a package is installed; unknown where the list could not be read.
@@ -45,8 +46,9 @@ func parsePackages(h *Host, s *snap.Snapshot) {
 		*p = Packages{State: Known, Place: Place{Command: "dpkg-query -W"}, All: map[string]Package{}}
 		for _, l := range outLines(o) {
 			f := strings.Split(l.text, "\t")
-			if len(f) == 4 && strings.HasPrefix(f[3], "ii") {
-				p.All[f[0]] = Package{f[0], f[1], f[2]}
+			// The second letter is the state, the first what is wanted: "hi" is on hold.
+			if len(f) == 4 && len(f[3]) > 1 && strings.IndexByte("iWt", f[3][1]) >= 0 {
+				p.All[f[0]] = Package{f[0], f[1], f[2], f[3][0] == 'h'}
 			}
 		}
 		return
@@ -86,7 +88,8 @@ func parsePackages(h *Host, s *snap.Snapshot) {
 		case key == "Architecture":
 			one.Arch = value
 		case key == "Status":
-			installed = strings.HasSuffix(value, " installed")
+			one.Held = strings.HasPrefix(value, "hold ")
+			installed = strings.HasSuffix(value, " installed") || strings.HasSuffix(value, " triggers-awaited") || strings.HasSuffix(value, " triggers-pending")
 		}
 	}
 	end()

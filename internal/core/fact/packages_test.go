@@ -28,3 +28,17 @@ func TestPackagesNotAnswered(t *testing.T) {
 		}
 	}
 }
+
+// TestPackagesHeld: a package on hold is installed, as one is whose triggers
+// have not run; what has left only its settings is not.
+func TestPackagesHeld(t *testing.T) {
+	s := snap.New(snap.Source{Kind: "local"}, time.Unix(0, 0))
+	s.Commands[snap.CommandKey(dpkgQuery...)] = &snap.Output{Argv: dpkgQuery,
+		Stdout: []byte("a\t1\tall\tii \nb\t1\tall\thi \nc\t1\tall\tri \nd\t1\tall\tit \ne\t1\tall\trc \nf\t1\tall\tun \n")}
+	p := Parse(s).Packages
+	for name, want := range map[string]bool{"a": true, "b": true, "c": true, "d": true, "e": false, "f": false} {
+		if has := p.Has(name); has.V != want {
+			t.Errorf("%s is installed: %v, want %v", name, has.V, want)
+		}
+	}
+}

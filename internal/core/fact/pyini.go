@@ -51,32 +51,42 @@ func (p *pyIni) read(s *snap.Snapshot, file string, seen *[]string) {
 	include("after")
 }
 
-// parse merges the text of one file; the last value of a key stands.
+// parse merges the text of one file. A key that stands twice in a section, or a
+// section twice in a file, is refused.
 func (p *pyIni) parse(e *snap.Entry) {
-	section, key := "", ""
+	section, key, indent := "", "", 0
+	seen := map[string]bool{}
+	refuse := func(at Place, text string) {
+		if len(p.refused) < 20 {
+			p.refused = append(p.refused, Problem{at, text})
+		}
+	}
 	for _, l := range lines(e) {
-		t := strings.TrimSpace(l.text)
-		if t == "" || t[0] == '#' || t[0] == ';' {
+		t := strings.TrimSpace(pyUncomment(l.text))
+		if t == "" || t[0] == '#' {
 			continue
 		}
-		if i := strings.Index(l.text, " ;"); i >= 0 {
-			t = strings.TrimSpace(l.text[:i])
-		}
-		switch {
-		case (l.text[0] == ' ' || l.text[0] == '\t') && key != "":
+		// What is indented deeper than its key goes on with the value.
+		depth := len(l.text) - len(strings.TrimLeft(l.text, " \t"))
+		if key != "" && depth > indent {
 			v := p.sections[section][key]
 			if len(v.V) < 64<<10 {
 				v.V = strings.TrimSpace(v.V + "\n" + t)
 			}
 			p.sections[section][key] = v
 			continue
-		case t[0] == '[':
+		}
+		indent = depth
+		if t[0] == '[' {
 			name, _, ok := strings.Cut(t[1:], "]")
 			if !ok || len(p.order) > 2000 {
 				section, key = "", ""
 				continue
 			}
-			section, key = name, ""
+			if seen[name] && name != pyDefault {
+				refuse(l.at, "the section ["+name+"] is there twice")
+			}
+			section, key, seen[name] = name, "", true
 			if p.sections[section] == nil {
 				p.sections[section] = map[string]Value[string]{}
 				p.order = append(p.order, section)
@@ -85,18 +95,31 @@ func (p *pyIni) parse(e *snap.Entry) {
 		}
 		i := strings.IndexAny(t, "=:")
 		if i <= 0 || section == "" {
-			if key = ""; len(p.refused) < 20 {
-				text := "a setting stands before the first [section]"
-				if section != "" {
-					text = "a line that is not key = value"
-				}
-				p.refused = append(p.refused, Problem{l.at, text})
+			key = ""
+			text := "a setting stands before the first [section]"
+			if section != "" {
+				text = "a line that is not key = value"
 			}
+			refuse(l.at, text)
 			continue
 		}
 		key = strings.ToLower(strings.TrimSpace(t[:i]))
+		if seen["["+section+"] "+key] {
+			refuse(l.at, key+" is set twice in ["+section+"]")
+		}
+		seen["["+section+"] "+key] = true
 		p.sections[section][key] = Is(strings.TrimSpace(t[i+1:]), l.at)
 	}
+}
+
+// pyUncomment cuts what follows a semicolon at a word's beginning.
+func pyUncomment(text string) string {
+	for i := range len(text) {
+		if text[i] == ';' && (i == 0 || strings.IndexByte(" \t", text[i-1]) >= 0) {
+			return text[:i]
+		}
+	}
+	return text
 }
 
 // get is a section's value, else that of DEFAULT, with its references filled in.

@@ -16,6 +16,7 @@ type SudoGrant struct {
 	Via      string // as the rule names the account: "%sudo", an alias, "ALL"
 	Command  string // with its arguments, or ALL
 	Full     bool   // it makes the account root: ALL, a shell, an editor, …
+	AnyEnv   bool   // with an environment of its choice: LD_PRELOAD makes it root
 	Password bool   // the account has to type its password
 	Place    Place
 }
@@ -64,14 +65,17 @@ func (su *Sudo) grantsOf(h *Host, u User, left *int) []SudoGrant {
 		if !ok || !m.host(r.Hosts) || !m.root(r) {
 			continue
 		}
+		// What may not hold takes nothing away.
+		holds := !r.Dated && !r.Digest && m.surely(r.Hosts, 0)
 		for _, c := range m.commands(sudoers.Item{Name: r.Name, Not: r.Not}, 0) {
 			// The last rule for a command counts.
-			out = slices.DeleteFunc(out, func(g SudoGrant) bool { return c.Name == "ALL" || g.Command == c.Name })
+			out = slices.DeleteFunc(out, func(g SudoGrant) bool { return holds && (c.Name == "ALL" || g.Command == c.Name) })
 			if c.Not {
 				continue
 			}
+			env := m.anyEnv(r, c.Name)
 			out = append(out, SudoGrant{
-				User: u.Name, Via: via, Command: c.Name, Full: full(c.Name), Password: m.asked(r, c.Name), Place: r.Place,
+				User: u.Name, Via: via, Command: c.Name, Full: full(c.Name) || env, AnyEnv: env, Password: m.asked(r, c.Name), Place: r.Place,
 			})
 		}
 	}
@@ -157,8 +161,8 @@ func (m matcher) hostAt(list []sudoers.Item, depth int) bool {
 			fits = m.hostAt(items, depth+1)
 		case it.Name == "ALL" || name == "":
 			fits = true
-		case strings.ContainsAny(it.Name, "+/*?:") || strings.Trim(it.Name, "0123456789.") == "":
-			fits = !it.Not // an address or a pattern: perhaps
+		case perhapsHost(it.Name):
+			fits = !it.Not
 		default:
 			fits = strings.EqualFold(it.Name, name) || strings.EqualFold(it.Name, short)
 		}
@@ -167,6 +171,36 @@ func (m matcher) hostAt(list []sudoers.Item, depth int) bool {
 		}
 	}
 	return false
+}
+
+// surely reports whether it is plain which hosts a list means.
+func (m matcher) surely(list []sudoers.Item, depth int) bool {
+	return depth <= maxAlias && !slices.ContainsFunc(list, func(it sudoers.Item) bool {
+		if items, alias := m.su.aliases["Host "+it.Name]; alias {
+			return !m.surely(items, depth+1)
+		}
+		if it.Name != "ALL" && m.h.OS.Hostname.V == "" {
+			m.su.Incomplete = "the name of this host, which rules ask for, is not known"
+		}
+		*m.left--
+		return *m.left <= 0 || perhapsHost(it.Name)
+	})
+}
+
+// perhapsHost reports whether a name is an address, a pattern or a netgroup.
+func perhapsHost(name string) bool {
+	return strings.ContainsAny(name, "+/*?[:") || strings.Trim(name, "0123456789.") == ""
+}
+
+// Takes are the commands that a rule takes away.
+func (su *Sudo) Takes(r SudoRule) (out []string) {
+	left := 10_000
+	for _, c := range (matcher{su: su, left: &left}).commands(sudoers.Item{Name: r.Name, Not: r.Not}, 0) {
+		if c.Not {
+			out = append(out, c.Name)
+		}
+	}
+	return out
 }
 
 // root reports whether a rule lets its command run as root.
@@ -233,6 +267,24 @@ func (m matcher) asked(r SudoRule, command string) bool {
 	return asked
 }
 
+// anyEnv reports whether the account may set the environment of a single command
+// that runs as root. sudoedit runs its editor as the account.
+func (m matcher) anyEnv(r SudoRule, command string) bool {
+	name, _, _ := strings.Cut(command, " ")
+	if command == "ALL" || name == "sudoedit" || name == "list" || r.SetEnv != sudoers.EnvAsSet {
+		return r.SetEnv == sudoers.SetEnv && path.IsAbs(name)
+	}
+	may := false
+	for _, late := range []bool{false, true} {
+		for _, d := range m.su.Settings {
+			if d.Name == "setenv" && (d.Scope == '!') == late && m.applies(d, command) {
+				may = d.Op != "!"
+			}
+		}
+	}
+	return may
+}
+
 // applies reports whether a Defaults line is for the account, running command
 // as root.
 func (m matcher) applies(d SudoSetting, command string) bool {
@@ -261,18 +313,26 @@ func (m matcher) applies(d SudoSetting, command string) bool {
 
 // rootMakers are programs that hand a root shell, or the writing of any file,
 // to whoever may run them as root with arguments of their own choice.
-var rootMakers = slices.Concat(interpreters, escapes, []string{
-	"busybox", "su", "sudo", "chroot", "nsenter", "unshare", "systemd-run", "env", "visudo", "sudoedit", "tee", "cp", "mv", "dd", "install", "ln", "rsync",
-	"tar", "zip", "awk", "gawk", "mawk", "sed", "find", "xargs", "git", "make", "docker", "podman", "lxc", "incus", "ctr", "apt", "apt-get", "aptitude", "dpkg", "pip", "pip3",
-	"chmod", "chown", "setfacl", "setcap", "mount", "usermod", "useradd", "adduser", "gpasswd", "passwd", "chpasswd", "crontab", "systemctl", "strace", "tcpdump",
-	"scp", "wget", "curl", "openvpn", "nft", "insmod", "modprobe", "snap", "flatpak", "ansible", "ansible-playbook", "nmap", "socat", "watch", "screen", "tmux",
+var rootMakers = slices.Concat(interpreters, escapes, editors, runners, []string{
+	"busybox", "su", "sudo", "sudoedit", "tee", "cp", "mv", "dd", "install", "ln", "rsync",
+	"tar", "cpio", "zip", "awk", "gawk", "mawk", "sed", "find", "git", "make", "docker", "podman", "lxc", "incus", "ctr", "apt", "apt-get", "aptitude", "dpkg", "pip", "pip3",
+	"chmod", "chown", "setfacl", "setcap", "mount", "usermod", "useradd", "adduser", "newusers", "gpasswd", "passwd", "chpasswd", "crontab", "at", "systemctl", "service", "tcpdump",
+	"ssh", "scp", "sftp", "wget", "curl", "openvpn", "openssl", "nft", "ip", "sysctl", "insmod", "modprobe", "snap", "flatpak", "ansible", "ansible-playbook", "nmap", "socat",
+	"screen", "tmux", "run-parts", "logrotate", "update-alternatives", "patch", "sort",
 })
 
 var (
 	// interpreters run the program that their first argument names.
-	interpreters = []string{"sh", "bash", "dash", "rbash", "zsh", "ksh", "fish", "python", "python2", "python3", "perl", "ruby", "lua", "node", "php", "tclsh"}
+	interpreters = []string{"sh", "bash", "dash", "rbash", "zsh", "ksh", "csh", "tcsh", "fish", "python", "python2", "python3", "perl", "ruby", "lua", "node", "php", "tclsh", "expect"}
 	// escapes start a shell at a key, whatever file they show.
 	escapes = []string{"vi", "vim", "view", "vimdiff", "nvim", "nano", "pico", "ed", "emacs", "less", "more", "most", "man", "gdb", "ftp"}
+	// editors start one for a file of theirs.
+	editors = []string{"visudo", "vipw", "vigr"}
+	// runners start the program that stands among their arguments.
+	runners = []string{
+		"env", "nice", "ionice", "timeout", "nohup", "setsid", "stdbuf", "time", "chrt", "taskset", "prlimit", "flock", "script", "watch", "xargs", "strace", "setpriv", "capsh",
+		"chroot", "nsenter", "unshare", "runuser", "systemd-run", "start-stop-daemon",
+	}
 )
 
 // stem is a program's name without its version: python3.11 is python3.
@@ -294,7 +354,7 @@ func full(command string) bool {
 	if strings.HasSuffix(p, "/") {
 		return true // any program of a folder
 	}
-	name := stem(p)
+	name, words := stem(p), strings.Fields(args)
 	switch {
 	case !slices.Contains(rootMakers, name):
 		return false
@@ -302,11 +362,27 @@ func full(command string) bool {
 		return true
 	case slices.Contains(escapes, name):
 		return args != `""`
-	case slices.Contains(interpreters, name):
-		first, _, _ := strings.Cut(args, " ")
-		return args == `""` || first == "-i" || first == "-s" || first == "-l" || first == "-"
+	case slices.Contains(editors, name):
+		return !slices.Contains(words, "-c") && !slices.Contains(words, "--check")
+	case slices.Contains(runners, name):
+		if name == "chroot" && len(words) == 1 {
+			return args != `""`
+		}
+		i := slices.IndexFunc(words, func(w string) bool { return slices.Contains(rootMakers, stem(w)) })
+		return i >= 0 && full(strings.Join(words[i:], " "))
+	case slices.Contains(interpreters, name): // without a program it reads what is typed
+		tells := []string{"--version", "--help", "-V", "-v", "-h"}
+		return !slices.ContainsFunc(words, func(w string) bool {
+			return w != `""` && !strings.HasPrefix(w, "-") || slices.Contains(tells, w)
+		})
 	case name == "su", name == "sudo":
 		return args == `""` && name == "su" || args == "-" || args == "-i" || args == "-s" || args == "root" || args == "- root" || args == "-l"
+	case name == "crontab":
+		return slices.Contains(words, "-e")
+	case name == "passwd":
+		return slices.Contains(words, "root")
+	case name == "systemctl":
+		return words[0] == "edit"
 	}
 	return false
 }

@@ -152,6 +152,7 @@ func pending(s *snap.Snapshot) Value[[]Upgrade] {
 type OriginPattern struct {
 	Text  string
 	Place Place
+	Wrong bool // unattended-upgrades ends at it, and installs nothing
 	want  map[string]string
 }
 
@@ -165,12 +166,13 @@ func (h *Host) UpgradePatterns() []OriginPattern {
 	var out []OriginPattern
 	for _, v := range h.Updates.Apt.List("Unattended-Upgrade::Origins-Pattern") {
 		p := OriginPattern{Text: v.V, Place: v.Place, want: map[string]string{}}
-		for _, part := range strings.Split(fill(v.V), ",") {
-			k, val, _ := strings.Cut(part, "=")
-			if name, ok := keys[strings.TrimSpace(k)]; ok {
+		for _, part := range strings.Split(strings.ReplaceAll(fill(v.V), `\,`, "\x00"), ",") {
+			k, val, _ := strings.Cut(strings.ReplaceAll(part, "\x00", ","), "=")
+			if name, ok := keys[strings.TrimSpace(k)]; ok && strings.Count(part, "=") == 1 {
 				p.want[name] = strings.TrimSpace(val)
 			} else {
 				p.want["unknown"] = k // such a pattern matches nothing
+				p.Wrong = strings.TrimSpace(v.V) != ""
 			}
 		}
 		out = append(out, p)

@@ -294,6 +294,7 @@ func (c *scan) cmd(last Cmd) Cmd {
 		if m := option.FindString(c.rest()); m != "" {
 			c.pos += len(m)
 			c.word(",")
+			out.Dated = out.Dated || strings.HasPrefix(m, "NOT")
 			continue
 		}
 		m := tag.FindStringSubmatch(c.rest())
@@ -306,11 +307,17 @@ func (c *scan) cmd(last Cmd) Cmd {
 			out.Ask = Passwd
 		case "NOPASSWD":
 			out.Ask = NoPasswd
+		case "SETENV":
+			out.SetEnv = SetEnv
+		case "NOSETENV":
+			out.SetEnv = NoSetEnv
 		}
 	}
 	c.space()
 	out.Line = c.line.at(c.pos)
 	out.Not = c.not()
+	c.space()
+	out.Digest = digest.MatchString(c.rest())
 	out.Name = c.command()
 	return out
 }

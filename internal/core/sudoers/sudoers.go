@@ -32,6 +32,9 @@ type Cmd struct {
 	Users  []Item // empty with Runas: the caller
 	Groups []Item
 	Ask    Ask
+	SetEnv Env
+	Dated  bool // it holds before or after some day only
+	Digest bool // it holds for a program of this content only
 	Line   int
 }
 
@@ -43,6 +46,16 @@ const (
 	AsSet    Ask = iota // as the settings say
 	Passwd              // PASSWD
 	NoPasswd            // NOPASSWD
+)
+
+// Env says whether the tags of a command let the caller set its environment.
+type Env uint8
+
+// Values of Env.
+const (
+	EnvAsSet Env = iota // as the settings say
+	SetEnv              // SETENV
+	NoSetEnv            // NOSETENV
 )
 
 // A Setting is one parameter of a Defaults line.
