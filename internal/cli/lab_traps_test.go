@@ -23,6 +23,9 @@ const chronyAnew = `systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; s
 const sshAnew = `rm -f /run/sshd.pid; systemctl reload ssh
 	for i in $(seq 200); do [ ! -e /run/sshd.pid ] || break; sleep 0.05; done; [ -e /run/sshd.pid ]`
 
+// sshRestart starts sshd anew, however often that was done in the last seconds.
+const sshRestart = `systemctl reset-failed ssh; systemctl restart ssh`
+
 // A trap looks protected, or once was, and is not. It is planted on a host
 // that is protected.
 type trap struct {
@@ -179,23 +182,23 @@ var rounds = [][]trap{
 	{
 		{
 			name: "the command line of sshd wins over its files", control: "ssh/password-login", verdicts: "ineffective",
-			plant: `printf 'SSHD_OPTS="-o PasswordAuthentication=yes"\n' >/etc/default/ssh; systemctl restart ssh`,
-			undo:  `printf 'SSHD_OPTS=\n' >/etc/default/ssh; systemctl restart ssh`,
+			plant: `printf 'SSHD_OPTS="-o PasswordAuthentication=yes"\n' >/etc/default/ssh; ` + sshRestart,
+			undo:  `printf 'SSHD_OPTS=\n' >/etc/default/ssh; ` + sshRestart,
 			texts: []string{"/etc/default/ssh:1"},
 		},
 		{
 			name: "so it does in a drop-in of its unit", control: "ssh/root-login", verdicts: "ineffective",
 			plant: `mkdir /etc/systemd/system/ssh.service.d
 				printf '[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS -oPermitRootLogin=yes\n' >/etc/systemd/system/ssh.service.d/own.conf
-				systemctl daemon-reload; systemctl restart ssh`,
-			undo: `rm -r /etc/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh`,
+				systemctl daemon-reload; ` + sshRestart,
+			undo: `rm -r /etc/systemd/system/ssh.service.d; systemctl daemon-reload; ` + sshRestart,
 		},
 	},
 	{
 		{
 			name: "sshd reads another file", control: "ssh/one-server", verdicts: "ineffective",
-			plant: `cp /etc/ssh/sshd_config /etc/ssh/other; printf 'SSHD_OPTS="-f /etc/ssh/other"\n' >/etc/default/ssh; systemctl restart ssh`,
-			undo:  `rm /etc/ssh/other; printf 'SSHD_OPTS=\n' >/etc/default/ssh; systemctl restart ssh`,
+			plant: `cp /etc/ssh/sshd_config /etc/ssh/other; printf 'SSHD_OPTS="-f /etc/ssh/other"\n' >/etc/default/ssh; ` + sshRestart,
+			undo:  `rm /etc/ssh/other; printf 'SSHD_OPTS=\n' >/etc/default/ssh; ` + sshRestart,
 			texts: []string{"/etc/ssh/other"},
 		},
 	},
