@@ -60,6 +60,14 @@ func (h *Host) RootRuns() []RootRun {
 			add("cron", "folder on PATH", p, j.Place)
 		}
 	}
+	for _, f := range h.SSHD.Config.Files {
+		add("sshd", "settings", f, Place{Path: f})
+	}
+	for _, l := range h.SSHD.Config.Settings { // sshd does not look at who may write it
+		if l.Keyword == "trustedusercakeys" && len(l.Values) > 0 {
+			add("sshd", "keys that vouch for others", l.Values[0], l.Place)
+		}
+	}
 	return out
 }
 

@@ -20,6 +20,7 @@ type sshdWant struct {
 	Not     []string `yaml:"not"`       // values that are never right: 0, where it means without end
 	Subset  []string `yaml:"subset-of"` // every element of the list is one of these
 	Without []string `yaml:"without"`   // no element of the list matches one of these patterns
+	Each    string   `yaml:"each-with"` // every one of several lists has this element: publickey, so that nothing else is enough
 }
 
 func decodeSSHDWants(n *yaml.Node) (out []sshdWant, ps yaml.Problems) {
@@ -57,8 +58,8 @@ func decodeSSHDWant(option string, n *yaml.Node) (sshdWant, yaml.Problems) {
 			ps = append(ps, n.Problem("%q is not a pattern", p))
 		}
 	}
-	if w.Min == "" && w.Max == "" && w.Subset == nil && w.Without == nil && w.Not == nil {
-		ps = append(ps, n.Problem("%s wants a list of values, or min, max, not, subset-of or without", option))
+	if w.Min == "" && w.Max == "" && w.Subset == nil && w.Without == nil && w.Not == nil && w.Each == "" {
+		ps = append(ps, n.Problem("%s wants a list of values, or min, max, not, subset-of, without or each-with", option))
 	}
 	return w, ps
 }
@@ -88,6 +89,9 @@ func (w sshdWant) String() string {
 	if w.Without != nil {
 		out = append(out, "without "+strings.Join(w.Without, ", "))
 	}
+	if w.Each != "" {
+		out = append(out, w.Each+" in each list")
+	}
 	return strings.Join(out, ", ")
 }
 
@@ -102,6 +106,10 @@ func (w sshdWant) accepts(values []string) (ok bool, wrong []string) {
 	}
 	if w.Min != "" || w.Max != "" {
 		return within(one, w.Min, w.Max), nil
+	}
+	if w.Each != "" {
+		lists := strings.Fields(one)
+		return len(lists) > 0 && !slices.ContainsFunc(lists, func(l string) bool { return !slices.Contains(strings.Split(l, ","), w.Each) }), nil
 	}
 	for _, e := range strings.FieldsFunc(one, func(r rune) bool { return r == ',' || r == ' ' }) {
 		bad := w.Subset != nil && !slices.Contains(w.Subset, e)
