@@ -204,6 +204,20 @@ var rounds = [][]trap{
 	},
 	{
 		{
+			name: "T13 the firewall's service loads another file at boot", control: "firewall/persist", verdicts: "unknown",
+			plant: `mkdir /etc/systemd/system/nftables.service.d
+				printf '[Service]\nExecStart=\nExecStart=/usr/sbin/nft -f /etc/other.nft\n' >/etc/systemd/system/nftables.service.d/own.conf; systemctl daemon-reload`,
+			undo:  `rm -r /etc/systemd/system/nftables.service.d; systemctl daemon-reload`,
+			texts: []string{"/etc/systemd/system/nftables.service.d/own.conf:2"},
+		},
+		{
+			name: "T5 the timer starts something else", control: "updates/automatic", verdicts: "unknown",
+			plant: `mkdir /etc/systemd/system/apt-daily-upgrade.service.d
+				printf '[Service]\nExecStart=\nExecStart=/bin/true\n' >/etc/systemd/system/apt-daily-upgrade.service.d/own.conf; systemctl daemon-reload`,
+			undo:  `rm -r /etc/systemd/system/apt-daily-upgrade.service.d; systemctl daemon-reload`,
+			texts: []string{"/etc/systemd/system/apt-daily-upgrade.service.d/own.conf:2"},
+		},
+		{
 			name: "another sshd has a file of its own", control: "ssh/one-server", verdicts: "ineffective",
 			plant: `printf 'Port 2222\nPidFile none\n' >/etc/ssh/other
 				printf '[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/other\n' >/etc/systemd/system/sshd2.service

@@ -133,6 +133,9 @@ func updateTimers(h *fact.Host) control.Outcome {
 				return ineffective(fmt.Sprintf("unattended-upgrades is installed and switched on, but %s is %s: it never runs", u.Name, state),
 					control.Saw(u.Name, u.FileState.Place, state, "enabled"))
 			}
+			if why := h.ChangedUnit(u.Name); why != "" {
+				return control.CannotTell("unattended-upgrades is installed and switched on, but " + why)
+			}
 		}
 		switch {
 		case t.FileState.Missing():

@@ -38,6 +38,9 @@ func firewallManagers(h *Host, s *snap.Snapshot) []FirewallManager {
 		if m.On.State == Unknown && m.On.Why == "" {
 			m.On = m.Rules.value(func(Ruleset) bool { return m.Rules.bases() > 0 })
 		}
+		if why := h.ChangedUnit(p.unit); why != "" && m.Enabled.V {
+			m.Enabled = Not[bool](Unknown, why)
+		}
 		m.Deny4 = m.Rules.value(func(r Ruleset) bool { return r.Denies("ip").V })
 		m.Deny6 = m.Rules.value(func(r Ruleset) bool { return r.Denies("ip6").V })
 		out = append(out, m)

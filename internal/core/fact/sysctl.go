@@ -88,6 +88,8 @@ func parseSysctl(h *Host, s *snap.Snapshot) {
 	c.parseUfw(s)
 	if u := h.Units.Get("systemd-sysctl.service"); u.Masked() {
 		c.Off = u.FileState.Place
+	} else if why := h.ChangedUnit(u.Name); why != "" {
+		c.Missing = why
 	}
 }
 

@@ -123,3 +123,51 @@ func (us *Units) enable(s *snap.Snapshot) {
 		}
 	}
 }
+
+// ChangedUnit tells of a line of this host's own that changes what a package's
+// unit runs, or on what it hangs, so that its name alone says little of what it
+// does; "" when there is none.
+func (h *Host) ChangedUnit(name string) string {
+	const own = "/etc/systemd/system/"
+	var files []*snap.Entry
+	if e, st, why := h.Snap.File(own + name); st == Denied {
+		return why
+	} else if st == Known && e.Target == "" {
+		files = append(files, e)
+	}
+	for _, pattern := range []string{own + name + ".d/*.conf", own + strings.TrimPrefix(path.Ext(name), ".") + ".d/*.conf"} {
+		es, st, why := h.Snap.Glob(pattern)
+		if st == Denied {
+			return why
+		}
+		files = append(files, es...)
+	}
+	var all []Setting
+	for _, e := range files {
+		if e.Denied != "" {
+			return e.Denied
+		}
+		if e.Read && e.Target != "/dev/null" {
+			all = append(all, systemdSettings(e)...)
+		}
+	}
+	runs := []string{"ExecStart", "ExecStartPre", "ExecStartPost", "ExecCondition", "RootDirectory", "RootImage"}
+	var times, emptied *Setting // of a timer
+	for i, l := range all {
+		switch {
+		case l.Section == "Service" && slices.Contains(runs, l.Key),
+			l.Section == "Unit" && l.Value != "" && (strings.HasPrefix(l.Key, "Condition") || strings.HasPrefix(l.Key, "Assert")):
+			return name + " is changed at " + l.Place.String() + " (" + l.Key + "), which Picket does not follow"
+		case l.Section == "Timer" && strings.HasPrefix(l.Key, "On") && l.Key != "OnClockChange" && l.Key != "OnTimezoneChange":
+			if l.Value == "" {
+				times, emptied = nil, &all[i]
+			} else {
+				times = &all[i]
+			}
+		}
+	}
+	if emptied != nil && times == nil {
+		return name + " has no time left at which it starts: " + emptied.Place.String()
+	}
+	return ""
+}
