@@ -16,6 +16,7 @@ func TestSSHDWantAccepts(t *testing.T) {
 	starts := sshdWant{option: "MaxStartups", Max: "10:30:60"}
 	ciphers := sshdWant{option: "Ciphers", Subset: []string{"aes256-ctr", "aes128-ctr"}}
 	macs := sshdWant{option: "MACs", Without: []string{"*sha1*"}}
+	methods := sshdWant{option: "AuthenticationMethods", Each: "publickey"}
 	root := sshdWant{option: "PermitRootLogin", values: []string{"no", "prohibit-password"}}
 	for _, c := range []struct {
 		w     sshdWant
@@ -26,6 +27,7 @@ func TestSSHDWantAccepts(t *testing.T) {
 		{starts, "10:30:60", true}, {starts, "10:30:100", false}, {starts, "5:30:10", true},
 		{ciphers, "aes256-ctr", true}, {ciphers, "aes256-ctr,aes256-cbc", false},
 		{macs, "hmac-sha2-256", true}, {macs, "hmac-sha2-256,hmac-sha1-etm@openssh.com", false},
+		{methods, "publickey,password publickey,keyboard-interactive:pam", true}, {methods, "publickey password", false}, {methods, "any", false}, {methods, "", false},
 		{root, "without-password", true}, {root, "NO", true}, {root, "yes", false}, {root, "", false},
 	} {
 		if got, _ := c.w.accepts([]string{c.value}); got != c.want {
