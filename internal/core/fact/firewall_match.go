@@ -127,14 +127,10 @@ func sure(b bool) matching {
 
 // from judges a source address.
 func (w *firewallWalk) from(v string) matching {
-	prefix, all, ok := parsePrefix(v)
+	prefix, _, got, done := w.prefix(v)
 	switch {
-	case !ok:
-		return maybe
-	case prefix.Addr().Is4() != (w.packet.Family == "ip"):
-		return no
-	case prefix.Bits() == 0 && all:
-		return yes
+	case done:
+		return got
 	case wide(prefix): // of such there are strangers
 		return maybe
 	case w.packet.Loopback:
@@ -147,14 +143,10 @@ func (w *firewallWalk) from(v string) matching {
 
 // to judges a destination: one of the host's own addresses, which we may not know.
 func (w *firewallWalk) to(v string) matching {
-	prefix, all, ok := parsePrefix(v)
+	prefix, all, got, done := w.prefix(v)
 	switch {
-	case !ok:
-		return maybe
-	case prefix.Addr().Is4() != (w.packet.Family == "ip"):
-		return no
-	case prefix.Bits() == 0 && all:
-		return yes
+	case done:
+		return got
 	case w.packet.To.IsValid():
 		if prefix.Contains(w.packet.To) && !all {
 			return maybe
@@ -167,6 +159,21 @@ func (w *firewallWalk) to(v string) matching {
 		return no
 	}
 	return maybe
+}
+
+// prefix reads addresses as parsePrefix does; done when that alone tells
+// whether one of the packet's is among them, whichever it is.
+func (w *firewallWalk) prefix(v string) (p netip.Prefix, all bool, got matching, done bool) {
+	p, all, ok := parsePrefix(v)
+	switch {
+	case !ok:
+		return p, all, maybe, true
+	case p.Addr().Is4() != (w.packet.Family == "ip"):
+		return p, all, no, true
+	case p.Bits() == 0 && all:
+		return p, all, yes, true
+	}
+	return p, all, no, false
 }
 
 // wide reports whether so many public addresses are in it that a stranger may

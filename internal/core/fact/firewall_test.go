@@ -336,60 +336,6 @@ func TestFirewallStranger(t *testing.T) {
 	}
 }
 
-// Whatever a host sends, following packets through it ends; and what was not
-// followed is not known.
-func TestFirewallEffort(t *testing.T) {
-	rules := func(n int, more ...string) string {
-		var b strings.Builder
-		b.WriteString("*filter\n:INPUT DROP [0:0]\n")
-		for i := range n {
-			fmt.Fprintf(&b, "-A INPUT -s 10.%d.%d.1/32 -p tcp --dport %d -j ACCEPT\n", i/250, i%250, 1000+i%100)
-		}
-		return b.String() + strings.Join(more, "") + "COMMIT\n"
-	}
-	var many []string // cards and ports, each of which has to be tried with each
-	for i := range maxCards {
-		many = append(many, fmt.Sprintf("-A INPUT -i eth%d -p tcp --sport %d -j DROP\n", i, 10+i))
-	}
-	for _, tt := range []struct {
-		name  string
-		rules string
-		cut   bool
-	}{
-		{"a thousand rules", rules(1000), false},
-		{"as many as there may be, with cards and ports", rules(maxRules-100, many...), true},
-	} {
-		h := Parse(recorded(t, "firewall", "$ nft -j list ruleset", `={"nftables": []}`, "$ iptables-save", "="+tt.rules, "$ ip6tables-save", "="+rules(0)))
-		begin, cut := time.Now(), false
-		for port := range 200 {
-			for _, anybody := range []bool{false, true} {
-				p := FirewallPacket{Family: "ip", Proto: "tcp", Port: 1000 + port, Anybody: anybody}
-				a := h.Firewall.Running.Ask(p)
-				cut = cut || a.Cut
-				if a.Cut && (!a.Accept || !a.Drop) {
-					t.Errorf("%s: not followed, and %+v", tt.name, a)
-				}
-				if again := h.Firewall.Running.Ask(p); cmp.Diff(a, again) != "" {
-					t.Errorf("%s: the same packet is %+v, then %+v", tt.name, a, again)
-				}
-			}
-		}
-		if cut != tt.cut {
-			t.Errorf("%s: cut off: %v, want %v", tt.name, cut, tt.cut)
-		}
-		if v := h.Firewall.Running.Denies("ip6"); tt.cut && v.Known() {
-			t.Errorf("%s: known after all effort was spent: %+v", tt.name, v)
-		}
-		c := h.Firewall.Running.Chains[0]
-		if _, why := h.Firewall.Running.Refuses(c, FirewallPacket{Family: "ip", Proto: "tcp", Port: 1}); (why == tooMuch) != tt.cut {
-			t.Errorf("%s: whether a chain refuses: %q", tt.name, why)
-		}
-		if took := time.Since(begin); took > 15*time.Second {
-			t.Errorf("%s: took %v", tt.name, took)
-		}
-	}
-}
-
 // iptables-save of Debian 11 does not say whose rules it shows, and nft 0.9.8
 // nothing of what its extensions compare.
 func TestFirewallDebian11(t *testing.T) {
@@ -464,59 +410,5 @@ func TestFirewallUnreadable(t *testing.T) {
 	s.Commands[snap.CommandKey(nftList...)] = &snap.Output{Argv: nftList, Exit: 1, Stderr: "Operation not permitted (you must be root)\n"}
 	if r := Parse(s).Firewall.Running; r.State != Denied {
 		t.Errorf("without root: %v", r.State)
-	}
-}
-
-func FuzzNFT(f *testing.F) {
-	for _, name := range []string{"ufw.json", "nftables.json", "docker.json"} {
-		data, err := os.ReadFile(filepath.Join("testdata", "firewall", name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Add([]byte(`{"nftables":[{"chain":{"family":"ip","table":"t","name":"c","hook":"input","type":"filter"}},{"rule":{"family":"ip","table":"t","chain":"c","expr":[{"jump":{"target":"c"}}]}}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		chains, err := parseNFT(data, Place{})
-		if err == nil {
-			askAll(Ruleset{State: Known, Chains: chains})
-		}
-	})
-}
-
-func FuzzIptables(f *testing.F) {
-	for _, name := range []string{"ufw.v4", "ufw.v6", "docker.v4", "user.rules"} {
-		data, err := os.ReadFile(filepath.Join("testdata", "firewall", name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(data))
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		askAll(Ruleset{State: Known, Chains: parseIptables(linesAt(text, Place{}), "ip")})
-	})
-}
-
-func FuzzNFTConf(f *testing.F) {
-	data, err := os.ReadFile(filepath.Join("testdata", "firewall", "nftables.conf"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(data))
-	f.Add("include \"/etc/nftables.conf\"\ntable ip t { chain c { jump c; limit rate over 3/second; tcp dport vmap { 22: jump c } } }")
-	f.Fuzz(func(t *testing.T, text string) {
-		s := snap.New(snap.Source{}, time.Unix(0, 0))
-		s.MarkComplete()
-		s.Entries["/etc/nftables.conf"] = &snap.Entry{Path: "/etc/nftables.conf", Type: snap.File, Read: true, Content: []byte(text)}
-		askAll(parseNFTConf(s, "/etc/nftables.conf"))
-	})
-}
-
-func askAll(r Ruleset) {
-	for _, family := range []string{"ip", "ip6"} {
-		for _, port := range []int{0, 22} {
-			ask(r, family, port)
-		}
-		r.Limited(family, 22)
 	}
 }
