@@ -412,3 +412,19 @@ func TestFirewallUnreadable(t *testing.T) {
 		t.Errorf("without root: %v", r.State)
 	}
 }
+
+// TestFirewallAddresses: a name instead of an address may be anybody's, and an
+// address of the other family is nobody's.
+func TestFirewallAddresses(t *testing.T) {
+	for _, key := range []string{"saddr", "daddr"} {
+		for value, want := range map[string][2]bool{"router.example.org": {true, true}, "fe80::/10": {false, true}, "0.0.0.0/0": {true, false}} {
+			r := Ruleset{State: Known, Chains: []FirewallChain{{Family: "inet", Type: "filter", Hook: "input", Policy: "drop", Rules: []FirewallRule{
+				{Verdict: "accept", Matches: []FirewallMatch{{Key: key, Values: []string{value}}}},
+			}}}}
+			a := r.Ask(FirewallPacket{Family: "ip", Proto: "tcp", Port: 80, Card: "eth0"})
+			if got := [2]bool{a.Accept, a.Drop}; got != want {
+				t.Errorf("%s %s: accepted, dropped: %v, want %v", key, value, got, want)
+			}
+		}
+	}
+}

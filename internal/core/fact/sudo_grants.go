@@ -382,7 +382,7 @@ func full(command string) bool {
 	case name == "passwd":
 		return slices.Contains(words, "root")
 	case name == "systemctl":
-		return words[0] == "edit"
+		return len(words) > 0 && words[0] == "edit"
 	}
 	return false
 }
