@@ -138,17 +138,22 @@ func sshOneServer(h *fact.Host) control.Outcome {
 	}
 	unsure := ""
 	for _, s := range h.Sockets.Listening {
-		if s.Proto != "tcp" || !s.Exposed() || !slices.Contains([]string{"sshd", "dropbear", "tinysshd"}, s.Process) {
+		if s.Proto != "tcp" || !s.Exposed() || !fact.SSHServer(s.Process) {
 			continue
 		}
 		switch {
 		case s.Unit.State == fact.Unknown || s.Unit.State == fact.Denied:
 			unsure = s.Unit.Why
+		case s.Unit.V == "ssh.service" && s.User.V == "root" && h.SSHD.PID != "" && !slices.ContainsFunc(s.PIDs, func(pid int) bool { return strconv.Itoa(pid) == h.SSHD.PID }):
+			ev = append(ev, control.Saw("another SSH server of "+s.Unit.V, s.Place, s.Who()+" at "+s.Where(), "its main process alone"))
 		case slices.Contains([]string{"ssh.service", "ssh.socket", "sshd.service"}, s.Unit.V), strings.HasSuffix(s.Unit.V, ".scope"):
 			// In a login's scope it is a forwarded port, or started by hand, of which network/listen-by-hand tells.
 		default:
 			ev = append(ev, control.Saw(strings.TrimSpace("another SSH server "+s.Unit.V), s.Place, s.Who()+" at "+s.Where(), "ssh.service alone"))
 		}
+	}
+	for _, l := range h.OtherSSH() {
+		ev = append(ev, control.Saw("another SSH server "+l.Section, l.Place, l.Value, "ssh.service alone"))
 	}
 	if len(ev) > 0 {
 		o := control.IsIneffective("not all logins go by "+sshdMain+": "+ev[0].Fact+" is "+ev[0].Found+" ("+ev[0].Place+")", ev...)
@@ -160,6 +165,8 @@ func sshOneServer(h *fact.Host) control.Outcome {
 	switch {
 	case h.SSHD.Start.Hidden != "":
 		return control.CannotTell(h.SSHD.Start.Hidden + "; run as root")
+	case h.SSHD.Start.Odd != "":
+		return control.CannotTell(h.SSHD.Start.Odd)
 	case h.Snap.Source.Kind == "image":
 		o := control.Passed("sshd is started with its own file")
 		o.Effective, o.Persistent = control.Untold, control.Yes

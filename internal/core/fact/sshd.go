@@ -24,6 +24,7 @@ type SSHD struct {
 	// has no /run/sshd; its files then decide alone.
 	Stopped bool
 	Start   SSHDStart
+	PID     string // of the running sshd; "" when it is not known
 	// Read is when the running sshd last read its files.
 	Read     Value[time.Time]
 	Socket   SSHSocket
@@ -95,6 +96,7 @@ func askSSHD(h *Host, s *snap.Snapshot) snap.Manifest {
 func parseSSHD(h *Host, s *snap.Snapshot) {
 	d := &h.SSHD
 	d.Config = readSSHD(s, opensshVersion(h.Packages.All["openssh-server"].Version))
+	d.PID = sshdPID(s)
 	d.parseStart(s)
 	d.parseAnswers(h, s)
 	d.parseRead(s)
@@ -151,7 +153,7 @@ func (d *SSHD) parseAnswers(h *Host, s *snap.Snapshot) {
 		d.started(a)
 		d.Answers.V = append(d.Answers.V, a)
 	}
-	if d.Start.File != "" || d.Start.Hidden != "" {
+	if d.Start != (SSHDStart{}) {
 		d.Answers = Not[[]SSHDAnswer](d.Config.State, d.Config.Why)
 	}
 }

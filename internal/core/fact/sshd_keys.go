@@ -56,6 +56,9 @@ func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 		if st == Denied {
 			d.KeysHidden = why
 		}
+		if _, private, _ := s.Stat(p); st == Absent && private == Known && slices.Contains(used, p) {
+			d.KeysHidden = why + ": the length of that host key is not known"
+		}
 		if st != Known {
 			continue
 		}

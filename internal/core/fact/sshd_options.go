@@ -236,6 +236,8 @@ type SSHDFound struct {
 	Unknown string        // why the default is not known; "" when it is
 }
 
+func (f SSHDFound) all() []SSHDSetting { return slices.Concat(f.By, f.Others) }
+
 // Explicit reports whether a line sets the option.
 func (f SSHDFound) Explicit() bool { return len(f.By) > 0 }
 
@@ -272,6 +274,10 @@ func (c SSHDConfig) find(w SSHDWho, keyword string, is func(SSHDSetting) bool) S
 		if len(s.Match) > 0 && o.match && c.apply(s.Match, w) {
 			matched = append(matched, s)
 		}
+	}
+	if slices.ContainsFunc(global, func(s SSHDSetting) bool { return s.Written == "-p" }) {
+		// Ports of the command line take the place of those of the files.
+		global = slices.DeleteFunc(global, func(s SSHDSetting) bool { return !s.Start })
 	}
 	var f SSHDFound
 	f.By = global

@@ -50,6 +50,8 @@ type SSHDSetting struct {
 	Place   Place
 	Match   []int // blocks it stands in, as indices of Matches; all must apply
 	Start   bool  // from the command line that sshd is started with
+	Later   bool  // the running sshd does not have it there yet
+	Ends    bool  // the next start no longer has it there
 }
 
 // SSHDMatch is one Match line.

@@ -1,6 +1,8 @@
 package fact
 
 import (
+	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ type SSHDStart struct {
 	File   string // another file that it reads (-f); "" for its own
 	At     Place  // of -f
 	Hidden string // why what it is started with could not be read
+	Odd    string // what it is started with that is not followed
 }
 
 // sshDefaults is read by Debian's ssh.service, which hands SSHD_OPTS on.
@@ -28,14 +31,22 @@ func sshdStartFiles(s *snap.Snapshot) []string {
 	return files
 }
 
-// sshdTitle is the file in which the running sshd shows its command line.
-func sshdTitle(s *snap.Snapshot) string {
+// sshdPID is the process of ssh.service; "" when none is known.
+func sshdPID(s *snap.Snapshot) string {
 	show, _, _ := s.Run(sshShow...)
 	pid := properties(show)["ssh.service"]["MainPID"]
-	if pid == "" || pid == "0" || strings.Trim(pid, "0123456789") != "" {
+	if pid == "0" || strings.Trim(pid, "0123456789") != "" {
 		return ""
 	}
-	return "/proc/" + pid + "/cmdline"
+	return pid
+}
+
+// sshdTitle is the file in which the running sshd shows its command line.
+func sshdTitle(s *snap.Snapshot) string {
+	if pid := sshdPID(s); pid != "" {
+		return "/proc/" + pid + "/cmdline"
+	}
+	return ""
 }
 
 // A startWord is one word of a command line.
@@ -45,45 +56,74 @@ type startWord struct {
 }
 
 // parseStart reads the command lines of sshd, the running one's and that of
-// its next start, and lets what they set win over the files.
+// its next start, and lets what they set win over the files. A reload keeps the
+// command line: only a restart brings that of the next start into force.
 func (d *SSHD) parseStart(s *snap.Snapshot) {
-	d.Config.Settings = slices.Concat(d.Start.read(d.startWords(s)), d.Config.Settings)
-	if p := sshdTitle(s); p != "" {
-		// sshd: /usr/sbin/sshd -D -p 2222 [listener] 0 of 10-100 startups
-		e, st, _ := s.File(p)
-		title, isTitle := "", false
-		if st == Known {
-			title, isTitle = strings.CutPrefix(strings.ReplaceAll(string(e.Content), "\x00", " "), "sshd: ")
-		}
-		title, _, whole := strings.Cut(title, " [listener]")
-		if isTitle && whole {
-			var words []startWord
-			for _, w := range strings.Fields(title) {
-				words = append(words, startWord{w, Place{Path: p}})
-			}
-			var now SSHDStart
-			running := now.read(words)
-			if d.Start.File == "" {
-				d.Start.File, d.Start.At = now.File, now.At
-			}
-			for _, l := range slices.Backward(running) {
-				if !slices.ContainsFunc(d.Config.Settings, func(o SSHDSetting) bool {
-					return o.Keyword == l.Keyword && slices.Equal(o.Values, l.Values)
-				}) {
-					d.Config.Settings = slices.Insert(d.Config.Settings, 0, l)
-				}
-			}
-		}
+	title := sshdTitleWords(s)
+	words := d.startWords(s, title == nil)
+	next := d.Start.read(words)
+	var now SSHDStart
+	running := now.read(title)
+	if d.Start.File == "" {
+		d.Start.File, d.Start.At = now.File, now.At
 	}
-	if d.Start.File != "" {
+	d.Start.Odd = cmp.Or(d.Start.Odd, oddProgram(title))
+	if title == nil || path.Base(words[0].text) == "sshd" { // else it is a program that starts sshd
+		d.Start.Odd = cmp.Or(d.Start.Odd, oddProgram(words))
+	}
+	if title != nil {
+		in := func(list []SSHDSetting, l SSHDSetting) bool {
+			return slices.ContainsFunc(list, func(o SSHDSetting) bool {
+				return o.Keyword == l.Keyword && slices.Equal(o.Values, l.Values)
+			})
+		}
+		for i := range next {
+			next[i].Later = !in(running, next[i])
+		}
+		for i := range running {
+			running[i].Ends = !in(next, running[i])
+		}
+		// Of those that both have, the next start's tells where they are written.
+		running = slices.DeleteFunc(running, func(l SSHDSetting) bool { return !l.Ends })
+	}
+	d.Config.Settings = slices.Concat(running, next, d.Config.Settings)
+	switch {
+	case d.Start.File != "":
 		d.Config.State, d.Config.Why = Unknown, "sshd is started with -f "+d.Start.File+" ("+d.Start.At.String()+") and does not read "+sshdMain
-	} else if d.Start.Hidden != "" {
+	case d.Start.Hidden != "":
 		d.Config.State, d.Config.Why = Denied, d.Start.Hidden
+	case d.Start.Odd != "":
+		d.Config.State, d.Config.Why = Unknown, d.Start.Odd
 	}
 }
 
-// startWords are the command line of the next start.
-func (d *SSHD) startWords(s *snap.Snapshot) []startWord {
+// sshdTitleWords is the command line of the running sshd, as it shows it:
+//
+//	sshd: /usr/sbin/sshd -D -p 2222 [listener] 0 of 10-100 startups
+func sshdTitleWords(s *snap.Snapshot) []startWord {
+	p := sshdTitle(s)
+	if p == "" {
+		return nil
+	}
+	e, st, _ := s.File(p)
+	if st != Known {
+		return nil
+	}
+	title, isTitle := strings.CutPrefix(strings.ReplaceAll(string(e.Content), "\x00", " "), "sshd: ")
+	title, _, whole := strings.Cut(title, " [listener]")
+	if !isTitle || !whole {
+		return nil
+	}
+	var words []startWord
+	for _, w := range strings.Fields(title) {
+		words = append(words, startWord{w, Place{Path: p}})
+	}
+	return words
+}
+
+// startWords are the command line of the next start. With alone, nothing else
+// tells how sshd is started, so that all of it has to be followed.
+func (d *SSHD) startWords(s *snap.Snapshot, alone bool) []startWord {
 	var words []startWord
 	show, st, _ := s.Run(sshShow...)
 	if unit := properties(show)["ssh.service"]; st == Known && unit["ExecStart"] != "" {
@@ -112,6 +152,16 @@ func (d *SSHD) startWords(s *snap.Snapshot) []startWord {
 			}
 		}
 	}
+	own, hidden := ownSettings(s, "ssh.service")
+	d.Start.Hidden = cmp.Or(d.Start.Hidden, hidden)
+	for _, l := range own {
+		if l.Section == "Service" && l.Value != "" && (slices.Contains([]string{"RootDirectory", "RootImage"}, l.Key) ||
+			slices.Contains([]string{"BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"}, l.Key) && strings.Contains(l.Value, "/etc") ||
+			alone && (l.Key == "Environment" && strings.Contains(l.Value, "SSHD_OPTS=") ||
+				l.Key == "EnvironmentFile" && strings.TrimPrefix(l.Value, "-") != sshDefaults)) {
+			d.Start.Odd = "ssh.service is changed at " + l.Place.String() + " (" + l.Key + "), which Picket does not follow"
+		}
+	}
 	e, st, why := s.File(sshDefaults)
 	if st == Denied || st == Unknown && e != nil {
 		d.Start.Hidden = why
@@ -121,25 +171,54 @@ func (d *SSHD) startWords(s *snap.Snapshot) []startWord {
 	}
 	var out []startWord
 	for _, w := range words {
-		if w.text != "$SSHD_OPTS" && w.text != "${SSHD_OPTS}" {
+		switch {
+		case w.text != "$SSHD_OPTS" && w.text != "${SSHD_OPTS}":
+			if alone && strings.HasPrefix(w.text, "$") && w.text != "$MAINPID" {
+				d.Start.Odd = "sshd is started with " + w.text + " (" + w.at.String() + "), which Picket does not follow"
+			}
 			out = append(out, w)
-			continue
+		case st == Known:
+			out = append(out, sshdOpts(e)...)
 		}
-		if st != Known {
-			continue
+	}
+	return out
+}
+
+// sshdOpts are the words of SSHD_OPTS, as its last line sets them. Quotes and
+// backslashes are left out: where words belong together, read finds it.
+func sshdOpts(e *snap.Entry) (opts []startWord) {
+	for _, l := range sshdOptsLines(e) {
+		if l.first {
+			opts = nil
 		}
-		var opts []startWord // of the last line
-		for _, l := range lines(e) {
-			value, ok := strings.CutPrefix(strings.TrimSpace(l.text), "SSHD_OPTS=")
-			if !ok {
+		for _, o := range strings.Fields(strings.NewReplacer(`"`, "", `'`, "", `\`, "").Replace(l.value)) {
+			opts = append(opts, startWord{o, l.at})
+		}
+	}
+	return opts
+}
+
+// An optsLine is one line of an assignment of SSHD_OPTS; a backslash at its end
+// goes on.
+type optsLine struct {
+	line
+	first bool // with the name
+	value string
+}
+
+func sshdOptsLines(e *snap.Entry) (out []optsLine) {
+	goesOn := false
+	for _, l := range lines(e) {
+		one := optsLine{line: l, value: l.text}
+		if !goesOn {
+			name, value, ok := strings.Cut(l.text, "=")
+			if !ok || strings.TrimSpace(name) != "SSHD_OPTS" {
 				continue
 			}
-			opts = nil
-			for _, o := range strings.Fields(strings.NewReplacer(`"`, "", `'`, "").Replace(value)) {
-				opts = append(opts, startWord{o, l.at})
-			}
+			one.first, one.value = true, value
 		}
-		out = append(out, opts...)
+		out = append(out, one)
+		goesOn = strings.HasSuffix(l.text, `\`)
 	}
 	return out
 }
@@ -152,8 +231,14 @@ func (st *SSHDStart) read(words []startWord) (set []SSHDSetting) {
 		if len(w.text) < 2 || w.text[0] != '-' {
 			continue
 		}
+		add := func(keyword, written string, values ...string) {
+			set = append(set, SSHDSetting{Keyword: keyword, Written: written, Values: values, Place: w.at, Start: true})
+		}
 		for j := 1; j < len(w.text); j++ {
 			letter := w.text[j]
+			if letter == 'q' {
+				add("loglevel", "-q", "QUIET")
+			}
 			if strings.IndexByte(withArgument, letter) < 0 {
 				continue
 			}
@@ -162,8 +247,9 @@ func (st *SSHDStart) read(words []startWord) (set []SSHDSetting) {
 				i++
 				arg = words[i].text
 			}
-			// Quotes are gone by now: -o "Name value" is three words.
-			if letter == 'o' && !strings.Contains(arg, "=") && i+1 < len(words) && !strings.HasPrefix(words[i+1].text, "-") {
+			// Quotes are gone by now: -o "Name value" is three words. sshd takes no words
+			// of their own, so that all up to the next option belong to this one.
+			for i+1 < len(words) && letter == 'o' && (!strings.HasPrefix(words[i+1].text, "-") || !strings.ContainsAny(arg, "= ")) {
 				i++
 				arg += " " + words[i].text
 			}
@@ -171,17 +257,44 @@ func (st *SSHDStart) read(words []startWord) (set []SSHDSetting) {
 			case letter == 'f' && path.Clean(arg) != sshdMain:
 				st.File, st.At = arg, w.at
 			case letter == 'g':
-				set = append(set, SSHDSetting{Keyword: "logingracetime", Written: "-g", Values: []string{arg}, Place: w.at, Start: true})
+				add("logingracetime", "-g", arg)
+			case letter == 'h':
+				add("hostkey", "-h", arg)
+			case letter == 'p':
+				add("port", "-p", arg)
 			case letter == 'o':
 				written, rest := sshdWord(arg)
 				if values, ok := sshdArgs(rest); ok && len(values) > 0 {
-					set = append(set, SSHDSetting{Keyword: SSHDKeyword(written), Written: written, Values: values, Place: w.at, Start: true})
+					add(SSHDKeyword(written), written, values...)
 				}
 			}
 			break
 		}
 	}
 	return set
+}
+
+// oddProgram says that a command line is not that of Debian's sshd.
+func oddProgram(words []startWord) string {
+	if len(words) == 0 || !path.IsAbs(words[0].text) || slices.Contains([]string{"/usr/sbin/sshd", "/sbin/sshd"}, words[0].text) {
+		return ""
+	}
+	return "ssh.service runs " + words[0].text + " (" + words[0].at.String() + "), which may read other files than " + sshdMain
+}
+
+// Between are the values of an option with the command line that the running
+// sshd has, and with that of its next start, where these are not the same for
+// the option.
+func (d *SSHD) Between(a SSHDAnswer, keyword string) (now, next []string, differ bool) {
+	without := func(gone func(SSHDSetting) bool) []string {
+		c := d.Config
+		c.Settings = slices.DeleteFunc(slices.Clone(c.Settings), gone)
+		return c.Find(a.Who, keyword).Values
+	}
+	if !slices.ContainsFunc(d.Config.Find(a.Who, keyword).all(), func(s SSHDSetting) bool { return s.Later || s.Ends }) {
+		return nil, nil, false
+	}
+	return without(func(s SSHDSetting) bool { return s.Later }), without(func(s SSHDSetting) bool { return s.Ends }), true
 }
 
 // started puts what the command line sets into an answer of sshd -T. A Match
@@ -198,12 +311,50 @@ func (d *SSHD) started(a SSHDAnswer) {
 	}
 }
 
-// redactSSHDOpts keeps the one line that is read, in its place.
+// Other servers of SSH, by the names of their programs.
+var sshServers = []string{"sshd", "dropbear", "tinysshd"}
+
+// SSHServer reports whether a program of this name lets people in over SSH.
+func SSHServer(program string) bool { return slices.Contains(sshServers, program) }
+
+// OtherSSH are the lines of units beside ssh.service that start a server of SSH:
+// for each connection to their socket or, on an image, at the next boot.
+func (h *Host) OtherSSH() (out []Setting) {
+	for _, name := range slices.Sorted(maps.Keys(h.Units.All)) {
+		u := h.Units.All[name]
+		stem, socket := strings.CutSuffix(name, ".socket")
+		service := stem + ".service"
+		if !socket {
+			service = name
+		}
+		on := u.Enabled() || socket && u.Running()
+		if !on || u.Masked() || !socket && (h.Snap.Source.Kind != "image" || path.Ext(name) != ".service") ||
+			slices.Contains([]string{"ssh.service", "sshd.service"}, service) {
+			continue
+		}
+		one, ok, _ := serviceFromFiles(h.Snap, service)
+		if !ok && socket {
+			one, _, _ = serviceFromFiles(h.Snap, stem+"@.service")
+		}
+		for _, l := range List(one.Settings, "Service", "ExecStart") {
+			for _, words := range unitCommands(strings.TrimLeft(l.Value, "@-:+!")) {
+				if SSHServer(path.Base(words[0])) {
+					out = append(out, Setting{Section: name, Key: l.Key, Value: l.Value, Place: l.Place})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// redactSSHDOpts keeps the lines that are read, in their place.
 func redactSSHDOpts(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 	var b strings.Builder
+	kept := sshdOptsLines(e)
 	for _, l := range lines(e) {
-		if strings.HasPrefix(strings.TrimSpace(l.text), "SSHD_OPTS=") {
+		if len(kept) > 0 && kept[0].at == l.at {
 			b.WriteString(l.text)
+			kept = kept[1:]
 		}
 		b.WriteByte('\n')
 	}

@@ -25,7 +25,7 @@ func TestSSHDStart(t *testing.T) {
 		{name: "nobody reads it", exec: "/usr/sbin/sshd -D", defaults: "SSHD_OPTS=-oUsePAM=no"},
 		{name: "the last line counts", exec: "sshd $SSHD_OPTS", defaults: "SSHD_OPTS=-oUsePAM=no\nSSHD_OPTS='-o Port=23 -4'\n# SSHD_OPTS=-f/x\n", set: "port 23"},
 		{name: "blanks for the equals sign", exec: "sshd -D -o PermitRootLogin yes -e", set: "permitrootlogin yes"},
-		{name: "letters together", exec: "sshd -De46oUsePAM=no -g 0 -p 2222 -h /k", set: "usepam no; logingracetime 0"},
+		{name: "letters together", exec: "sshd -De46oUsePAM=no -g 0 -p 2222 -h /k -q", set: "usepam no; logingracetime 0; port 2222; hostkey /k; loglevel QUIET"},
 		{name: "another file", exec: "sshd -Df/etc/other", file: "/etc/other"},
 		{name: "the running one has another file", exec: "sshd -D", title: "sshd: sshd -D -f /run/x [listener] 0 of 10-100 startups", file: "/run/x"},
 		{name: "that of the next start is named first", exec: "sshd -D -f /etc/next", title: "sshd: sshd -D -f /run/x [listener] 0 of 10-100 startups", file: "/etc/next"},

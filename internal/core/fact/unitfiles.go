@@ -124,32 +124,41 @@ func (us *Units) enable(s *snap.Snapshot) {
 	}
 }
 
-// ChangedUnit tells of a line of this host's own that changes what a package's
-// unit runs, or on what it hangs, so that its name alone says little of what it
-// does; "" when there is none.
-func (h *Host) ChangedUnit(name string) string {
+// ownSettings are the lines of this host's own unit file and drop-ins, which
+// change a package's unit; hidden is why they are not all known.
+func ownSettings(s *snap.Snapshot, name string) (all []Setting, hidden string) {
 	const own = "/etc/systemd/system/"
 	var files []*snap.Entry
-	if e, st, why := h.Snap.File(own + name); st == Denied {
-		return why
+	if e, st, why := s.File(own + name); st == Denied {
+		return nil, why
 	} else if st == Known && e.Target == "" {
 		files = append(files, e)
 	}
 	for _, pattern := range []string{own + name + ".d/*.conf", own + strings.TrimPrefix(path.Ext(name), ".") + ".d/*.conf"} {
-		es, st, why := h.Snap.Glob(pattern)
+		es, st, why := s.Glob(pattern)
 		if st == Denied {
-			return why
+			return nil, why
 		}
 		files = append(files, es...)
 	}
-	var all []Setting
 	for _, e := range files {
 		if e.Denied != "" {
-			return e.Denied
+			return nil, e.Denied
 		}
 		if e.Read && e.Target != "/dev/null" {
 			all = append(all, systemdSettings(e)...)
 		}
+	}
+	return all, ""
+}
+
+// ChangedUnit tells of a line of this host's own that changes what a package's
+// unit runs, or on what it hangs, so that its name alone says little of what it
+// does; "" when there is none.
+func (h *Host) ChangedUnit(name string) string {
+	all, hidden := ownSettings(h.Snap, name)
+	if hidden != "" {
+		return hidden
 	}
 	runs := []string{"ExecStart", "ExecStartPre", "ExecStartPost", "ExecCondition", "RootDirectory", "RootImage"}
 	var times, emptied *Setting // of a timer

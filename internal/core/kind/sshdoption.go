@@ -80,12 +80,26 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	// A Match for a user speaks of somebody who is in a list that must be known.
 	everybody := h.Accounts.State == fact.Known && h.Accounts.GroupState == fact.Known || len(d.Config.Matches) == 0 || r.who != "all"
 	answers = slices.DeleteFunc(slices.Clone(answers), func(a fact.SSHDAnswer) bool {
-		return r.who == "root" && a.Who.User != "root" || r.who == "stranger" && a.Who.Exists
+		return r.who == "root" && !isRoot(h, a.Who.User) || r.who == "stranger" && a.Who.Exists
 	})
 
 	out := judgeAll(h, want, answers)
 	if out.Effective == control.No && len(r.or) > 0 && !r.void(h) {
-		if o := judgeAll(h, r.or, answers); o.Verdict != control.Unknown && o.Effective == control.Yes {
+		// Each login has to be right in one of the two ways.
+		var others, otherwise []fact.SSHDAnswer
+		for _, a := range answers {
+			if o := judgeAll(h, want, []fact.SSHDAnswer{a}); o.Effective == control.No {
+				otherwise = append(otherwise, a)
+			} else {
+				others = append(others, a)
+			}
+		}
+		if o := judgeAll(h, r.or, otherwise); o.Verdict != control.Unknown && o.Effective == control.Yes && o.Persistent == control.Yes {
+			if len(others) > 0 {
+				one := judgeAll(h, want, others)
+				o.Reason, o.Evidence = one.Reason+"; "+o.Reason, append(one.Evidence, o.Evidence...)
+				o.Persistent, o.Configured, o.Explicit = o.Persistent.And(one.Persistent), o.Configured.And(one.Configured), o.Explicit.And(one.Explicit)
+			}
 			out = o
 		}
 	}
@@ -99,6 +113,11 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return control.CannotTell(sshdUnread(d.Config.State, d.Config.Why), out.Evidence...)
 	case left > 0 && out.Persistent == control.Yes && inMatch(want):
 		return control.CannotTell(fmt.Sprintf("sshd's Match lines tell more logins apart than are asked about: %d are left out", left), out.Evidence...)
+	case asked && out.Effective == control.Yes && len(d.Changed(h.Snap)) > 0:
+		// A line that is gone since may have said something else.
+		out.Verdict, out.Effective = control.Unknown, control.Untold
+		out.Reason = d.Changed(h.Snap)[0].String() + " changed after sshd last read its files, so that what it runs with is not known: reload it"
+		return out
 	case asked && d.StaleUnknown() != "" && out.Effective == control.Yes:
 		return control.CannotTell(d.StaleUnknown(), out.Evidence...)
 	case !everybody && out.Persistent == control.Yes:
@@ -119,6 +138,11 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	}
 	why := sshdUnread(d.Answers.State, d.Answers.Why)
 	return control.Outcome{Verdict: control.Unknown, Configured: out.Configured, Persistent: control.Untold, Explicit: out.Explicit, Evidence: out.Evidence, Reason: why}
+}
+
+// isRoot reports whether an account has root's rights, whatever its name.
+func isRoot(h *fact.Host, name string) bool {
+	return name == "root" || slices.ContainsFunc(h.Accounts.Users, func(u fact.User) bool { return u.Name == name && u.UID == 0 })
 }
 
 // void reports whether the options of or do not yet do what they say in this
@@ -201,6 +225,22 @@ func (w sshdWant) judge(h *fact.Host, answers []fact.SSHDAnswer) control.Outcome
 				}
 			}
 			continue
+		}
+		if now, next, differ := d.Between(a, w.option); differ {
+			// A value of the command line comes and goes with a restart only.
+			okNow, _ := w.accepts(now)
+			okNext, _ := w.accepts(next)
+			out.Effective, out.Persistent = out.Effective.And(control.TriOf(okNow)), out.Persistent.And(control.TriOf(okNext))
+			if !okNow || !okNext {
+				is, was := "the running sshd", now
+				if okNow {
+					is, was = "sshd after its next start", next
+				}
+				out.Configured = out.Configured.And(control.TriOf(okNext))
+				wrong = append(wrong, fmt.Sprintf("%s is set at %s, but is %s for %s: only a restart changes its command line", w.option, place, show(was), is))
+				out.Evidence = append(out.Evidence, control.Saw(w.option+" for "+is, place, show(was), w.String()))
+				continue
+			}
 		}
 		if len(found.By) > 0 && d.Stale(h.Snap, found.By[0].Place) && out.Effective == control.Yes {
 			out.Effective = control.No
