@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -137,6 +138,12 @@ func sshOneServer(h *fact.Host) control.Outcome {
 		ev = append(ev, control.Saw("file that sshd is started with", st.At, st.File, sshdMain))
 	}
 	unsure := ""
+	var own []int // processes that listen in ssh.service
+	for _, s := range h.Sockets.Listening {
+		if s.Proto == "tcp" && s.Process == "sshd" && s.Unit.V == "ssh.service" && len(s.PIDs) > 0 && !slices.Contains(own, s.PIDs[0]) {
+			own = append(own, s.PIDs[0])
+		}
+	}
 	for _, s := range h.Sockets.Listening {
 		if s.Proto != "tcp" || !s.Exposed() || !fact.SSHServer(s.Process) {
 			continue
@@ -144,7 +151,9 @@ func sshOneServer(h *fact.Host) control.Outcome {
 		switch {
 		case s.Unit.State == fact.Unknown || s.Unit.State == fact.Denied:
 			unsure = s.Unit.Why
-		case s.Unit.V == "ssh.service" && s.User.V == "root" && h.SSHD.PID != "" && !slices.ContainsFunc(s.PIDs, func(pid int) bool { return strconv.Itoa(pid) == h.SSHD.PID }):
+		case s.Unit.V == "ssh.service" && len(own) > 1 && (h.SSHD.PID == "" || !s.User.Known()):
+			unsure = "which of the processes that listen in ssh.service lets people in is not known"
+		case s.Unit.V == "ssh.service" && len(own) > 1 && s.User.V == "root" && !slices.ContainsFunc(s.PIDs, func(pid int) bool { return strconv.Itoa(pid) == h.SSHD.PID }):
 			ev = append(ev, control.Saw("another SSH server of "+s.Unit.V, s.Place, s.Who()+" at "+s.Where(), "its main process alone"))
 		case slices.Contains([]string{"ssh.service", "ssh.socket", "sshd.service"}, s.Unit.V), strings.HasSuffix(s.Unit.V, ".scope"):
 			// In a login's scope it is a forwarded port, or started by hand, of which network/listen-by-hand tells.
@@ -152,7 +161,8 @@ func sshOneServer(h *fact.Host) control.Outcome {
 			ev = append(ev, control.Saw(strings.TrimSpace("another SSH server "+s.Unit.V), s.Place, s.Who()+" at "+s.Where(), "ssh.service alone"))
 		}
 	}
-	for _, l := range h.OtherSSH() {
+	others, hidden := h.OtherSSH()
+	for _, l := range others {
 		ev = append(ev, control.Saw("another SSH server "+l.Section, l.Place, l.Value, "ssh.service alone"))
 	}
 	if len(ev) > 0 {
@@ -165,6 +175,8 @@ func sshOneServer(h *fact.Host) control.Outcome {
 	switch {
 	case h.SSHD.Start.Hidden != "":
 		return control.CannotTell(h.SSHD.Start.Hidden + "; run as root")
+	case hidden != "":
+		return control.CannotTell("whether another SSH server is set up is not known: " + hidden)
 	case h.SSHD.Start.Odd != "":
 		return control.CannotTell(h.SSHD.Start.Odd)
 	case h.Snap.Source.Kind == "image":
@@ -396,6 +408,7 @@ func sshHostKeySize(h *fact.Host) control.Outcome {
 		seen++
 		want := ""
 		switch {
+		case !shows(h, k):
 		case k.Type == "ssh-rsa" && k.Bits > 0 && k.Bits < 3072:
 			want = "3072 bits or more"
 		case k.Type == "ssh-dss":
@@ -405,6 +418,9 @@ func sshHostKeySize(h *fact.Host) control.Outcome {
 			ev = append(ev, control.Saw("host key", k.Place, fmt.Sprintf("%s of %d bits", k.Type, k.Bits), want))
 		}
 	}
+	if _, _, ok, o := sshdAnswers(h); !ok && len(ev) > 0 {
+		unsure = cmp.Or(unsure, o.Reason) // it may not be shown
+	}
 	switch {
 	case len(ev) > 0 && unsure != "":
 		return control.CannotTell("whether a weak host key is used is not known: "+unsure, ev...)
@@ -412,10 +428,30 @@ func sshHostKeySize(h *fact.Host) control.Outcome {
 		return facets(control.Failed("a host key is too weak: "+ev[0].Found+" ("+ev[0].Place+")", ev...), true)
 	case h.SSHD.KeysHidden != "":
 		return control.CannotTell(h.SSHD.KeysHidden)
+	case unsure != "":
+		return control.CannotTell("which host keys are used is not known: " + unsure)
 	case seen == 0:
 		return control.CannotTell("no public host key could be read below /etc/ssh")
 	}
 	return facets(control.Passed(fmt.Sprintf("%d host keys are strong enough", seen)), true)
+}
+
+// shows reports whether sshd shows a host key: not one of a kind that it does
+// not offer, nor one shorter than it asks of anybody.
+func shows(h *fact.Host, k fact.HostKey) bool {
+	answers, _, ok, _ := sshdAnswers(h)
+	if !ok {
+		return true
+	}
+	least, _ := h.SSHD.Option(answers[0], "RequiredRSASize")
+	if n, err := strconv.Atoi(strings.Join(least, " ")); err == nil && k.Type == "ssh-rsa" && k.Bits > 0 && k.Bits < n {
+		return false
+	}
+	list, _ := h.SSHD.Option(answers[0], "HostKeyAlgorithms")
+	kind := strings.Replace(k.Type, "ssh-rsa", "rsa", 1) // rsa-sha2-512
+	return len(list) == 0 || slices.ContainsFunc(strings.Split(strings.Join(list, ","), ","), func(a string) bool {
+		return strings.HasPrefix(strings.TrimPrefix(a, "ssh-"), strings.TrimPrefix(kind, "ssh-"))
+	})
 }
 
 func sshModuli(h *fact.Host) control.Outcome {

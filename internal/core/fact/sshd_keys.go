@@ -56,7 +56,7 @@ func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 		if st == Denied {
 			d.KeysHidden = why
 		}
-		if _, private, _ := s.Stat(p); st == Absent && private == Known && slices.Contains(used, p) {
+		if _, private, _ := s.Stat(p); st == Absent && private != Absent && slices.Contains(used, p) {
 			d.KeysHidden = why + ": the length of that host key is not known"
 		}
 		if st != Known {

@@ -71,6 +71,9 @@ func (d *SSHD) parseStart(s *snap.Snapshot) {
 	if title == nil || path.Base(words[0].text) == "sshd" { // else it is a program that starts sshd
 		d.Start.Odd = cmp.Or(d.Start.Odd, oddProgram(words))
 	}
+	if pid := sshdPID(s); pid != "" && title == nil && len(next) > 0 {
+		d.Start.Odd = cmp.Or(d.Start.Odd, "what the running sshd was started with is not known: /proc/"+pid+"/cmdline does not tell")
+	}
 	if title != nil {
 		in := func(list []SSHDSetting, l SSHDSetting) bool {
 			return slices.ContainsFunc(list, func(o SSHDSetting) bool {
@@ -319,7 +322,12 @@ func SSHServer(program string) bool { return slices.Contains(sshServers, program
 
 // OtherSSH are the lines of units beside ssh.service that start a server of SSH:
 // for each connection to their socket or, on an image, at the next boot.
-func (h *Host) OtherSSH() (out []Setting) {
+//
+// hidden is why it is not known whether there are more.
+func (h *Host) OtherSSH() (out []Setting, hidden string) {
+	if h.Units.Silent || h.Units.State == Denied {
+		hidden = h.Units.Why
+	}
 	for _, name := range slices.Sorted(maps.Keys(h.Units.All)) {
 		u := h.Units.All[name]
 		stem, socket := strings.CutSuffix(name, ".socket")
@@ -332,10 +340,17 @@ func (h *Host) OtherSSH() (out []Setting) {
 			slices.Contains([]string{"ssh.service", "sshd.service"}, service) {
 			continue
 		}
-		one, ok, _ := serviceFromFiles(h.Snap, service)
+		one, ok, why := serviceFromFiles(h.Snap, service)
 		if !ok && socket {
-			one, _, _ = serviceFromFiles(h.Snap, stem+"@.service")
+			service = stem + "@.service"
+			one, ok, why = serviceFromFiles(h.Snap, service)
 		}
+		if e, st, unread := h.Snap.Stat("/etc/systemd/system/" + service); !ok && st != Absent && (e != nil || st == Denied) {
+			if why = cmp.Or(unread, service+" was not read"); e != nil {
+				why = cmp.Or(e.Denied, why)
+			}
+		}
+		hidden = cmp.Or(hidden, why)
 		for _, l := range List(one.Settings, "Service", "ExecStart") {
 			for _, words := range unitCommands(strings.TrimLeft(l.Value, "@-:+!")) {
 				if SSHServer(path.Base(words[0])) {
@@ -344,7 +359,7 @@ func (h *Host) OtherSSH() (out []Setting) {
 			}
 		}
 	}
-	return out
+	return out, hidden
 }
 
 // redactSSHDOpts keeps the lines that are read, in their place.

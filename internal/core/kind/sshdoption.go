@@ -78,7 +78,7 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		}
 	}
 	// A Match for a user speaks of somebody who is in a list that must be known.
-	everybody := h.Accounts.State == fact.Known && h.Accounts.GroupState == fact.Known || len(d.Config.Matches) == 0 || r.who != "all"
+	everybody := h.Accounts.State == fact.Known && h.Accounts.GroupState == fact.Known || len(d.Config.Matches) == 0 || r.who == "stranger"
 	answers = slices.DeleteFunc(slices.Clone(answers), func(a fact.SSHDAnswer) bool {
 		return r.who == "root" && !isRoot(h, a.Who.User) || r.who == "stranger" && a.Who.Exists
 	})
