@@ -196,6 +196,31 @@ var rounds = [][]trap{
 	},
 	{
 		{
+			name: "a reload does not bring a command line into force", control: "ssh/password-login", verdicts: "ineffective",
+			plant: `sed -i '/^PasswordAuthentication/d' /etc/ssh/sshd_config.d/00-hardening.conf
+				printf 'SSHD_OPTS="-o \"PasswordAuthentication no\""\n' >/etc/default/ssh; ` + sshAnew,
+			undo:  `printf 'SSHD_OPTS=\n' >/etc/default/ssh; sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + sshAnew,
+			texts: []string{"/etc/default/ssh:1", "restart"},
+		},
+		{
+			name: "systemd listens for another sshd", control: "ssh/one-server", verdicts: "ineffective",
+			plant: `printf '[Socket]\nListenStream=2223\nAccept=yes\n' >/etc/systemd/system/other.socket
+				printf '[Service]\nExecStart=-/usr/sbin/sshd -i -f /etc/ssh/other\nStandardInput=socket\n' >/etc/systemd/system/other@.service
+				printf 'PasswordAuthentication yes\n' >/etc/ssh/other; systemctl daemon-reload; systemctl start other.socket`,
+			undo:  `systemctl stop other.socket; rm /etc/ssh/other /etc/systemd/system/other.socket /etc/systemd/system/other@.service; systemctl daemon-reload`,
+			texts: []string{"other.socket", "/etc/systemd/system/other@.service:2"},
+		},
+	},
+	{
+		{
+			name: "what let passwords in is gone from the files alone", control: "ssh/password-login", verdicts: "unknown",
+			plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-a.conf; ` + sshAnew + `; sleep 2.2; rm /etc/ssh/sshd_config.d/00-a.conf`,
+			undo:  sshAnew,
+			texts: []string{"/etc/ssh/sshd_config.d", "reload"},
+		},
+	},
+	{
+		{
 			name: "sshd reads another file", control: "ssh/one-server", verdicts: "ineffective",
 			plant: `cp /etc/ssh/sshd_config /etc/ssh/other; printf 'SSHD_OPTS="-f /etc/ssh/other"\n' >/etc/default/ssh; ` + sshRestart,
 			undo:  `rm /etc/ssh/other; printf 'SSHD_OPTS=\n' >/etc/default/ssh; ` + sshRestart,

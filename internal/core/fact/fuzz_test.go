@@ -45,11 +45,13 @@ const fuzzPasswd = "root:x:0:0:root:/root:/bin/bash\npi:x:1000:1000::/home/pi:/b
 func FuzzSSHD(f *testing.F) {
 	f.Add("Include sshd_config.d/*.conf\nMatch User pi,!root Address 10.0.0.0/8\n  X11Forwarding no\nMatch all\nPort 22\n",
 		"PermitRootLogin=\"no\" # x\nInclude /etc/ssh/*\nRekeyLimit 1G 1h\nCiphers ^a,b\n", "permitrootlogin no\nport 22\n", "Id=ssh.service\nActiveState=active\nStateChangeTimestamp=Mon 2026-01-05 10:00:00 UTC\n\nId=ssh.socket\nListen=[::]:22 (Stream)\n")
+	f.Add("PermitRootLogin no\n", "SSHD_OPTS = \"-q -o \\\"Port 23\\\" \\\n -f /x\"\n[Service]\nRootDirectory=/x\nEnvironmentFile=/y\n", "", "Id=ssh.service\nMainPID=7\nExecStart={ argv[]=/usr/sbin/sshd -D $SSHD_OPTS ; }\n")
 	f.Add("Match Host \\*,=\nMatch LocalAddress\nAllowUsers \"a", "\xff\x00Match\x00", "", "Id")
 	f.Fuzz(func(t *testing.T, main, drop, dump, show string) {
 		files := map[string]string{
 			"/etc/ssh/sshd_config": main, "/etc/ssh/sshd_config.d/a.conf": drop, "/etc/passwd": fuzzPasswd,
 			"/etc/ssh/moduli": drop, "/etc/ssh/ssh_host_rsa_key.pub": drop, "/etc/systemd/system/ssh.socket": drop,
+			"/etc/default/ssh": drop, "/proc/7/cmdline": "sshd: /usr/sbin/sshd " + drop + " [listener] 0", "/etc/systemd/system/ssh.service.d/a.conf": drop,
 		}
 		h := told(t, "local", files, map[string]string{
 			"sshd -T": dump, "sshd -t": "",
