@@ -331,6 +331,13 @@ func (c SSHDConfig) everybody(blocks []int) bool {
 	return true
 }
 
+// TellsUsers reports whether a Match is for some users or groups.
+func (c SSHDConfig) TellsUsers() bool {
+	return slices.ContainsFunc(c.Matches, func(m SSHDMatch) bool {
+		return slices.ContainsFunc(m.Criteria, func(cr SSHDCriterion) bool { return cr.Name == "user" || cr.Name == "group" })
+	})
+}
+
 // Block is the Match of a setting for a person: "" outside any.
 func (c SSHDConfig) Block(s SSHDSetting) string {
 	if len(s.Match) == 0 {

@@ -110,11 +110,15 @@ func (c SSHDConfig) Logins(a Accounts) (who []SSHDWho, left int) {
 		kinds[c.told(u, false)] = true
 	}
 	most := max(MaxSSHDLogins, min(maxSSHDUsers, maxSSHDSteps/(len(places)*(len(c.Matches)+1))))
-	more := 0 // not even looked at
-	var without []SSHDWho
+	more := 0                  // not even looked at
+	var without, odd []SSHDWho // odd have names that sshd is not asked about
 	for _, u := range a.Users {
 		switch {
-		case u.Name == "root" || !plainName(u.Name):
+		case u.Name == "root":
+		case !plainName(u.Name):
+			if len(c.Matches) > 0 {
+				odd = append(odd, SSHDWho{User: u.Name, Exists: true, Groups: groups(u)})
+			}
 		case len(users)+len(without) >= most:
 			if u.LoginShell() || named[u.Name] || len(c.Matches) > 0 {
 				more++
@@ -135,6 +139,12 @@ func (c SSHDConfig) Logins(a Accounts) (who []SSHDWho, left int) {
 		if kind := c.told(u, false); strings.Contains(kind, "1") && !kinds[kind] {
 			kinds[kind] = true
 			users = append(users, u)
+		}
+	}
+	for i, u := range odd {
+		if kind := c.told(u, false); (i+1)*len(c.Matches) > maxSSHDSteps || strings.Contains(kind, "1") && !kinds[kind] {
+			more += len(odd) - i
+			break
 		}
 	}
 	for _, place := range places {

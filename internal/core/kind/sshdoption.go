@@ -79,6 +79,10 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	}
 	// A Match for a user speaks of somebody who is in a list that must be known.
 	everybody := h.Accounts.State == fact.Known && h.Accounts.GroupState == fact.Known || len(d.Config.Matches) == 0 || r.who == "stranger"
+	elsewhere := ""
+	if d.Config.TellsUsers() && r.who == "all" {
+		elsewhere = h.Accounts.Elsewhere
+	}
 	answers = slices.DeleteFunc(slices.Clone(answers), func(a fact.SSHDAnswer) bool {
 		return r.who == "root" && !isRoot(h, a.Who.User) || r.who == "stranger" && a.Who.Exists
 	})
@@ -120,6 +124,8 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return out
 	case asked && d.StaleUnknown() != "" && out.Effective == control.Yes:
 		return control.CannotTell(d.StaleUnknown(), out.Evidence...)
+	case elsewhere != "" && out.Persistent == control.Yes && inMatch(want):
+		return control.CannotTell("a Match may be for users who are not known: "+elsewhere, out.Evidence...)
 	case !everybody && out.Persistent == control.Yes:
 		return control.CannotTell("a Match may be for users who are not known: "+sshdUnread(h.Accounts.State, h.Accounts.Why), out.Evidence...)
 	case asked:
