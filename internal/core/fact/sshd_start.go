@@ -64,6 +64,7 @@ func (d *SSHD) parseStart(s *snap.Snapshot) {
 	next := d.Start.read(words)
 	var now SSHDStart
 	running := now.read(title)
+	d.Start.Odd = cmp.Or(d.Start.Odd, now.Odd)
 	if d.Start.File == "" {
 		d.Start.File, d.Start.At = now.File, now.At
 	}
@@ -226,9 +227,15 @@ func sshdOptsLines(e *snap.Entry) (out []optsLine) {
 	return out
 }
 
+const maxStartWords = 500
+
 // read follows a command line as sshd does. What is returned wins over the files.
 func (st *SSHDStart) read(words []startWord) (set []SSHDSetting) {
 	const withArgument = "CEbcfghkopu"
+	if len(words) > maxStartWords {
+		st.Odd = "the command line of sshd is too long to be read (" + words[0].at.String() + ")"
+		words = words[:maxStartWords]
+	}
 	for i := 1; i < len(words); i++ {
 		w := words[i]
 		if len(w.text) < 2 || w.text[0] != '-' {

@@ -3,6 +3,7 @@ package fact
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -127,5 +128,18 @@ func TestDumpedOlderNames(t *testing.T) {
 	got := dumped(&snap.Output{Stdout: []byte("pubkeyacceptedkeytypes a,b\nusepam yes\n")})
 	if d := cmp.Diff(map[string][]string{"pubkeyacceptedalgorithms": {"a,b"}, "usepam": {"yes"}}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestSSHDStartTooLong: rubbish in SSHD_OPTS neither takes long nor passes.
+func TestSSHDStartTooLong(t *testing.T) {
+	begun := time.Now()
+	d := Parse(recorded(t, "", sshdMain, "=UsePAM yes\n", "$ sshd -T", "=usepam yes\n",
+		sshDefaults, "=SSHD_OPTS="+strings.Repeat("-oUsePAM=yes ", 30_000)+"-oUsePAM=no\n")).SSHD
+	if d.Start.Odd == "" || d.Answers.Known() || d.Config.State != Unknown {
+		t.Errorf("%q, %v, %v", d.Start.Odd, d.Answers.State, d.Config.State)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
