@@ -17,7 +17,7 @@ var sshChecks = []Check{
 	{"ssh.config-loaded", sshConfigLoaded,
 		"when sshd was started or reloaded, against when /etc/ssh/sshd_config and its drop-ins were changed"},
 	{"ssh.one-server", sshOneServer,
-		"the command line of sshd (ssh.service, /etc/default/ssh, the running process), and what else lets people in over SSH (`ss -ltnp`)"},
+		"the command line of sshd (ssh.service, /etc/default/ssh, the running process), what else lets people in over SSH (`ss -ltnp`), and units that start such a server for a socket or, on an image, at boot"},
 	{"ssh.include-first", sshIncludeFirst,
 		"the place of Include in /etc/ssh/sshd_config, and the names of the files in /etc/ssh/sshd_config.d"},
 	{"ssh.socket-port", sshSocketPort,
@@ -324,7 +324,9 @@ func sshAccessList(h *fact.Host) control.Outcome {
 // anybody reports whether one line of a list of users or groups has a pattern
 // that fits all.
 func anybody(line string) bool {
-	return slices.ContainsFunc(strings.Fields(line), func(p string) bool { return strings.Trim(p, "*") == "" || p == "*@*" })
+	return slices.ContainsFunc(strings.Fields(line), func(p string) bool {
+		return strings.Trim(p, "*?") == "" || strings.Trim(p, "*?@") == "" && strings.Count(p, "@") == 1
+	})
 }
 
 func sshBanner(h *fact.Host) control.Outcome {
