@@ -36,10 +36,11 @@ const DefaultProfile = "recommended"
 
 func (p *program) controlsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "controls",
-		Short: "list the rules, or check rules that you wrote",
-		Args:  noArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:        "controls",
+		Short:      "list the rules, or check rules that you wrote",
+		SuggestFor: []string{"list", "check"},
+		Args:       noArguments,
+		RunE:       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var profile string
 	list := &cobra.Command{

@@ -111,6 +111,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return withHint(err, "did you mean `picket --version`?")
 	}
 	cmd.SuggestionsMinimumDistance = 2 // a sub-command does not inherit it
+	if !cmd.HasParent() && strings.Contains(args[0], "@") && !strings.Contains(args[0], "://") {
+		return withHint(err, targetHint(args[0]))
+	}
 	if !cmd.HasParent() && isTarget(args[0]) {
 		return withHint(err, "did you mean `"+cmd.CommandPath()+" audit "+args[0]+"`?")
 	}

@@ -89,14 +89,8 @@ type bar struct {
 func newPage(r audit.Report) page {
 	p := page{
 		Report: r, CSS: template.CSS(htmlCSS), Script: template.JS(htmlScript), Hash: scriptHash,
-		Arc: float64(r.Score), Band: "good", Cap: audit.CriticalCap, Unknown: Unknowns(r),
+		Arc: float64(r.Score), Band: band(r), Cap: audit.CriticalCap, Unknown: Unknowns(r),
 		How: map[string]string{"local": "on the host itself", "ssh": "over SSH", "image": "from its disk"}[r.Host.Via],
-	}
-	switch {
-	case r.Score <= audit.CriticalCap:
-		p.Band = "bad"
-	case r.Score < 80, r.Confidence < 50: // green would say more than is known
-		p.Band = "fair"
 	}
 	counts := map[control.Severity]int{}
 	most := 1

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"picket/internal/core/audit"
 	"picket/internal/core/control"
 	"picket/internal/report"
+	"picket/internal/ui"
 )
 
 // written gives a report as text, with every detail or without, and as a page.
@@ -56,6 +58,37 @@ func TestCap(t *testing.T) {
 		_, _, page := written(t, audit.Report{Results: []audit.Result{result("a/a", sev, control.Fail)}})
 		if strings.Contains(page, "One critical finding caps the score at 49") != capped || strings.Contains(page, "A critical finding would cap it at 49") == capped {
 			t.Errorf("%s: capped is not %v", sev, capped)
+		}
+	}
+}
+
+// TestColourOfTheScore: many points are not green while something urgent stands.
+func TestColourOfTheScore(t *testing.T) {
+	waived := result("a/a", control.High, control.Fail)
+	waived.Waiver = &audit.Waiver{Owner: "Ada", Reason: "a trial"}
+	for _, c := range []struct {
+		name, band string
+		r          audit.Report
+	}{
+		{"nothing found", "good", audit.Report{Score: 100, Confidence: 100}},
+		{"little things", "good", audit.Report{Score: 95, Confidence: 90, Results: []audit.Result{result("a/a", control.Medium, control.Fail)}}},
+		{"an open door", "fair", audit.Report{Score: 95, Confidence: 90, Results: []audit.Result{result("a/a", control.High, control.Ineffective)}}},
+		{"one that is accepted", "good", audit.Report{Score: 95, Confidence: 90, Results: []audit.Result{waived}}},
+		{"many things", "fair", audit.Report{Score: 79, Confidence: 90}},
+		{"little known", "fair", audit.Report{Score: 100, Confidence: 49}},
+		{"a critical one", "bad", audit.Report{Score: 49, Confidence: 100}},
+	} {
+		_, _, page := written(t, c.r)
+		if !strings.Contains(page, `class="score `+c.band+`"`) {
+			t.Errorf("%s is not %s", c.name, c.band)
+		}
+		var text strings.Builder
+		if err := (report.Text{Width: 80, Style: ui.Style{On: true}}).Write(&text, c.r); err != nil {
+			t.Fatal(err)
+		}
+		code := map[string]string{"good": ui.Green, "fair": ui.Yellow, "bad": ui.Red}[c.band]
+		if want := (ui.Style{On: true}).Paint(fmt.Sprintf("score %d of 100", c.r.Score), code, ui.Bold); !strings.Contains(text.String(), want) {
+			t.Errorf("%s: not the colour of %s in\n%q", c.name, c.band, text.String())
 		}
 	}
 }

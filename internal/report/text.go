@@ -80,13 +80,7 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 		}
 	}
 	fmt.Fprintln(b, strings.Join(name, " · "))
-	color := ui.Green
-	switch {
-	case r.Score <= audit.CriticalCap:
-		color = ui.Red
-	case r.Score < 80, r.Confidence < 50: // green would say more than is known
-		color = ui.Yellow
-	}
+	color := map[string]string{bad: ui.Red, fair: ui.Yellow, good: ui.Green}[band(r)]
 	score := t.Style.Paint(fmt.Sprintf("score %d of 100", r.Score), color, ui.Bold)
 	if r.Confidence == 0 && r.Counts.Waived == 0 {
 		score = t.Style.Paint("no score", ui.Yellow, ui.Bold)
@@ -126,6 +120,29 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 		fmt.Fprint(b, t.Style.Paint(fmt.Sprintf(" · %d errors in Picket itself", r.Counts.Error), ui.Red))
 	}
 	fmt.Fprintln(b)
+}
+
+// What the colour of a score says.
+const (
+	bad  = "bad"
+	fair = "fair"
+	good = "good"
+)
+
+// band is good only where nothing urgent stands and enough is known: most
+// controls are of little weight, so that a host with an open door may have many
+// points.
+func band(r audit.Report) string {
+	urgent := slices.ContainsFunc(r.Results, func(res audit.Result) bool {
+		return res.Finding() && (res.Severity == control.High || res.Severity == control.Critical)
+	})
+	switch {
+	case r.Score <= audit.CriticalCap:
+		return bad
+	case urgent, r.Score < 80, r.Confidence < 50:
+		return fair
+	}
+	return good
 }
 
 // oneLine keeps a host's words from making lines of their own.

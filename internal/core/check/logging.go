@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -117,6 +118,10 @@ func journalWritten(h *fact.Host) control.Outcome {
 	return o.Judge().Because("the journal is kept in /var/log/journal")
 }
 
+// journalSize is what journald takes for a size: numbers with a unit of one
+// letter, in capitals, which are added.
+var journalSize = regexp.MustCompile(`^(?:[0-9]+(?:\.[0-9]+)?\s*[BKMGTPE]?\s*)+$`)
+
 // journalLimit wants a limit of its own for a journal that is on disk.
 func journalLimit(h *fact.Host) control.Outcome {
 	l := h.Logging
@@ -132,13 +137,26 @@ func journalLimit(h *fact.Host) control.Outcome {
 	case !l.Folder.V:
 		return control.DoesNotApply("the journal is not on disk: there is no /var/log/journal")
 	}
-	limit := fact.Last(l.Journald, "Journal", "SystemMaxUse")
-	if limit.Known() && limit.V != "" {
+	limit, odd := fact.Not[string](fact.Absent, "not set"), fact.Not[string](fact.Absent, "not set")
+	for _, set := range l.Journald {
+		switch {
+		case set.Section != "Journal" || set.Key != "SystemMaxUse":
+		case journalSize.MatchString(set.Value):
+			limit = fact.Is(set.Value, set.Place)
+		default: // journald says so in its log, and keeps the value that it had
+			odd = fact.Is(set.Value, set.Place)
+		}
+	}
+	if limit.Known() {
 		o := control.Passed("the journal takes at most "+limit.V, control.Saw("[Journal] SystemMaxUse", limit.Place, limit.V, "a size"))
 		o.Effective, o.Configured, o.Persistent, o.Explicit = control.Untold, control.Yes, control.Yes, control.Yes
 		return o
 	}
-	o := control.Failed("the journal may take a tenth of the disk", control.Saw("[Journal] SystemMaxUse", placeOr(limit.Place, "/etc/systemd/journald.conf"), "not set", "a size, as 200M"))
+	why, found := "the journal may take a tenth of the disk", "not set"
+	if odd.V != "" {
+		why, found = "SystemMaxUse is no size, so "+why, odd.V
+	}
+	o := control.Failed(why, control.Saw("[Journal] SystemMaxUse", placeOr(odd.Place, "/etc/systemd/journald.conf"), found, "a size, as 200M"))
 	o.Effective, o.Configured, o.Persistent, o.Explicit = control.Untold, control.No, control.No, control.No
 	return o
 }

@@ -103,8 +103,11 @@ func (r *fileLine) Describe() []string {
 	for _, w := range r.Want {
 		out = append(out, "wanted: a line like "+w)
 	}
+	if len(r.Forbid) > 0 {
+		out = append(out, "must not be there: a line that "+r.Say)
+	}
 	for _, f := range r.Forbid {
-		out = append(out, "must not be there: a line like "+f)
+		out = append(out, "looked for as the pattern: "+f)
 	}
 	return out
 }
@@ -119,7 +122,11 @@ func (r *fileSetting) Describe() []string {
 	if r.Section != "" {
 		key = "[" + r.Section + "] " + key
 	}
-	return []string{fmt.Sprintf("%s in %s, and the files that go over it", key, strings.Join(files, ", ")), "wanted: " + r.wanted()}
+	where := strings.Join(files, ", ") + ", and the files that go over it"
+	if len(files) == 0 { // the settings of apt
+		where = "/etc/apt/apt.conf.d and /etc/apt/apt.conf, as `apt-config dump` shows them"
+	}
+	return []string{fmt.Sprintf("%s in %s", key, where), "wanted: " + r.wanted()}
 }
 
 // Describe implements control.Describer.

@@ -225,7 +225,7 @@ func (w sshdWant) judge(h *fact.Host, answers []fact.SSHDAnswer) control.Outcome
 			out.Configured = out.Configured.And(control.TriOf(configured))
 			if !slices.Contains(wrong, text) {
 				wrong = append(wrong, text)
-				out.Evidence = append(out.Evidence, control.Saw(w.option+whoOf(w, a), place, seenValue(values, weak), w.String()))
+				out.Evidence = append(out.Evidence, control.Saw(w.option+whoOf(w, d, a), place, seenValue(values, weak), w.String()))
 				for _, o := range found.Others {
 					out.Evidence = append(out.Evidence, control.Saw(w.option+", which has no effect here", o.Place, strings.Join(o.Values, " "), ""))
 				}
@@ -349,9 +349,12 @@ func firstFew(words []string, n int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(words[:n], ", "), len(words)-n)
 }
 
-// whoOf names the login in evidence, where options may differ.
-func whoOf(w sshdWant, a fact.SSHDAnswer) string {
-	if !fact.SSHDOptionInMatch(w.option) || a.Who.User == "" {
+// whoOf names the login in evidence, where a Match tells logins apart: else all
+// have the option alike.
+func whoOf(w sshdWant, d fact.SSHD, a fact.SSHDAnswer) string {
+	if a.Who.User == "" || !slices.ContainsFunc(d.Config.Settings, func(s fact.SSHDSetting) bool {
+		return len(s.Match) > 0 && s.Keyword == fact.SSHDKeyword(w.option)
+	}) {
 		return ""
 	}
 	return " for " + a.Who.String()

@@ -61,7 +61,7 @@ func Dial(ctx context.Context, t Target, opt Options) (*Client, error) {
 		t.User = opt.User
 	}
 	if t.User == "" {
-		return nil, fmt.Errorf("%s: no user: write ssh://user@%s", t, t.Host)
+		return nil, fmt.Errorf("%s: no user: write %s", t, Target{User: "user", Host: t.Host, Port: t.Port})
 	}
 	files := opt.KnownHosts
 	if len(files) == 0 {

@@ -29,3 +29,11 @@ func TestUnreachableWords(t *testing.T) {
 		}
 	}
 }
+
+// TestNoUser: the target that is advised is the one that was asked for.
+func TestNoUser(t *testing.T) {
+	_, err := Dial(t.Context(), Target{Host: "::1", Port: 2222}, Options{})
+	if err == nil || !strings.Contains(err.Error(), "write ssh://user@[::1]:2222") {
+		t.Error(err)
+	}
+}
