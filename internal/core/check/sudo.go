@@ -95,6 +95,9 @@ func passwordless(h *fact.Host, full bool, pass, wanted string) control.Outcome 
 		if g.AnyEnv {
 			env = " with any environment (SETENV)"
 		}
+		if g.AnyRoot {
+			env += " below any folder (CHROOT)"
+		}
 		bad = append(bad, control.Saw("sudo for "+g.User, g.Place, g.Command+env+" without a password (by "+g.Via+")", wanted).Of(g.User))
 	}
 	if len(bad) > 0 {
@@ -106,6 +109,9 @@ func passwordless(h *fact.Host, full bool, pass, wanted string) control.Outcome 
 	}
 	if h.Accounts.Elsewhere != "" {
 		return control.CannotTell("not all accounts were compared with sudo's rules: " + h.Accounts.Elsewhere)
+	}
+	if n := h.Sudo.Netgroup; n != "" {
+		return control.CannotTell("who is in the netgroup " + n + ", which sudo's rules name, is not known")
 	}
 	return complete(h, judged(nil, fmt.Sprintf("%s (%d accounts may use sudo)", pass, len(granted(h)))))
 }

@@ -3,6 +3,7 @@ package fact
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -20,6 +21,7 @@ type Sudo struct {
 	Ignored    []Problem // files that sudo does not take
 	Incomplete string    // what could not be read, so that more may be allowed than is known
 	Files      []string
+	Netgroup   string // a netgroup that a rule names: who is in it is not known
 	// Grants are what each account may run as root, root itself left out, in
 	// the order of the accounts. A rule that a later one overrides is not
 	// among them.
@@ -42,6 +44,9 @@ type SudoSetting struct {
 	sudoers.Setting
 	Place Place
 }
+
+// sudoFlags are the settings looked at that sudo does not take with a value.
+var sudoFlags = []string{"authenticate", "use_pty", "setenv", "env_reset", "log_allowed", "case_insensitive_user", "case_insensitive_group"}
 
 const sudoersFile = "/etc/sudoers"
 
@@ -132,6 +137,10 @@ func (r *sudoReader) file(p string, depth int) {
 			r.su.aliases[key] = a.Items
 		}
 		for _, d := range entry.Settings {
+			if slices.Contains(sudoFlags, d.Name) && d.Op != "" && d.Op != "!" {
+				keep(&r.su.Unparsed, at(d.Line), d.Name+" does not take a value")
+				continue
+			}
 			r.su.Settings = append(r.su.Settings, SudoSetting{d, at(d.Line)})
 		}
 		for _, spec := range entry.Specs {

@@ -1,9 +1,10 @@
 package fact
 
 import (
+	"cmp"
+	"iter"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -17,6 +18,7 @@ type SudoGrant struct {
 	Command  string // with its arguments, or ALL
 	Full     bool   // it makes the account root: ALL, a shell, an editor, …
 	AnyEnv   bool   // with an environment of its choice: LD_PRELOAD makes it root
+	AnyRoot  bool   // below a folder of its choice, whose programs are the account's own
 	Password bool   // the account has to type its password
 	Place    Place
 }
@@ -47,130 +49,212 @@ const maxSteps = 3_000_000
 // grant fills in Grants.
 func (su *Sudo) grant(h *Host) {
 	left := maxSteps
-	for _, u := range h.Accounts.Users {
-		if u.UID != 0 {
-			su.Grants = append(su.Grants, su.grantsOf(h, u, &left)...)
+	m := matcher{su: su, h: h, left: &left}
+	roots := slices.DeleteFunc(slices.Clone(h.Accounts.Users), func(u User) bool { return u.UID != 0 })
+	if !slices.ContainsFunc(roots, func(u User) bool { return u.Name == "root" }) {
+		roots = append(roots, User{Name: "root"})
+	}
+	for _, d := range su.Settings {
+		if d.Scope == '!' {
+			m.special = append(m.special, m.those(d.Who)...)
 		}
+	}
+	for _, m.u = range h.Accounts.Users {
+		if m.u.UID == 0 {
+			continue
+		}
+		var of []SudoGrant
+		for _, m.target = range roots {
+			for _, g := range m.grants() {
+				if !slices.ContainsFunc(of, func(o SudoGrant) bool {
+					return o.Command == g.Command && o.Password == g.Password && o.Full == g.Full
+				}) {
+					of = append(of, g)
+				}
+				left -= len(of) / 8
+			}
+		}
+		su.Grants = append(su.Grants, of...)
 	}
 	if left <= 0 {
 		su.Incomplete = "there are too many rules, aliases and accounts to compare them all"
 	}
 }
 
-func (su *Sudo) grantsOf(h *Host, u User, left *int) []SudoGrant {
+// grants are what the account may run as the target.
+func (m matcher) grants() []SudoGrant {
 	var out []SudoGrant
-	m := matcher{su, h, u, left}
-	for _, r := range su.Rules {
+	byDefault := m.runasDefault()
+	for _, r := range m.su.Rules {
+		if *m.left <= 0 {
+			break
+		}
 		via, ok := m.user(r.Who)
-		if !ok || !m.host(r.Hosts) || !m.root(r) {
+		if !ok || !m.host(r.Hosts) || !m.runas(r, byDefault) {
 			continue
 		}
 		// What may not hold takes nothing away.
-		holds := !r.Dated && !r.Digest && m.surely(r.Hosts, 0)
-		for _, c := range m.commands(sudoers.Item{Name: r.Name, Not: r.Not}, 0) {
+		surely := !r.Dated && m.surely(r.Hosts, 0)
+		for _, c := range m.commands(r.Item, 0) {
+			*m.left -= 1 + (len(out)+len(m.special))/2
+			if *m.left <= 0 {
+				break
+			}
 			// The last rule for a command counts.
-			out = slices.DeleteFunc(out, func(g SudoGrant) bool { return holds && (c.Name == "ALL" || g.Command == c.Name) })
+			out = slices.DeleteFunc(out, func(g SudoGrant) bool { return surely && !c.Digest && covers(c.Name, g.Command) })
 			if c.Not {
 				continue
 			}
-			env := m.anyEnv(r, c.Name)
-			out = append(out, SudoGrant{
-				User: u.Name, Via: via, Command: c.Name, Full: full(c.Name) || env, AnyEnv: env, Password: m.asked(r, c.Name), Place: r.Place,
-			})
+			grant := func(command string) SudoGrant {
+				g := SudoGrant{User: m.u.Name, Via: via, Command: command, Place: r.Place, Password: m.asked(r, command), AnyEnv: m.anyEnv(r, command), AnyRoot: m.anyRoot(r, command)}
+				g.Full = full(command) || g.AnyEnv || g.AnyRoot
+				return g
+			}
+			g := grant(c.Name)
+			out = append(out, g)
+			// A setting for one command of those that the rule allows.
+			for _, s := range m.special {
+				if s.Name == "ALL" || s.Name == c.Name || !covers(c.Name, s.Name) {
+					continue
+				}
+				if one := grant(s.Name); one.Password != g.Password || one.AnyEnv != g.AnyEnv || one.AnyRoot != g.AnyRoot {
+					out = append(out, one)
+				}
+			}
 		}
 	}
 	return out
 }
 
+// covers reports whether one command of sudoers surely fits whatever another does.
+func covers(wide, narrow string) bool {
+	if wide == "ALL" || wide == narrow {
+		return true
+	}
+	p, args, has := strings.Cut(wide, " ")
+	q, others, _ := strings.Cut(narrow, " ")
+	if p, q = inUsr(p), inUsr(q); p == q {
+		return !has || args == others
+	}
+	if has || strings.ContainsAny(p, `[\`) || strings.ContainsAny(q, `*?[\^`) {
+		return false
+	}
+	if dir, ok := strings.CutSuffix(p, "/"); ok {
+		return path.Dir(q) == dir
+	}
+	ok, _ := path.Match(p, q)
+	return ok
+}
+
+// inUsr is where a program is found by either name: sudo compares the files.
+func inUsr(p string) string {
+	if merged(p) {
+		return "/usr" + p
+	}
+	return p
+}
+
 // A matcher compares lists of sudoers with one account of a host.
 type matcher struct {
-	su   *Sudo
-	h    *Host
-	u    User
-	left *int // steps; 0 when something was left out, which makes Incomplete
+	su      *Sudo
+	h       *Host
+	u       User           // who runs a command
+	target  User           // as whom: an account with the number 0
+	special []sudoers.Item // commands that settings are for
+	left    *int           // steps; 0 when something was left out, which makes Incomplete
 }
 
 const maxAlias = 16 // aliases within aliases
 
-// user reports whether a list of users has the account, and by which item.
-// The last item that fits decides.
-func (m matcher) user(list []sudoers.Item) (via string, ok bool) { return m.userAt(list, "User", 0) }
+// An answer of a list is that of its last item that has one.
+type answer uint8
 
-func (m matcher) userAt(list []sudoers.Item, kind string, depth int) (string, bool) {
+const (
+	silent answer = iota
+	denied
+	allowed
+)
+
+// ask compares a list with what is reports of single names. An alias answers as
+// its own list does, and where that is silent the items before it decide. is
+// is told whether a fit speaks against the list as a whole.
+func (m matcher) ask(list []sudoers.Item, kind string, depth int, against bool, is func(name string, against bool) bool) (via string, a answer) {
 	for _, it := range slices.Backward(list) {
-		if m.names(it.Name, kind, depth) {
-			return it.Name, !it.Not
+		if *m.left--; *m.left <= 0 {
+			return "", silent
 		}
-	}
-	return "", false
-}
-
-func (m matcher) names(name, kind string, depth int) bool {
-	*m.left--
-	switch {
-	case *m.left <= 0:
-		return false
-	case name == "ALL":
-		return true
-	case strings.HasPrefix(name, "%#"):
-		gid, err := strconv.Atoi(name[2:])
-		return err == nil && m.inGroup(func(g Group) bool { return g.GID == gid }, gid)
-	case strings.HasPrefix(name, "%"):
-		return m.inGroup(func(g Group) bool { return g.Name == name[1:] }, -1)
-	case strings.HasPrefix(name, "#"):
-		return name[1:] == strconv.Itoa(m.u.UID)
-	case strings.HasPrefix(name, "+"):
-		return false // netgroups come from elsewhere
-	}
-	if items, ok := m.su.aliases[kind+" "+name]; ok {
-		if depth >= maxAlias {
+		items, alias := m.su.aliases[kind+" "+it.Name]
+		switch {
+		case alias && depth >= maxAlias:
 			*m.left = 0
-			return false
+			return "", silent
+		case alias:
+			_, a = m.ask(items, kind, depth+1, against != it.Not, is)
+		case it.Name == "ALL" || is(it.Name, against != it.Not):
+			a = allowed
 		}
-		_, in := m.userAt(items, kind, depth+1)
-		return in
+		if a == silent {
+			continue
+		}
+		if it.Not {
+			a = denied + allowed - a
+		}
+		return it.Name, a
 	}
-	return name == m.u.Name
+	return "", silent
 }
 
-func (m matcher) inGroup(is func(Group) bool, gid int) bool {
+// user reports whether a list of users has the account, and by which item.
+func (m matcher) user(list []sudoers.Item) (via string, ok bool) {
+	via, a := m.ask(list, "User", 0, false, func(name string, _ bool) bool { return m.names(m.u, name) })
+	return via, a == allowed
+}
+
+// isTarget reports whether a list of whom to run a command as has the target.
+func (m matcher) isTarget(list []sudoers.Item) bool {
+	_, a := m.ask(list, "Runas", 0, false, func(name string, _ bool) bool { return m.names(m.target, name) })
+	return a == allowed
+}
+
+// names reports whether a name that is no alias means an account.
+func (m matcher) names(u User, name string) bool {
+	is := func(kind, a, b string) bool {
+		d, _ := m.su.Global("case_insensitive_" + kind)
+		return a == b || d.Op != "!" && strings.EqualFold(a, b)
+	}
+	switch {
+	case strings.HasPrefix(name, "%#"):
+		gid, ok := id(name[2:])
+		return ok && (gid == u.GID || m.inGroup(u, func(g Group) bool { return g.GID == gid }))
+	case strings.HasPrefix(name, "%"):
+		return m.inGroup(u, func(g Group) bool { return is("group", g.Name, name[1:]) })
+	case strings.HasPrefix(name, "#"):
+		uid, ok := id(name[1:])
+		return ok && uid == u.UID
+	case strings.HasPrefix(name, "+"):
+		m.su.Netgroup = name
+		return false
+	}
+	return is("user", u.Name, name)
+}
+
+func (m matcher) inGroup(u User, is func(Group) bool) bool {
 	*m.left -= len(m.h.Accounts.Groups) / 8
-	return gid == m.u.GID || slices.ContainsFunc(m.h.Accounts.Groups, func(g Group) bool {
-		return is(g) && m.h.Accounts.InGroup(m.u, g)
+	return slices.ContainsFunc(m.h.Accounts.Groups, func(g Group) bool {
+		return is(g) && m.h.Accounts.InGroup(u, g)
 	})
 }
 
 // host reports whether a list of hosts may mean this one. Addresses and
 // netgroups may.
-func (m matcher) host(list []sudoers.Item) bool { return m.hostAt(list, 0) }
-
-func (m matcher) hostAt(list []sudoers.Item, depth int) bool {
-	name := m.h.OS.Hostname.V
-	short, _, _ := strings.Cut(name, ".")
-	for _, it := range slices.Backward(list) {
-		if *m.left--; *m.left <= 0 {
-			return false
+func (m matcher) host(list []sudoers.Item) bool {
+	_, a := m.ask(list, "Host", 0, false, func(name string, against bool) bool {
+		if m.perhapsHost(name) {
+			return !against
 		}
-		items, alias := m.su.aliases["Host "+it.Name]
-		var fits bool
-		switch {
-		case alias && depth >= maxAlias:
-			*m.left = 0
-			return false
-		case alias:
-			fits = m.hostAt(items, depth+1)
-		case it.Name == "ALL" || name == "":
-			fits = true
-		case perhapsHost(it.Name):
-			fits = !it.Not
-		default:
-			fits = strings.EqualFold(it.Name, name) || strings.EqualFold(it.Name, short)
-		}
-		if fits {
-			return !it.Not
-		}
-	}
-	return false
+		return strings.EqualFold(name, m.h.OS.Hostname.V)
+	})
+	return a == allowed
 }
 
 // surely reports whether it is plain which hosts a list means.
@@ -183,19 +267,24 @@ func (m matcher) surely(list []sudoers.Item, depth int) bool {
 			m.su.Incomplete = "the name of this host, which rules ask for, is not known"
 		}
 		*m.left--
-		return *m.left <= 0 || perhapsHost(it.Name)
+		return *m.left <= 0 || it.Name != "ALL" && m.perhapsHost(it.Name)
 	})
 }
 
-// perhapsHost reports whether a name is an address, a pattern or a netgroup.
-func perhapsHost(name string) bool {
-	return strings.ContainsAny(name, "+/*?[:") || strings.Trim(name, "0123456789.") == ""
+// perhapsHost reports whether a name is an address, a pattern, a netgroup, or
+// this host's name in some domain, which sudo asks for.
+func (m matcher) perhapsHost(name string) bool {
+	host := m.h.OS.Hostname.V
+	short, _, _ := strings.Cut(host, ".")
+	first, _, domain := strings.Cut(name, ".")
+	return host == "" || strings.ContainsAny(name, "+/*?[:") || domain && strings.Trim(name, "0123456789.") == "" ||
+		strings.EqualFold(first, short) && !strings.EqualFold(name, host) && domain
 }
 
 // Takes are the commands that a rule takes away.
 func (su *Sudo) Takes(r SudoRule) (out []string) {
 	left := 10_000
-	for _, c := range (matcher{su: su, left: &left}).commands(sudoers.Item{Name: r.Name, Not: r.Not}, 0) {
+	for _, c := range (matcher{su: su, left: &left}).commands(r.Item, 0) {
 		if c.Not {
 			out = append(out, c.Name)
 		}
@@ -203,21 +292,32 @@ func (su *Sudo) Takes(r SudoRule) (out []string) {
 	return out
 }
 
-// root reports whether a rule lets its command run as root.
-func (m matcher) root(r SudoRule) bool {
-	if !r.Runas {
-		d, ok := m.su.Global("runas_default")
-		return !ok || d.Value == "root" || d.Value == "#0"
+// runasDefault is whom sudo runs a command as where nobody is named.
+func (m matcher) runasDefault() string {
+	name := "root"
+	for d := range m.settings("") {
+		if d.Name == "runas_default" && d.Value != "" && d.Scope != '!' && d.Scope != '>' {
+			name = d.Value
+		}
 	}
-	root := matcher{m.su, m.h, User{Name: "root"}, m.left}
-	_, ok := root.userAt(r.Users, "Runas", 0)
-	return ok
+	return name
+}
+
+// runas reports whether a rule lets its command run as the target.
+func (m matcher) runas(r SudoRule, byDefault string) bool {
+	if !r.Runas {
+		return m.names(m.target, byDefault)
+	}
+	return m.isTarget(r.Users)
 }
 
 // commands resolves aliases of commands.
 func (m matcher) commands(it sudoers.Item, depth int) []sudoers.Item {
 	items, ok := m.su.aliases["Cmnd "+it.Name]
-	if !ok {
+	switch {
+	case !ok && sudoers.IsAlias(it.Name):
+		return nil // nobody defined it
+	case !ok:
 		return []sudoers.Item{it}
 	}
 	if depth >= maxAlias {
@@ -238,55 +338,114 @@ func (m matcher) commands(it sudoers.Item, depth int) []sudoers.Item {
 	return out
 }
 
-// asked reports whether the account has to type a password: the tags of the
-// rule first, then the last setting of authenticate that fits.
-func (m matcher) asked(r SudoRule, command string) bool {
-	switch r.Ask {
-	case sudoers.Passwd:
-		return true
-	case sudoers.NoPasswd:
-		return false
+// those are the commands of a list, aliases resolved.
+func (m matcher) those(list []sudoers.Item) []sudoers.Item {
+	var out []sudoers.Item
+	for _, it := range list {
+		out = append(out, m.commands(it, 0)...)
 	}
-	asked := true
-	// sudo reads the lines for single commands after all others.
-	for _, late := range []bool{false, true} {
-		for _, d := range m.su.Settings {
-			if (d.Scope == '!') != late || !m.applies(d, command) {
-				continue
-			}
-			switch d.Name {
-			case "authenticate":
-				asked = d.Op != "!"
-			case "exempt_group":
-				if m.names("%"+strings.TrimPrefix(d.Value, "%"), "User", 0) {
-					return false
+	return out
+}
+
+// settings are those that hold when the account runs command as the target.
+func (m matcher) settings(command string) iter.Seq[SudoSetting] {
+	return func(yield func(SudoSetting) bool) {
+		*m.left -= len(m.su.Settings) / 2
+		// sudo reads the lines for single commands after all others.
+		for _, late := range []bool{false, true} {
+			for _, d := range m.su.Settings {
+				if (d.Scope == '!') == late && m.applies(d, command) && !yield(d) {
+					return
 				}
 			}
 		}
+	}
+}
+
+// asked reports whether the account has to type a password: not the members of
+// exempt_group; else the tags of the rule decide, and then authenticate.
+func (m matcher) asked(r SudoRule, command string) bool {
+	asked, exempt := true, ""
+	for d := range m.settings(command) {
+		switch d.Name {
+		case "authenticate":
+			asked = d.Op != "!"
+		case "exempt_group":
+			exempt = strings.TrimPrefix(d.Value, "%")
+		}
+	}
+	switch {
+	case exempt != "" && m.names(m.u, "%"+exempt):
+		return false
+	case r.Ask != sudoers.AsSet:
+		return r.Ask == sudoers.Passwd
 	}
 	return asked
 }
 
 // anyEnv reports whether the account may set the environment of a single command
-// that runs as root. sudoedit runs its editor as the account.
+// that runs as root, or at least what the loader obeys of it. sudoedit runs its
+// editor as the account.
 func (m matcher) anyEnv(r SudoRule, command string) bool {
 	name, _, _ := strings.Cut(command, " ")
-	if command == "ALL" || name == "sudoedit" || name == "list" || r.SetEnv != sudoers.EnvAsSet {
-		return r.SetEnv == sudoers.SetEnv && path.IsAbs(name)
+	if !path.IsAbs(name) {
+		return false
 	}
-	may := false
-	for _, late := range []bool{false, true} {
-		for _, d := range m.su.Settings {
-			if d.Name == "setenv" && (d.Scope == '!') == late && m.applies(d, command) {
-				may = d.Op != "!"
-			}
+	may, reset := false, true
+	keep, drop := []string{}, []string{"LD_*"}
+	for d := range m.settings(command) {
+		switch d.Name {
+		case "setenv":
+			may = d.Op != "!"
+		case "env_reset":
+			reset = d.Op != "!"
+		case "env_keep":
+			keep = listed(keep, d)
+		case "env_delete":
+			drop = listed(drop, d)
 		}
 	}
-	return may
+	if r.SetEnv != sudoers.EnvAsSet {
+		may = r.SetEnv == sudoers.SetEnv
+	}
+	return may || slices.ContainsFunc([]string{"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"}, func(v string) bool {
+		has := func(patterns []string) bool {
+			return slices.ContainsFunc(patterns, func(p string) bool {
+				p, _, _ = strings.Cut(p, "=")
+				ok, _ := path.Match(p, v)
+				return ok
+			})
+		}
+		return reset && has(keep) || !reset && !has(drop)
+	})
+}
+
+// listed is a list of words after a setting of it.
+func listed(list []string, d SudoSetting) []string {
+	words := strings.Fields(d.Value)
+	switch d.Op {
+	case "+=":
+		return append(list, words...)
+	case "-=":
+		return slices.DeleteFunc(list, func(w string) bool { return slices.Contains(words, w) })
+	}
+	return words
+}
+
+// anyRoot reports whether the account may choose the folder below which a
+// command is run.
+func (m matcher) anyRoot(r SudoRule, command string) bool {
+	folder := ""
+	for d := range m.settings(command) {
+		if d.Name == "runchroot" {
+			folder = d.Value
+		}
+	}
+	return command != "ALL" && cmp.Or(r.Chroot, folder) == "*"
 }
 
 // applies reports whether a Defaults line is for the account, running command
-// as root.
+// as the target.
 func (m matcher) applies(d SudoSetting, command string) bool {
 	switch d.Scope {
 	case 0:
@@ -297,15 +456,11 @@ func (m matcher) applies(d SudoSetting, command string) bool {
 		_, ok := m.user(d.Who)
 		return ok
 	case '>':
-		_, ok := matcher{m.su, m.h, User{Name: "root"}, m.left}.userAt(d.Who, "Runas", 0)
-		return ok
+		return m.isTarget(d.Who)
 	}
-	p, _, _ := strings.Cut(command, " ")
-	for _, it := range d.Who {
-		for _, c := range m.commands(it, 0) {
-			if c.Name == "ALL" || c.Name == p || c.Name == command {
-				return !c.Not
-			}
+	for _, c := range slices.Backward(m.those(d.Who)) {
+		if covers(c.Name, command) {
+			return !c.Not
 		}
 	}
 	return false
@@ -313,76 +468,120 @@ func (m matcher) applies(d SudoSetting, command string) bool {
 
 // rootMakers are programs that hand a root shell, or the writing of any file,
 // to whoever may run them as root with arguments of their own choice.
-var rootMakers = slices.Concat(interpreters, escapes, editors, runners, []string{
-	"busybox", "su", "sudo", "sudoedit", "tee", "cp", "mv", "dd", "install", "ln", "rsync",
-	"tar", "cpio", "zip", "awk", "gawk", "mawk", "sed", "find", "git", "make", "docker", "podman", "lxc", "incus", "ctr", "apt", "apt-get", "aptitude", "dpkg", "pip", "pip3",
-	"chmod", "chown", "setfacl", "setcap", "mount", "usermod", "useradd", "adduser", "newusers", "gpasswd", "passwd", "chpasswd", "crontab", "at", "systemctl", "service", "tcpdump",
+var rootMakers = slices.Concat(interpreters, escapes, editors, runners, shells, []string{
+	"busybox", "su", "runuser", "sudo", "doas", "pkexec", "sudoedit", "tee", "cp", "mv", "dd", "install", "ln", "rsync", "split", "unzip",
+	"tar", "cpio", "zip", "awk", "gawk", "mawk", "sed", "find", "git", "make", "docker", "podman", "lxc", "incus", "ctr", "apt", "apt-get", "aptitude", "dpkg", "dpkg-reconfigure", "pip", "npm", "gem",
+	"chmod", "chown", "setfacl", "setcap", "mount", "usermod", "useradd", "adduser", "newusers", "gpasswd", "passwd", "chpasswd", "crontab", "at", "systemctl", "machinectl", "busctl", "dbus-send", "service", "tcpdump",
 	"ssh", "scp", "sftp", "wget", "curl", "openvpn", "openssl", "nft", "ip", "sysctl", "insmod", "modprobe", "snap", "flatpak", "ansible", "ansible-playbook", "nmap", "socat",
-	"screen", "tmux", "run-parts", "logrotate", "update-alternatives", "patch", "sort",
+	"screen", "tmux", "run-parts", "logrotate", "update-alternatives", "patch", "sort", "debugfs", "sqlite3", "raspi-config",
 })
 
 var (
 	// interpreters run the program that their first argument names.
-	interpreters = []string{"sh", "bash", "dash", "rbash", "zsh", "ksh", "csh", "tcsh", "fish", "python", "python2", "python3", "perl", "ruby", "lua", "node", "php", "tclsh", "expect"}
-	// escapes start a shell at a key, whatever file they show.
-	escapes = []string{"vi", "vim", "view", "vimdiff", "nvim", "nano", "pico", "ed", "emacs", "less", "more", "most", "man", "gdb", "ftp"}
+	interpreters = []string{"sh", "bash", "dash", "rbash", "zsh", "ksh", "mksh", "csh", "tcsh", "fish", "python", "perl", "ruby", "lua", "node", "nodejs", "php", "tclsh", "expect"}
+	// escapes start a shell at a key, whatever file they show, or none.
+	escapes = []string{
+		"vi", "vim", "vim.basic", "vim.tiny", "vim.nox", "view", "rview", "rvim", "vimdiff", "nvim", "ex", "nano", "rnano", "pico", "ed", "emacs", "mcedit", "mc", "joe", "editor", "sensible-editor",
+		"less", "more", "most", "pager", "sensible-pager", "man", "gdb", "ftp",
+	}
 	// editors start one for a file of theirs.
 	editors = []string{"visudo", "vipw", "vigr"}
 	// runners start the program that stands among their arguments.
 	runners = []string{
-		"env", "nice", "ionice", "timeout", "nohup", "setsid", "stdbuf", "time", "chrt", "taskset", "prlimit", "flock", "script", "watch", "xargs", "strace", "setpriv", "capsh",
-		"chroot", "nsenter", "unshare", "runuser", "systemd-run", "start-stop-daemon",
+		"env", "nice", "ionice", "timeout", "nohup", "setsid", "stdbuf", "time", "chrt", "taskset", "prlimit", "flock", "watch", "xargs", "strace", "setpriv", "capsh",
+		"chroot", "systemd-run", "start-stop-daemon",
 	}
+	// shells are runners that start a shell where no program is named.
+	shells = []string{"script", "nsenter", "unshare"}
 )
 
-// stem is a program's name without its version: python3.11 is python3.
-func stem(p string) string {
-	name := path.Base(p)
-	if base, minor, ok := strings.Cut(name, "."); ok && strings.Trim(minor, "0123456789.") == "" {
-		return base
+// stem is a program's name without its version: python3.11 is python.
+func stem(p string) string { return strings.TrimRight(path.Base(p), "0123456789.") }
+
+// rootMaker is the name that a program has in rootMakers, "" where it is not there.
+func rootMaker(p string) string {
+	for _, name := range []string{path.Base(p), stem(p)} {
+		if slices.Contains(rootMakers, name) {
+			return name
+		}
 	}
-	return name
+	return ""
 }
 
 // full reports whether a command makes whoever may run it root: with fixed
 // arguments only what gives a shell of itself.
 func full(command string) bool {
 	p, args, has := strings.Cut(command, " ")
-	if p == "ALL" || strings.HasPrefix(p, "^") || strings.ContainsAny(p, "*?[") {
+	if p == "ALL" || strings.HasPrefix(p, "^") || strings.ContainsAny(p, `*?[\`) {
 		return true
 	}
 	if strings.HasSuffix(p, "/") {
 		return true // any program of a folder
 	}
-	name, words := stem(p), strings.Fields(args)
+	name := rootMaker(p)
 	switch {
-	case !slices.Contains(rootMakers, name):
+	case name == "":
 		return false
-	case !has || strings.Contains(args, "*"):
+	case !has, strings.Contains(args, "*"), strings.HasPrefix(args, "^") && strings.ContainsAny(args, ".+{"):
 		return true
+	}
+	words := strings.Fields(args)
+	if args == `""` {
+		words = nil
+	}
+	plain := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.HasPrefix(w, "-") }) // no options
+	has = len(words) > 0
+	told := slices.ContainsFunc(words, func(w string) bool { return w == "--version" || w == "--help" })
+	switch {
+	case told:
+		return false
 	case slices.Contains(escapes, name):
-		return args != `""`
+		return has || name != "man"
 	case slices.Contains(editors, name):
 		return !slices.Contains(words, "-c") && !slices.Contains(words, "--check")
-	case slices.Contains(runners, name):
+	case slices.Contains(runners, name), slices.Contains(shells, name):
 		if name == "chroot" && len(words) == 1 {
-			return args != `""`
+			return true
 		}
-		i := slices.IndexFunc(words, func(w string) bool { return slices.Contains(rootMakers, stem(w)) })
-		return i >= 0 && full(strings.Join(words[i:], " "))
-	case slices.Contains(interpreters, name): // without a program it reads what is typed
-		tells := []string{"--version", "--help", "-V", "-v", "-h"}
+		if i := slices.IndexFunc(words, func(w string) bool { return rootMaker(w) != "" }); i >= 0 {
+			return full(strings.Join(append(words[i:i+1:i+1], cmp.Or(strings.Join(words[i+1:], " "), `""`)), " "))
+		}
+		return name == "script" && !slices.Contains(words, "-c") ||
+			slices.Contains(shells[1:], name) && !slices.ContainsFunc(plain, path.IsAbs)
+	case slices.Contains(interpreters, name):
+		return interactive(name, words)
+	case name == "sudo", name == "doas", name == "pkexec":
+		return !has && name == "pkexec" || slices.Contains(words, "-i") || slices.Contains(words, "-s") || slices.ContainsFunc(plain, func(w string) bool { return rootMaker(w) != "" && full(w+` ""`) })
+	case name == "su", name == "runuser":
 		return !slices.ContainsFunc(words, func(w string) bool {
-			return w != `""` && !strings.HasPrefix(w, "-") || slices.Contains(tells, w)
+			return w == "-c" || w == "-u" || strings.HasPrefix(w, "--command") || w != "root" && !strings.HasPrefix(w, "-")
 		})
-	case name == "su", name == "sudo":
-		return args == `""` && name == "su" || args == "-" || args == "-i" || args == "-s" || args == "root" || args == "- root" || args == "-l"
-	case name == "crontab":
-		return slices.Contains(words, "-e")
+	case name == "crontab": // it edits, or takes what is typed
+		return len(plain) == 0 && !slices.Contains(words, "-l") && !slices.Contains(words, "-r") || slices.Contains(words, "-") || slices.Contains(words, "-e")
 	case name == "passwd":
-		return slices.Contains(words, "root")
+		return !slices.Contains(words, "-S") && (len(plain) == 0 || slices.Contains(words, "root"))
+	case name == "chpasswd", name == "newusers":
+		return len(plain) == 0
 	case name == "systemctl":
-		return len(words) > 0 && words[0] == "edit"
+		return slices.Contains(words, "edit")
 	}
 	return false
+}
+
+// interactive reports whether an interpreter reads what is typed: it has no
+// program, or is told to.
+func interactive(name string, words []string) bool {
+	for i := 0; i < len(words); i++ {
+		switch w := words[i]; {
+		case w == "-", w == "-i", w == "-s" && strings.HasSuffix(name, "sh"):
+			return true
+		case slices.Contains([]string{"-V", "-c", "-e", "-m"}, w):
+			return false
+		case slices.Contains([]string{"-O", "-o", "--rcfile", "--init-file", "-W", "-X"}, w):
+			i++
+		case !strings.HasPrefix(w, "-"):
+			return false
+		}
+	}
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -75,6 +76,11 @@ func TestGrants(t *testing.T) {
 			[]string{"pi ALL by pi at sudoers:3"}},
 		{"off for all, and on for one", "Defaults !authenticate\nDefaults:pi authenticate\npi ALL=ALL\n",
 			[]string{"pi ALL by pi at sudoers:3"}},
+		{"a command that no alias has", "pi ALL=NOPASSWD: FOO\n", nil},
+		{"the last command of a setting that fits", "Defaults!ALL,!/usr/bin/id !authenticate\npi ALL=/usr/bin/id\n",
+			[]string{"pi /usr/bin/id (limited) by pi at sudoers:2"}},
+		{"a setting for one command of all", "Defaults!/usr/bin/id !authenticate\npi ALL=ALL\n",
+			[]string{"pi ALL by pi at sudoers:2", "pi /usr/bin/id (limited) nopasswd by pi at sudoers:2"}},
 		{"another default user", "Defaults runas_default=www-data\npi ALL=ALL\nalice ALL=(root) ALL\n",
 			[]string{"alice ALL by alice at sudoers:3"}},
 	} {
@@ -136,6 +142,19 @@ func TestSudoFull(t *testing.T) {
 		"/usr/bin/python3 /opt/job.py": false, "/usr/bin/systemctl restart nginx": false, "/usr/bin/systemctl": true,
 		"/usr/bin/systemctl * nginx": true, "/usr/bin/passwd [a-z]*": true, "/usr/bin/apt-get update": false, "/usr/bin/apt-get": true,
 		"/bin/su - postgres": false, "/bin/su -": true, "/opt/bin/": true, "/opt/bin/*": true, "/usr/sbin/reboot": false, "/usr/bin/id": false,
+		// An editor has its keys with no file too, and what it is called does not matter.
+		`/usr/bin/vim ""`: true, `/usr/bin/less ""`: true, `/usr/bin/man ""`: false, "/usr/bin/vim --version": false, "/usr/bin/vim.tiny /etc/hosts": true, "/usr/bin/editor /etc/hosts": true,
+		"/usr/bin/perl5.36.0": true, "/usr/bin/php8.2 -a": true, "/opt/job1": false,
+		// bash -v and python3 -v go on to read what is typed; so does what has an option's value only.
+		"/usr/bin/bash -v": true, "/usr/bin/bash -O extglob": true, "/usr/bin/bash --rcfile /opt/rc": true, "/usr/bin/bash -s x": true, "/usr/bin/python3 -v": true, "/usr/bin/python3 -W ignore": true,
+		"/usr/bin/python3 -i /opt/job.py": true, "/usr/bin/python3 -V": false, "/usr/bin/bash --version": false, "/usr/bin/python3 -m http.server": false, "/usr/bin/bash -c id": false,
+		"/usr/bin/script /tmp/x": true, "/usr/bin/script -c /opt/job": false, "/usr/bin/nsenter -t 1 -m": true, "/usr/bin/nsenter -t 1 /opt/job": false, "/usr/bin/unshare -m": true,
+		"/usr/bin/env -i bash": true, "/usr/bin/env /opt/job": false, `/usr/bin/env ""`: false,
+		"/usr/bin/su --login": true, "/usr/bin/su -l root": true, `/usr/bin/su ""`: true, "/usr/bin/su -c id": false, "/usr/sbin/runuser -u postgres /opt/job": false,
+		"/usr/bin/sudo su": true, "/usr/bin/sudo -u root bash": true, "/usr/bin/sudo /opt/job": false, `/usr/bin/pkexec ""`: true,
+		"/usr/bin/crontab -": true, "/usr/bin/crontab -e": true, "/usr/bin/crontab -l": false, "/usr/bin/crontab /opt/table": false,
+		`/usr/bin/passwd ""`: true, "/usr/bin/passwd root": true, "/usr/bin/passwd pi": false, `/usr/sbin/chpasswd ""`: true,
+		"/usr/bin/systemctl --full edit ssh": true, "/usr/bin/systemctl ^.+ nginx$": true, "/usr/bin/systemctl ^restart (nginx|huey[0-9])$": false,
 	} {
 		out, _ := grants(t, map[string]string{"/etc/sudoers": "pi ALL=" + command + "\n"})
 		if len(out) != 1 || strings.Contains(out[0], "(limited)") == want {
@@ -182,6 +201,31 @@ func TestSudoBounded(t *testing.T) {
 	b.WriteString("A0 ALL=ALL\n")
 	if _, su := grants(t, map[string]string{"/etc/sudoers": b.String()}); !strings.Contains(su.Incomplete, "too many rules") {
 		t.Errorf("incomplete: %q", su.Incomplete)
+	}
+}
+
+// TestSudoEffort holds the time to a share of what a hostile host may send: a
+// file has a million bytes at most.
+func TestSudoEffort(t *testing.T) {
+	var users, rules, settings strings.Builder
+	users.WriteString(somePasswd)
+	for i := range 200 {
+		fmt.Fprintf(&users, "u%d:x:%d:%d::/:/bin/sh\n", i, 2000+i, 2000+i)
+	}
+	for i := range 19_000 {
+		fmt.Fprintf(&rules, "ALL ALL=/a%d\n", i)
+		fmt.Fprintf(&settings, "Defaults!/b%d !authenticate\n", i)
+	}
+	for name, text := range map[string]string{
+		"rules": rules.String(), "settings": settings.String() + rules.String(),
+		"continued lines":    "pi ALL=/a" + strings.Repeat(",\\\n/a", 150_000),
+		"expressions no end": "pi ALL=/a" + strings.Repeat(" ^", 400_000),
+	} {
+		start := time.Now()
+		grants(t, map[string]string{"/etc/passwd": users.String(), "/etc/sudoers": text})
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%s: %v", name, d)
+		}
 	}
 }
 

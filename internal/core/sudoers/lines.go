@@ -1,6 +1,9 @@
 package sudoers
 
-import "strings"
+import (
+	"sort"
+	"strings"
+)
 
 // A lineOf is a logical line: continued lines joined, the comment cut. starts
 // are the offsets at which its physical lines begin.
@@ -12,13 +15,7 @@ type lineOf struct {
 
 // at is the physical line of an offset.
 func (l lineOf) at(pos int) int {
-	n := l.first - 1
-	for _, s := range l.starts {
-		if s <= pos {
-			n++
-		}
-	}
-	return n
+	return l.first - 1 + sort.Search(len(l.starts), func(i int) bool { return l.starts[i] > pos })
 }
 
 func logical(text string) []lineOf {

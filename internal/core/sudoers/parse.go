@@ -3,6 +3,7 @@ package sudoers
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -52,6 +53,11 @@ func (c *scan) word(stop string) string {
 	for c.pos < len(c.s) {
 		ch := c.s[c.pos]
 		if ch == '\\' && c.pos+1 < len(c.s) {
+			if n, err := strconv.ParseUint(strings.TrimPrefix(first(c.s[c.pos+1:], 3), "x"), 16, 8); err == nil && c.s[c.pos+1] == 'x' && c.pos+4 <= len(c.s) {
+				b.WriteByte(byte(n))
+				c.pos += 4
+				continue
+			}
 			b.WriteByte(c.s[c.pos+1])
 			c.pos += 2
 			continue
@@ -100,7 +106,7 @@ func (c *scan) list(stop string) []Item {
 	var out []Item
 	for c.err == "" {
 		not := c.not()
-		out = append(out, Item{c.word(stop), not})
+		out = append(out, Item{Name: c.word(stop), Not: not})
 		if !c.take(',') {
 			break
 		}
@@ -168,8 +174,7 @@ func (c *scan) aliases(kind string) []Alias {
 		switch kind {
 		case "Cmnd":
 			for c.err == "" {
-				not := c.not()
-				a.Items = append(a.Items, Item{c.command(), not})
+				a.Items = append(a.Items, c.command())
 				if !c.take(',') {
 					break
 				}
@@ -231,7 +236,7 @@ func (c *scan) bound() []Item {
 	var out []Item
 	for c.err == "" {
 		not := c.not()
-		out = append(out, Item{c.word(stopName), not})
+		out = append(out, Item{Name: c.word(stopName), Not: not})
 		if !c.take(',') {
 			break
 		}
@@ -289,14 +294,26 @@ func (c *scan) cmd(last Cmd) Cmd {
 			c.want(')')
 		}
 	}
+	for c.err == "" { // sudo takes no option after a tag
+		c.space()
+		m := option.FindStringSubmatch(c.rest())
+		if m == nil {
+			break
+		}
+		c.pos += len(m[0])
+		if c.space(); strings.HasPrefix(c.rest(), `"`) {
+			c.fail("%s takes no quotes", m[1])
+		}
+		v := c.word(",")
+		switch m[1] {
+		case "NOTBEFORE", "NOTAFTER":
+			out.Dated = true
+		case "CHROOT":
+			out.Chroot = v
+		}
+	}
 	for c.err == "" {
 		c.space()
-		if m := option.FindString(c.rest()); m != "" {
-			c.pos += len(m)
-			c.word(",")
-			out.Dated = out.Dated || strings.HasPrefix(m, "NOT")
-			continue
-		}
 		m := tag.FindStringSubmatch(c.rest())
 		if m == nil {
 			break
@@ -315,26 +332,33 @@ func (c *scan) cmd(last Cmd) Cmd {
 	}
 	c.space()
 	out.Line = c.line.at(c.pos)
-	out.Not = c.not()
-	c.space()
-	out.Digest = digest.MatchString(c.rest())
-	out.Name = c.command()
+	out.Item = c.command()
 	return out
 }
 
-// command reads a command with its arguments, an alias or ALL.
-func (c *scan) command() string {
+// command reads a command with its arguments, an alias or ALL, and what stands
+// before it: digests, and then exclamation marks.
+func (c *scan) command() Item {
 	c.space()
-	c.pos += len(digest.FindString(c.rest()))
+	d := digest.FindString(c.rest())
+	c.pos += len(d)
+	not := c.not()
+	c.space()
+	return Item{Name: c.program(), Not: not, Digest: d != ""}
+}
+
+func (c *scan) program() string {
 	start := c.pos
 	var b strings.Builder
-	word := 0 // where the current word begins in b
+	word := 0    // where the current word begins in b
+	expr := true // there may still be the end of a regular expression
 	for c.pos < len(c.s) {
 		ch := c.s[c.pos]
-		if ch == '^' && b.Len() == word && (word > 0 || b.Len() == 0) {
-			if n := regex(c.rest()); n > 0 {
-				b.WriteString(c.s[c.pos : c.pos+n])
-				c.pos += n
+		if ch == '^' && expr && b.Len() == word && (word > 0 || b.Len() == 0) {
+			n := regex(c.rest())
+			b.WriteString(c.s[c.pos : c.pos+n])
+			c.pos += n
+			if expr = n > 0; expr {
 				continue
 			}
 		}

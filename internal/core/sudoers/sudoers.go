@@ -14,8 +14,9 @@ type Entry struct {
 
 // An Item of a list: a user, %group, #id, host, alias, command or ALL.
 type Item struct {
-	Name string
-	Not  bool // it began with an odd number of !
+	Name   string
+	Not    bool // it began with an odd number of !
+	Digest bool // a command that has to be a program of this content
 }
 
 // A Spec lets users run commands on hosts.
@@ -33,8 +34,8 @@ type Cmd struct {
 	Groups []Item
 	Ask    Ask
 	SetEnv Env
-	Dated  bool // it holds before or after some day only
-	Digest bool // it holds for a program of this content only
+	Dated  bool   // it holds before or after some day only
+	Chroot string // the folder below which it is run; * is the caller's choice
 	Line   int
 }
 

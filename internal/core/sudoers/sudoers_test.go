@@ -176,6 +176,9 @@ func TestErrors(t *testing.T) {
 		"broken line here":          `'=' is missing before "here"`,
 		"pi ALL=(ALL) NOPASSWD ALL": `"NOPASSWD" takes no arguments`,
 		`"pi ALL=ALL`:               "a quote is not closed",
+		"pi ALL=PASSWD: CWD=/ ALL":  `':' is missing before "=/ ALL"`,
+		`pi ALL=CWD="/" ALL`:        "CWD takes no quotes",
+		"pi ALL=!sha224:aa /a":      `the command "sha224" has no full path`,
 		"User_Alias admins = pi":    `"admins" is not the name of an alias`,
 	} {
 		es := sudoers.Parse("# first\n" + text + "\nroot ALL=ALL\n")
@@ -198,6 +201,25 @@ func TestLinesAndIncludes(t *testing.T) {
 	}
 	if i := es[2]; *i.Include != (sudoers.Include{Path: "/etc/sudoers.d", Dir: true}) {
 		t.Errorf("includedir: %+v", i)
+	}
+}
+
+func TestItems(t *testing.T) {
+	es := sudoers.Parse("p\\x69\\x ALL = CHROOT=* sha224:aa, sha256:bb !/a, /b\nCmnd_Alias A = sha224:aa /a, !/b\n")
+	if len(es) != 2 || es[0].Err+es[1].Err != "" {
+		t.Fatalf("entries: %+v", es)
+	}
+	cmds := es[0].Specs[0].Cmds
+	if who := es[0].Specs[0].Users; who[0].Name != "pix" || cmds[0].Chroot != "*" || cmds[1].Chroot != "*" {
+		t.Errorf("user %v, commands %+v", who, cmds)
+	}
+	want := []sudoers.Item{{Name: "/a", Not: true, Digest: true}, {Name: "/b"}}
+	if got := []sudoers.Item{cmds[0].Item, cmds[1].Item}; !slices.Equal(got, want) {
+		t.Errorf("commands: %+v", got)
+	}
+	want = []sudoers.Item{{Name: "/a", Digest: true}, {Name: "/b", Not: true}}
+	if got := es[1].Aliases[0].Items; !slices.Equal(got, want) {
+		t.Errorf("alias: %+v", got)
 	}
 }
 
