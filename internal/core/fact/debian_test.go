@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 	"time"
 
 	"picket/internal/core/snap"
@@ -187,6 +189,38 @@ func TestSystemdConfOrder(t *testing.T) {
 	} {
 		if v := Last(all, "Journal", tc.key); v.V != tc.want || v.Place.String() != tc.place {
 			t.Errorf("%s is %q at %s, want %q at %s", tc.key, v.V, v.Place, tc.want, tc.place)
+		}
+	}
+}
+
+// TestDropIns: those that `systemctl show -p DropInPaths` of systemd 252 gives
+// for the same files, in its order.
+func TestDropIns(t *testing.T) {
+	const u, v, r = "/etc/systemd/system/", "/usr/lib/systemd/system/", "/run/systemd/system/"
+	files := map[string]string{}
+	for _, p := range []string{
+		v + "a-b-c@x.service.d/50-x.conf", u + "a-b-c@.service.d/60-t.conf", u + "a-.service.d/10-a.conf", v + "a-b-.service.d/20-ab.conf", u + "service.d/05-all.conf",
+		u + "service.d/70-same.conf", v + "a-b-c@.service.d/70-same.conf", u + "a-b-.service.d/80-two.conf", v + "a-b-c@.service.d/80-two.conf",
+		r + "a-b-c@.service.d/90-r.conf", v + "a-b-c@.service.d/90-r.conf", v + "a-b-c@.service.d/95-no.conf", u + "a-b-c@.service.d/notes.txt",
+	} {
+		files[p] = "[Service]\n"
+	}
+	s := wifiHost(files)
+	link(s, u+"a-b-c@.service.d/95-no.conf", "/dev/null")
+	for name, want := range map[string][]string{
+		"a-b-c@x.service": {
+			u + "service.d/05-all.conf", u + "a-.service.d/10-a.conf", v + "a-b-.service.d/20-ab.conf", v + "a-b-c@x.service.d/50-x.conf", u + "a-b-c@.service.d/60-t.conf",
+			v + "a-b-c@.service.d/70-same.conf", u + "a-b-.service.d/80-two.conf", r + "a-b-c@.service.d/90-r.conf",
+		},
+		"a-b.service": {u + "service.d/05-all.conf", u + "a-.service.d/10-a.conf", u + "service.d/70-same.conf"},
+	} {
+		es, hidden := dropIns(s, name)
+		var got []string
+		for _, e := range es {
+			got = append(got, e.Path)
+		}
+		if d := cmp.Diff(want, got); d != "" || hidden != "" {
+			t.Errorf("%s (hidden %q): wanted - , got + :\n%s", name, hidden, d)
 		}
 	}
 }

@@ -222,33 +222,10 @@ func serviceFromFiles(s *snap.Snapshot, name string) (one Service, ok bool, hidd
 	one.Place = Place{Path: main.Path}
 	one.Files = []string{main.Path}
 	one.Settings = systemdSettings(main)
-	drop := map[string]*snap.Entry{}
-	for _, n := range append(names, "service") {
-		for _, dir := range UnitDirs {
-			es, st, why := s.Glob(dir + "/" + n + ".d/*.conf")
-			if st == Denied {
-				hidden = why
-			}
-			for _, e := range es {
-				if b := path.Base(e.Path); drop[b] == nil {
-					drop[b] = e
-				}
-			}
-		}
-	}
-	var bases []string
-	for b := range drop {
-		bases = append(bases, b)
-	}
-	slices.Sort(bases)
-	for _, b := range bases {
-		if drop[b].Denied != "" {
-			hidden = drop[b].Denied
-		}
-		if e := drop[b]; e.Read && e.Target != "/dev/null" {
-			one.Settings = append(one.Settings, systemdSettings(e)...)
-			one.Files = append(one.Files, e.Path)
-		}
+	drop, hidden := dropIns(s, name)
+	for _, e := range drop {
+		one.Settings = append(one.Settings, systemdSettings(e)...)
+		one.Files = append(one.Files, e.Path)
 	}
 	one.fill()
 	return one, true, hidden

@@ -124,6 +124,54 @@ func (us *Units) enable(s *snap.Snapshot) {
 	}
 }
 
+// dropIns are the drop-ins that were read of a unit, in systemd's order: by name, the
+// first folder's in place of others of the same name. hidden is why one could
+// not be read.
+func dropIns(s *snap.Snapshot, name string) (files []*snap.Entry, hidden string) {
+	ext := path.Ext(name)
+	names := []string{name}
+	if t, ok := templateOf(name); ok {
+		names = append(names, t)
+	}
+	// a-b-c.service has those of a-b-.service and of a-.service too.
+	for _, n := range slices.Clone(names) {
+		stem, _, _ := strings.Cut(strings.TrimSuffix(n, ext), "@")
+		for stem = strings.TrimRight(stem, "-"); strings.Contains(stem, "-"); {
+			stem = stem[:strings.LastIndexByte(stem, '-')]
+			names = append(names, stem+"-"+ext)
+		}
+	}
+	var patterns []string
+	for _, dir := range UnitDirs {
+		for _, n := range names {
+			patterns = append(patterns, dir+"/"+n+".d/*.conf")
+		}
+	}
+	for _, dir := range UnitDirs {
+		patterns = append(patterns, dir+"/"+strings.TrimPrefix(ext, ".")+".d/*.conf")
+	}
+	seen := map[string]bool{}
+	for _, p := range patterns {
+		es, st, why := s.Glob(p)
+		if st == Denied {
+			hidden = why
+		}
+		for _, e := range es {
+			if b := path.Base(e.Path); !seen[b] {
+				seen[b] = true
+				files = append(files, e)
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b *snap.Entry) int { return strings.Compare(path.Base(a.Path), path.Base(b.Path)) })
+	return slices.DeleteFunc(files, func(e *snap.Entry) bool {
+		if e.Denied != "" {
+			hidden = e.Denied
+		}
+		return !e.Read || e.Target == "/dev/null"
+	}), hidden
+}
+
 // ownSettings are the lines of this host's own unit file and drop-ins, which
 // change a package's unit; hidden is why they are not all known.
 func ownSettings(s *snap.Snapshot, name string) (all []Setting, hidden string) {
@@ -134,18 +182,20 @@ func ownSettings(s *snap.Snapshot, name string) (all []Setting, hidden string) {
 	} else if st == Known && e.Target == "" {
 		files = append(files, e)
 	}
-	for _, pattern := range []string{own + name + ".d/*.conf", own + strings.TrimPrefix(path.Ext(name), ".") + ".d/*.conf"} {
-		es, st, why := s.Glob(pattern)
-		if st == Denied {
-			return nil, why
+	drop, hidden := dropIns(s, name)
+	if hidden != "" {
+		return nil, hidden
+	}
+	for _, e := range drop {
+		if strings.HasPrefix(e.Path, own) {
+			files = append(files, e)
 		}
-		files = append(files, es...)
 	}
 	for _, e := range files {
 		if e.Denied != "" {
 			return nil, e.Denied
 		}
-		if e.Read && e.Target != "/dev/null" {
+		if e.Read {
 			all = append(all, systemdSettings(e)...)
 		}
 	}
