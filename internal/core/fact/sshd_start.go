@@ -343,7 +343,7 @@ func (h *Host) OtherSSH() (out []Setting, hidden string) {
 			service = name
 		}
 		on := u.Enabled() || socket && u.Running()
-		if !on || u.Masked() || !socket && (h.Snap.Source.Kind != "image" || path.Ext(name) != ".service") ||
+		if !on || !socket && (h.Snap.Source.Kind != "image" || path.Ext(name) != ".service") ||
 			slices.Contains([]string{"ssh.service", "sshd.service"}, service) {
 			continue
 		}

@@ -143,3 +143,15 @@ func TestSSHDStartTooLong(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+// TestSSHDStartPorts: one port on the command line takes the place of all in
+// the files.
+func TestSSHDStartPorts(t *testing.T) {
+	for opts, want := range map[string]string{"": "22 2222", "-p 23": "23", "-p 23 -p24": "23 24"} {
+		d := Parse(recorded(t, "", "$ "+strings.Join(sshShow, " "), "=Id=ssh.service\nExecStart={ path=/usr/sbin/sshd ; argv[]=/usr/sbin/sshd -D "+opts+" ; ignore_errors=no }\n",
+			"/etc/ssh/sshd_config", "=Port 22\nPort 2222\n")).SSHD
+		if got := strings.Join(d.Config.Find(SSHDWho{}, "Port").Values, " "); got != want {
+			t.Errorf("sshd -D %s listens on %s, want %s", opts, got, want)
+		}
+	}
+}
