@@ -301,3 +301,19 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnSettings: what a package adds to a unit is no change of this host's.
+func TestOwnSettings(t *testing.T) {
+	const exec = "[Service]\nExecStart=\nExecStart=/bin/true\n"
+	for _, tc := range []struct{ file, unit, want string }{
+		{"/usr/lib/systemd/system/ufw.service.d/10-x.conf", "ufw.service", ""},
+		{"/etc/systemd/system/ufw.service.d/10-x.conf", "ufw.service", "/etc/systemd/system/ufw.service.d/10-x.conf:"},
+		{"/etc/systemd/system/apt-.timer.d/10-x.conf", "apt-daily.timer", ""},
+		{"/etc/systemd/system/apt-.service.d/10-x.conf", "apt-daily.service", "/etc/systemd/system/apt-.service.d/10-x.conf:"},
+	} {
+		h := &Host{Snap: wifiHost(map[string]string{tc.file: exec})}
+		if got := h.ChangedUnit(tc.unit); got == "" != (tc.want == "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s with %s: %q, want %q", tc.unit, tc.file, got, tc.want)
+		}
+	}
+}
