@@ -308,7 +308,6 @@ func TestOwnSettings(t *testing.T) {
 	for _, tc := range []struct{ file, unit, want string }{
 		{"/usr/lib/systemd/system/ufw.service.d/10-x.conf", "ufw.service", ""},
 		{"/etc/systemd/system/ufw.service.d/10-x.conf", "ufw.service", "/etc/systemd/system/ufw.service.d/10-x.conf:"},
-		{"/etc/systemd/system/apt-.timer.d/10-x.conf", "apt-daily.timer", ""},
 		{"/etc/systemd/system/apt-.service.d/10-x.conf", "apt-daily.service", "/etc/systemd/system/apt-.service.d/10-x.conf:"},
 	} {
 		h := &Host{Snap: wifiHost(map[string]string{tc.file: exec})}
