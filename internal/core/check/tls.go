@@ -39,9 +39,9 @@ func tlsKeys(h *fact.Host) control.Outcome {
 		}
 		switch m := f.Entry.Mode; {
 		case m&0o004 != 0:
-			bad = append(bad, control.Saw("private TLS key "+f.Entry.Path, at, fmt.Sprintf("mode %04o: every user can read it", m), "0640 or less").Mend(real))
+			bad = append(bad, control.Saw("private TLS key "+f.Entry.Path, at, fmt.Sprintf("mode %04o: every user can read it", m), "0640 or less"))
 		case m&0o002 != 0:
-			bad = append(bad, control.Saw("private TLS key "+f.Entry.Path, at, fmt.Sprintf("mode %04o: every user can replace it", m), "0640 or less").Mend(real))
+			bad = append(bad, control.Saw("private TLS key "+f.Entry.Path, at, fmt.Sprintf("mode %04o: every user can replace it", m), "0640 or less"))
 		}
 	}
 	if len(bad) > 0 {
