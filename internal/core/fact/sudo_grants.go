@@ -44,7 +44,7 @@ func (g SudoGrant) Programs() []string {
 
 // maxSteps bounds the comparing of rules with accounts: a hostile host may have
 // aliases of aliases of aliases.
-const maxSteps = 3_000_000
+const maxSteps = 1_000_000
 
 // grant fills in Grants.
 func (su *Sudo) grant(h *Host) {
@@ -295,8 +295,9 @@ func (su *Sudo) Takes(r SudoRule) (out []string) {
 // runasDefault is whom sudo runs a command as where nobody is named.
 func (m matcher) runasDefault() string {
 	name := "root"
-	for d := range m.settings("") {
-		if d.Name == "runas_default" && d.Value != "" && d.Scope != '!' && d.Scope != '>' {
+	*m.left -= len(m.su.Settings) / 8
+	for _, d := range m.su.Settings {
+		if d.Name == "runas_default" && d.Value != "" && d.Scope != '!' && d.Scope != '>' && m.applies(d, "") {
 			name = d.Value
 		}
 	}
@@ -347,14 +348,15 @@ func (m matcher) those(list []sudoers.Item) []sudoers.Item {
 	return out
 }
 
-// settings are those that hold when the account runs command as the target.
-func (m matcher) settings(command string) iter.Seq[SudoSetting] {
+// settings are those of some names that hold when the account runs command as
+// the target.
+func (m matcher) settings(command string, names ...string) iter.Seq[SudoSetting] {
 	return func(yield func(SudoSetting) bool) {
 		*m.left -= len(m.su.Settings) / 2
 		// sudo reads the lines for single commands after all others.
 		for _, late := range []bool{false, true} {
 			for _, d := range m.su.Settings {
-				if (d.Scope == '!') == late && m.applies(d, command) && !yield(d) {
+				if (d.Scope == '!') == late && slices.Contains(names, d.Name) && m.applies(d, command) && !yield(d) {
 					return
 				}
 			}
@@ -366,7 +368,7 @@ func (m matcher) settings(command string) iter.Seq[SudoSetting] {
 // exempt_group; else the tags of the rule decide, and then authenticate.
 func (m matcher) asked(r SudoRule, command string) bool {
 	asked, exempt := true, ""
-	for d := range m.settings(command) {
+	for d := range m.settings(command, "authenticate", "exempt_group") {
 		switch d.Name {
 		case "authenticate":
 			asked = d.Op != "!"
@@ -393,7 +395,7 @@ func (m matcher) anyEnv(r SudoRule, command string) bool {
 	}
 	may, reset := false, true
 	keep, drop := []string{}, []string{"LD_*"}
-	for d := range m.settings(command) {
+	for d := range m.settings(command, "setenv", "env_reset", "env_keep", "env_delete") {
 		switch d.Name {
 		case "setenv":
 			may = d.Op != "!"
@@ -436,10 +438,8 @@ func listed(list []string, d SudoSetting) []string {
 // command is run.
 func (m matcher) anyRoot(r SudoRule, command string) bool {
 	folder := ""
-	for d := range m.settings(command) {
-		if d.Name == "runchroot" {
-			folder = d.Value
-		}
+	for d := range m.settings(command, "runchroot") {
+		folder = d.Value
 	}
 	return command != "ALL" && cmp.Or(r.Chroot, folder) == "*"
 }
