@@ -112,7 +112,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	}
 	cmd.SuggestionsMinimumDistance = 2 // a sub-command does not inherit it
 	if !cmd.HasParent() && strings.Contains(args[0], "@") && !strings.Contains(args[0], "://") {
-		return withHint(err, targetHint(args[0]))
+		return withHint(err, strings.Replace(targetHint(args[0]), "type ssh://", "type "+cmd.CommandPath()+" audit ssh://", 1))
 	}
 	if !cmd.HasParent() && isTarget(args[0]) {
 		return withHint(err, "did you mean `"+cmd.CommandPath()+" audit "+args[0]+"`?")
