@@ -133,7 +133,7 @@ func TestSudoTakesOnlyRootsFiles(t *testing.T) {
 	}
 }
 
-// What makes root: most of them tried by hand with sudo on Debian 12, with what each program does at
+// What makes root: many of them tried by hand with sudo on Debian 12, with what each program does at
 // its prompt, or with arguments of the caller's choice.
 func TestSudoFull(t *testing.T) {
 	for command, want := range map[string]bool{
