@@ -111,11 +111,8 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return withHint(err, "did you mean `picket --version`?")
 	}
 	cmd.SuggestionsMinimumDistance = 2 // a sub-command does not inherit it
-	if !cmd.HasParent() && strings.Contains(args[0], "@") && !strings.Contains(args[0], "://") {
-		return withHint(err, strings.Replace(targetHint(args[0]), "type ssh://", "type "+cmd.CommandPath()+" audit ssh://", 1))
-	}
 	if !cmd.HasParent() && isTarget(args[0]) {
-		return withHint(err, "did you mean `"+cmd.CommandPath()+" audit "+args[0]+"`?")
+		return withHint(err, "did you mean `"+cmd.CommandPath()+" audit "+meant(args[0])+"`?")
 	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return withHint(err, "did you mean `"+cmd.CommandPath()+" "+near[0]+"`?")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"errors"
@@ -113,7 +114,24 @@ func targetHint(target string) string {
 	if yaml.Nearest(target, []string{"local"}) != "" {
 		return "did you mean local? For a machine on the network, type ssh://" + target
 	}
-	const ssh = "for a machine on the network, type ssh://"
+	if ssh := meantSSH(target); ssh != "" {
+		return "for a machine on the network, type " + ssh
+	}
+	return "want local, ssh://user@host[:port], image:DIR, or a file written with --save"
+}
+
+// meant is the target that a word with the look of one stands for.
+func meant(word string) string {
+	if word == "local" || strings.HasPrefix(word, "image:") || looksLikeFile(word) {
+		return word
+	}
+	return cmp.Or(meantSSH(word), word)
+}
+
+// meantSSH is what is written for a machine on the network, as it has to be
+// written here; "" for what looks like none.
+func meantSSH(target string) string {
+	const ssh = "ssh://"
 	scheme, rest, ok := strings.Cut(target, ":")
 	switch {
 	case ok && (scheme == "ssh" || strings.HasPrefix(rest, "//")): // ssh:pi@leader, http://leader
@@ -127,7 +145,7 @@ func targetHint(target string) string {
 	case strings.Contains(target, "@"), !strings.ContainsAny(target, "/:") && !strings.HasPrefix(target, "-"):
 		return ssh + target
 	}
-	return "want local, ssh://user@host[:port], image:DIR, or a file written with --save"
+	return ""
 }
 
 // looksLikeFile tells the name of a file that is not there from that of a host.

@@ -72,8 +72,8 @@ func (d *SSHD) parseStart(s *snap.Snapshot) {
 	if title == nil || path.Base(words[0].text) == "sshd" { // else it is a program that starts sshd
 		d.Start.Odd = cmp.Or(d.Start.Odd, oddProgram(words))
 	}
-	if pid := sshdPID(s); pid != "" && title == nil && len(next) > 0 {
-		d.Start.Odd = cmp.Or(d.Start.Odd, "what the running sshd was started with is not known: /proc/"+pid+"/cmdline does not tell")
+	if d.PID != "" && title == nil && len(next) > 0 {
+		d.Start.Odd = cmp.Or(d.Start.Odd, "what the running sshd was started with is not known: "+sshdTitle(s)+" does not tell")
 	}
 	if title != nil {
 		in := func(list []SSHDSetting, l SSHDSetting) bool {
