@@ -32,6 +32,7 @@ var floors = [][]string{
 	{"internal/core/check"},
 	{"internal/core/control"},
 	{"internal/core/fact"},
+	{"internal/core/ruleset"},
 	{"internal/core/snap", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml"},
 }
 

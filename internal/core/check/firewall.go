@@ -7,6 +7,7 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/ruleset"
 )
 
 var firewallChecks = []Check{
@@ -246,7 +247,7 @@ func firewallLoopback(h *fact.Host) control.Outcome {
 		if !filters(r, family) {
 			return control.Untold
 		}
-		a := r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: 5432, Loopback: true})
+		a := r.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: 5432, Loopback: true})
 		if a.Accept && a.Drop {
 			return control.Untold
 		}

@@ -10,6 +10,7 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/ruleset"
 )
 
 // firewallPersist compares the kernel's rules with those of the next boot by
@@ -73,7 +74,7 @@ func firewallPersist(h *fact.Host) control.Outcome {
 
 // reach says who can open a TCP connection.
 func reach(r fact.Ruleset, family string, port int) string {
-	p := fact.FirewallPacket{Family: family, Proto: "tcp", Port: port}
+	p := ruleset.Packet{Family: family, Proto: "tcp", Port: port}
 	a := r.Ask(p)
 	switch {
 	case a.Cut:
@@ -132,7 +133,7 @@ func dockerPublished(h *fact.Host) control.Outcome {
 	}
 	type published struct {
 		port int
-		rule fact.FirewallRule
+		rule ruleset.Rule
 	}
 	var open []published
 	docker, hidden := false, ""
@@ -159,7 +160,7 @@ func dockerPublished(h *fact.Host) control.Outcome {
 					proto = "udp"
 				}
 				// A port that the operator has opened for everybody is meant to be.
-				meant := filters(r, c.Family) && r.Ask(fact.FirewallPacket{Family: c.Family, Proto: proto, Port: port}).Accept
+				meant := filters(r, c.Family) && r.Ask(ruleset.Packet{Family: c.Family, Proto: proto, Port: port}).Accept
 				shut, why := userChainDrops(r, c, rule, proto, port)
 				if !meant && why != "" {
 					hidden = why
@@ -192,13 +193,13 @@ func dockerPublished(h *fact.Host) control.Outcome {
 
 // userChainDrops reports whether DOCKER-USER refuses what strangers send to a
 // published port, or may: then the operator has taken it in hand.
-func userChainDrops(r fact.Ruleset, nat fact.FirewallChain, rule fact.FirewallRule, proto string, published int) (shut bool, unknown string) {
+func userChainDrops(r fact.Ruleset, nat ruleset.Chain, rule ruleset.Rule, proto string, published int) (shut bool, unknown string) {
 	c, ok := r.Chain(nat.Family, "filter", "DOCKER-USER", nat.Legacy)
 	to, err := netip.ParseAddrPort(rule.Target)
 	if !ok || err != nil {
 		return false, ""
 	}
-	return r.Refuses(c, fact.FirewallPacket{Family: nat.Family, Proto: proto, Port: int(to.Port()), To: to.Addr(), Published: published})
+	return r.Refuses(c, ruleset.Packet{Family: nat.Family, Proto: proto, Port: int(to.Port()), To: to.Addr(), Published: published})
 }
 
 func loopbackAddress(v string) bool {

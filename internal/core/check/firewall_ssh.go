@@ -8,6 +8,7 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/ruleset"
 )
 
 // sshPorts are the ports on which sshd listens, and where that was seen; why is
@@ -86,7 +87,7 @@ func sshAllowed(h *fact.Host) control.Outcome {
 			asked = true
 			open := false
 			for _, p := range ports {
-				a := r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: p, Anybody: true})
+				a := r.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: p, Anybody: true})
 				open = open || a.Accept
 			}
 			if family == "ip6" && !open {
@@ -174,12 +175,12 @@ func sshRateLimit(h *fact.Host) control.Outcome {
 			var good control.Evidence
 			var open []int // a limit on one port does not help the others
 			for _, p := range ports {
-				stranger := r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: p})
+				stranger := r.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: p})
 				// A limit that comes after the port was opened, or after which it is
 				// open all the same, holds nobody up.
 				if rule, ok := r.Limited(family, p); ok && (stranger.Drop || !stranger.Accept) {
 					good = control.Saw(fmt.Sprintf("rule for port %d%s%s", p, over, when), rule.Place, rule.Text, "")
-				} else if !r.Ask(fact.FirewallPacket{Family: family, Proto: "tcp", Port: p, Anybody: true}).Accept {
+				} else if !r.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: p, Anybody: true}).Accept {
 					good = control.Saw(fmt.Sprintf("port %d%s%s", p, over, when), r.Place, "refused", "")
 				} else {
 					open = append(open, p)

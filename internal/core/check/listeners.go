@@ -7,6 +7,7 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/ruleset"
 )
 
 var listenerChecks = []Check{
@@ -55,7 +56,7 @@ func open(h *fact.Host, s fact.Socket) control.Tri {
 			doubt = doubt || why != ""
 			continue
 		}
-		if r.Ask(fact.FirewallPacket{Family: family, Proto: s.Proto, Port: s.Port}).Accept {
+		if r.Ask(ruleset.Packet{Family: family, Proto: s.Proto, Port: s.Port}).Accept {
 			return control.Yes
 		}
 	}
@@ -90,7 +91,7 @@ func past(r fact.Ruleset, s fact.Socket, family string) bool {
 }
 
 // publishes finds the rule by which Docker forwards a port.
-func publishes(r fact.Ruleset, s fact.Socket, family string) (fact.FirewallChain, fact.FirewallRule, bool) {
+func publishes(r fact.Ruleset, s fact.Socket, family string) (ruleset.Chain, ruleset.Rule, bool) {
 	for _, c := range r.Chains {
 		if c.Table != "nat" || c.Name != "DOCKER" || c.Family != family {
 			continue
@@ -103,7 +104,7 @@ func publishes(r fact.Ruleset, s fact.Socket, family string) (fact.FirewallChain
 			}
 		}
 	}
-	return fact.FirewallChain{}, fact.FirewallRule{}, false
+	return ruleset.Chain{}, ruleset.Rule{}, false
 }
 
 // label names a socket for a person: "Redis (redis-server as redis) at 0.0.0.0:6379/tcp".

@@ -2,9 +2,9 @@ package fact
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
+	"picket/internal/core/ruleset"
 	"picket/internal/core/snap"
 )
 
@@ -16,65 +16,13 @@ type Firewall struct {
 	Managers []FirewallManager
 }
 
-// A Ruleset is a set of chains from one or several readers. State is Known
-// also for a kernel without any rule.
+// A Ruleset is what one or several readers say of the rules. State is Known
+// also for a kernel without any.
 type Ruleset struct {
-	State  State
-	Why    string
-	Place  Place
-	Chains []FirewallChain
-	Cards  []string // the host's network cards that have an address
-	// CardsWhy is why there may be others than these; "" when there are none.
-	CardsWhy string
-
-	effort *firewallEffort // shared by all who ask; nil: each may do its own
-}
-
-// A FirewallChain is a list of rules; a base chain has a hook.
-type FirewallChain struct {
-	Family   string // ip, ip6, inet, arp, bridge, netdev
-	Table    string
-	Name     string
-	Type     string // filter, nat, route; of a base chain
-	Hook     string // input, forward, output, prerouting, postrouting, ingress; "" for others
-	Priority int
-	Policy   string // accept or drop; of a base chain
-	Legacy   bool   // from iptables-legacy, which nft does not show
-	MaySleep bool   // its table has a flag that is not known: perhaps the kernel does not ask it
-	Rules    []FirewallRule
-	Place    Place
-}
-
-// A FirewallRule is one rule, in words common to nft and iptables.
-type FirewallRule struct {
-	Matches []FirewallMatch // all must hold
-	Verdict string          // accept, drop, reject, jump, goto, return, dnat, redirect, other; "" for none
-	Target  string          // the chain of jump and goto; what else follows the verdict
-	NoTrack bool            // what matches is untracked from then on, not new
-	Text    string          // for a person
-	Place   Place
-}
-
-// A FirewallMatch is one condition of a rule.
-//
-//	Key        Values
-//	iif, oif   interface names, a last * or + stands for more letters
-//	proto      tcp, udp, icmp, ipv6-icmp, …
-//	saddr …    addresses and prefixes; daddr likewise
-//	sport …    ports and ranges (22, 8000-8100); dport likewise
-//	state      new, established, related, invalid, untracked
-//	dst-type   local, broadcast, multicast, …
-//	family     ip, ip6
-//	orig-dport the port before Docker handed the packet on
-//	ct-dir     original, reply
-//	ct-status  dnat, snat, …
-//	recent     a list of addresses that came before
-//	limit      the rate, as written: some packets match
-//	opaque     what Picket does not read
-type FirewallMatch struct {
-	Key    string
-	Not    bool
-	Values []string
+	State State
+	Why   string
+	Place Place
+	ruleset.Filter
 }
 
 // A FirewallManager is a program that loads rules at boot.
@@ -147,7 +95,8 @@ func parseFirewall(h *Host, s *snap.Snapshot) {
 	f.Managers = firewallManagers(h, s)
 	f.NextBoot = nextBoot(f.Managers)
 	f.NextBoot.Cards, f.NextBoot.CardsWhy = f.Running.Cards, f.Running.CardsWhy
-	f.Running.effort, f.NextBoot.effort = newFirewallEffort(f.Running), newFirewallEffort(f.NextBoot)
+	f.Running.Prepare()
+	f.NextBoot.Prepare()
 	if len(f.Managers) == 0 && h.Packages.State != Known && h.Packages.State != Absent {
 		f.NextBoot.State, f.NextBoot.Why = Unknown, "which firewall is installed is not known: "+h.Packages.Why
 	}
@@ -160,7 +109,7 @@ func ownCards(h *Host) (out []string, why string) {
 		why = h.Network.Why
 	}
 	for _, a := range h.Network.Addresses {
-		if a.Iface != "lo" && networkCard(a.Iface) && !slices.Contains(out, a.Iface) {
+		if a.Iface != "lo" && ruleset.NetworkCard(a.Iface) && !slices.Contains(out, a.Iface) {
 			out = append(out, a.Iface)
 		}
 	}
@@ -176,7 +125,7 @@ func runningRules(s *snap.Snapshot) Ruleset {
 	nft := st == Known && o.Exit == 0 && !o.Cut
 	switch {
 	case nft:
-		chains, err := parseNFT(o.Stdout, By(o.Argv...))
+		chains, err := ruleset.ParseNFT(o.Stdout, By(o.Argv...))
 		if err != nil {
 			return Ruleset{State: Unknown, Why: "`nft -j list ruleset`: " + err.Error(), Place: r.Place}
 		}
@@ -215,7 +164,7 @@ func runningRules(s *snap.Snapshot) Ruleset {
 		if strings.HasPrefix(name, "ip6") {
 			family = "ip6"
 		}
-		chains := parseIptables(outLines(o), family)
+		chains := ruleset.ParseIptables(string(o.Stdout), By(o.Argv...), family)
 		byNFT := i < len(iptablesSaves) && (strings.Contains(string(o.Stdout[:min(len(o.Stdout), 400)]), "(nf_tables)") || r.shows(chains) && noLegacy(s, iptablesLegacys[i]))
 		for _, c := range chains {
 			c.Legacy = !byNFT
@@ -242,8 +191,8 @@ func runningRules(s *snap.Snapshot) Ruleset {
 
 // shows reports whether all chains are among those that nft has shown. Before
 // 1.8.8 (Debian 11) iptables-save does not say whether it asks nftables.
-func (r Ruleset) shows(chains []FirewallChain) bool {
-	return !slices.ContainsFunc(chains, func(c FirewallChain) bool {
+func (r Ruleset) shows(chains []ruleset.Chain) bool {
+	return !slices.ContainsFunc(chains, func(c ruleset.Chain) bool {
 		_, ok := r.Chain(c.Family, c.Table, c.Name, false)
 		return !ok
 	})
@@ -253,7 +202,7 @@ func (r Ruleset) shows(chains []FirewallChain) bool {
 // no chain.
 func noLegacy(s *snap.Snapshot, name string) bool {
 	o, st, _ := s.Run(name)
-	return st == Known && len(parseIptables(outLines(o), "ip")) == 0
+	return st == Known && len(ruleset.ParseIptables(string(o.Stdout), By(o.Argv...), "ip")) == 0
 }
 
 // rulesWithoutTools judges a kernel that no tool on the host can speak to.
@@ -278,7 +227,7 @@ func rulesWithoutTools(s *snap.Snapshot) Ruleset {
 
 // replace puts c in the place of the chain of the same name: iptables-save
 // says more of it than nft.
-func (r *Ruleset) replace(c FirewallChain) {
+func (r *Ruleset) replace(c ruleset.Chain) {
 	for i, old := range r.Chains {
 		if old.Family == c.Family && old.Table == c.Table && old.Name == c.Name && old.Legacy == c.Legacy {
 			r.Chains[i] = c
@@ -286,54 +235,4 @@ func (r *Ruleset) replace(c FirewallChain) {
 		}
 	}
 	r.Chains = append(r.Chains, c)
-}
-
-// Chain returns a chain by name.
-func (r Ruleset) Chain(family, table, name string, legacy bool) (FirewallChain, bool) {
-	for _, c := range r.Chains {
-		if c.Family == family && c.Table == table && c.Name == name && c.Legacy == legacy {
-			return c, true
-		}
-	}
-	return FirewallChain{}, false
-}
-
-// Rules counts them.
-func (r Ruleset) Rules() int {
-	n := 0
-	for _, c := range r.Chains {
-		n += len(c.Rules)
-	}
-	return n
-}
-
-// Match returns the first condition with this key.
-func (r FirewallRule) Match(key string) (FirewallMatch, bool) {
-	for _, m := range r.Matches {
-		if m.Key == key {
-			return m, true
-		}
-	}
-	return FirewallMatch{}, false
-}
-
-// HasPort reports whether the condition's values hold a port.
-func (m FirewallMatch) HasPort(port int) bool {
-	return slices.ContainsFunc(m.Values, func(v string) bool {
-		if v == anyValue {
-			return true
-		}
-		from, to, isRange := strings.Cut(v, "-")
-		a, err := strconv.Atoi(from)
-		if err != nil {
-			return false
-		}
-		b := a
-		if isRange {
-			if b, err = strconv.Atoi(to); err != nil {
-				return false
-			}
-		}
-		return port >= a && port <= b
-	})
 }

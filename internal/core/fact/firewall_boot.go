@@ -3,6 +3,7 @@ package fact
 import (
 	"strings"
 
+	"picket/internal/core/ruleset"
 	"picket/internal/core/snap"
 )
 
@@ -84,7 +85,7 @@ func (r Ruleset) value(f func(Ruleset) bool) Value[bool] {
 // Filters is whether a chain stands in the way of incoming packets of a family.
 func (r Ruleset) Filters(family string) bool {
 	for _, c := range r.Chains {
-		if c.Hook == "input" && c.Type == "filter" && familyHolds(c.Family, family) {
+		if c.Hook == "input" && c.Type == "filter" && ruleset.Holds(c.Family, family) {
 			return true
 		}
 	}
@@ -113,7 +114,7 @@ func (r Ruleset) Denies(family string) Value[bool] {
 	}
 	v := Is(true, r.Place)
 	for _, proto := range []string{"tcp", "udp"} {
-		a := r.Ask(FirewallPacket{Family: family, Proto: proto})
+		a := r.Ask(ruleset.Packet{Family: family, Proto: proto})
 		switch {
 		case a.Accept && a.Drop:
 			return Not[bool](Unknown, "it hangs on a rule that Picket cannot judge: "+firstOf(a.Doubt.Text))
@@ -177,20 +178,20 @@ func readUFW(s *snap.Snapshot, m *FirewallManager) {
 	// INPUT as ufw makes it. What its own files send to logs, or to the default,
 	// are chains that it makes too.
 	frame := func(family, six, policy string, at Place) {
-		c := FirewallChain{Family: family, Table: "filter", Name: "INPUT", Type: "filter", Hook: "input", Policy: policy, Place: at}
-		c.Rules = append(c.Rules, FirewallRule{Matches: []FirewallMatch{{Key: "iif", Values: []string{"lo"}}}, Verdict: "accept", Text: "-i lo -j ACCEPT", Place: at})
+		c := ruleset.Chain{Family: family, Table: "filter", Name: "INPUT", Type: "filter", Hook: "input", Policy: policy, Place: at}
+		c.Rules = append(c.Rules, ruleset.Rule{Matches: []ruleset.Match{{Key: "iif", Values: []string{"lo"}}}, Verdict: "accept", Text: "-i lo -j ACCEPT", Place: at})
 		if six != "" {
-			jump := func(name string) FirewallRule {
-				return FirewallRule{Verdict: "jump", Target: six + name, Text: "-j " + six + name, Place: at}
+			jump := func(name string) ruleset.Rule {
+				return ruleset.Rule{Verdict: "jump", Target: six + name, Text: "-j " + six + name, Place: at}
 			}
 			c.Rules = append(c.Rules, jump("-before-input"), jump("-after-input"))
 			for _, name := range []string{"-before-input", "-user-input", "-after-input", "-logging-deny", "-logging-allow", "-skip-to-policy-input"} {
 				if _, ok := m.Rules.Chain(family, "filter", six+name, false); ok {
 					continue
 				}
-				made := FirewallChain{Family: family, Table: "filter", Name: six + name}
+				made := ruleset.Chain{Family: family, Table: "filter", Name: six + name}
 				if name == "-skip-to-policy-input" {
-					made.Rules = []FirewallRule{{Verdict: policy, Text: "-j " + strings.ToUpper(policy), Place: at}}
+					made.Rules = []ruleset.Rule{{Verdict: policy, Text: "-j " + strings.ToUpper(policy), Place: at}}
 				}
 				m.Rules.Chains = append(m.Rules.Chains, made)
 			}
@@ -221,7 +222,7 @@ func readSaved(s *snap.Snapshot, files ...string) Ruleset {
 			if r.State == Absent {
 				r.State = Known
 			}
-			r.Chains = append(r.Chains, parseIptables(lines(e), files[i+1])...)
+			r.Chains = append(r.Chains, ruleset.ParseIptables(string(e.Content), Place{Path: e.Path}, files[i+1])...)
 		case st != Absent:
 			r.State, r.Why = st, why
 		case r.Why == "":

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"picket/internal/core/ruleset"
 	"picket/internal/core/snap"
 )
 
@@ -114,7 +115,7 @@ func (p *confReader) include(pattern string, depth int) {
 		return
 	}
 	// The pattern is kept as a chain that no packet meets, for askFirewall.
-	p.rules.Chains = append(p.rules.Chains, FirewallChain{Hook: "include", Name: pattern})
+	p.rules.Chains = append(p.rules.Chains, ruleset.Chain{Hook: "include", Name: pattern})
 	es, st, why := p.s.Glob(pattern)
 	if st == Unknown || st == Denied {
 		p.unknown(why)
@@ -137,7 +138,7 @@ func (p *confReader) table(family, table string) {
 			}
 			if p.peek() == "{" {
 				p.next()
-				p.chain(FirewallChain{Family: family, Table: table, Name: name, Place: t.at})
+				p.chain(ruleset.Chain{Family: family, Table: table, Name: name, Place: t.at})
 			}
 		case "set", "map", "flowtable", "counter", "limit", "quota", "ct":
 			name := p.next().text
@@ -164,7 +165,7 @@ func (p *confReader) remove(t confToken, w []confToken) {
 	for _, one := range w {
 		words = append(words, one.text)
 	}
-	made := func(c FirewallChain) bool { return c.Hook != "include" }
+	made := func(c ruleset.Chain) bool { return c.Hook != "include" }
 	switch {
 	case !slices.ContainsFunc(p.rules.Chains, made): // what the kernel had before is none of the script's
 	case slices.Equal(words, []string{"ruleset"}):
@@ -175,7 +176,7 @@ func (p *confReader) remove(t confToken, w []confToken) {
 			family, name = words[1], words[2]
 		}
 		if t.text != "flush" {
-			p.rules.Chains = slices.DeleteFunc(p.rules.Chains, func(c FirewallChain) bool { return c.Family == family && c.Table == name })
+			p.rules.Chains = slices.DeleteFunc(p.rules.Chains, func(c ruleset.Chain) bool { return c.Family == family && c.Table == name })
 			return
 		}
 		for i, c := range p.rules.Chains {
@@ -204,7 +205,7 @@ func (p *confReader) block() []confToken {
 	return p.tokens[start:p.at]
 }
 
-func (p *confReader) chain(c FirewallChain) {
+func (p *confReader) chain(c ruleset.Chain) {
 	rules, policy := 0, ""
 	for p.at < len(p.tokens) {
 		if p.peek() == "}" {
@@ -236,7 +237,7 @@ func (p *confReader) chain(c FirewallChain) {
 			p.unknown(w[0].at.String() + ": Picket does not read an include within a chain")
 		case "comment", "flags", "devices":
 		default:
-			if rules++; rules > maxRules {
+			if rules++; rules > ruleset.MaxRules {
 				p.unknown("nftables.conf has too many rules")
 				continue
 			}

@@ -3,6 +3,8 @@ package fact
 import (
 	"slices"
 	"strings"
+
+	"picket/internal/core/ruleset"
 )
 
 // Keys of nft's language by their words.
@@ -20,9 +22,9 @@ var confKeys = map[string]struct{ key, proto string }{
 }
 
 // rule reads one rule of a script: conditions, then what to do.
-func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
-	base := FirewallRule{Place: w[0].at, Text: confText(w)}
-	var out []FirewallRule
+func (p *confReader) rule(scope string, w []confToken) []ruleset.Rule {
+	base := ruleset.Rule{Place: w[0].at, Text: confText(w)}
+	var out []ruleset.Rule
 	word := func(i int) string {
 		if i < len(w) {
 			return w[i].text
@@ -30,7 +32,7 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 		return ""
 	}
 	opaque := func(s string) {
-		base.Matches = append(base.Matches, FirewallMatch{Key: "opaque", Values: []string{s}})
+		base.Matches = append(base.Matches, ruleset.Match{Key: "opaque", Values: []string{s}})
 	}
 	for i := 0; i < len(w); {
 		switch t := word(i); t {
@@ -65,7 +67,7 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 					rate = word(i)
 				}
 			}
-			base.Matches = append(base.Matches, FirewallMatch{Key: "limit", Values: []string{rate}})
+			base.Matches = append(base.Matches, ruleset.Match{Key: "limit", Values: []string{rate}})
 		case "add", "update", "meter":
 			// A set that counts: add @name { ip saddr limit rate 6/minute }
 			end := i
@@ -73,7 +75,7 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 				end++
 			}
 			if strings.Contains(confText(w[i:end]), "limit") || strings.Contains(confText(w[i:end]), "ct count") {
-				base.Matches = append(base.Matches, FirewallMatch{Key: "limit", Values: []string{"per address"}})
+				base.Matches = append(base.Matches, ruleset.Match{Key: "limit", Values: []string{"per address"}})
 			}
 			i = end + 1
 		default:
@@ -93,10 +95,10 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 			}
 			i += n
 			if t == "ip" || t == "ip6" { // no packet of the other family has such a header
-				base.Matches = append(base.Matches, FirewallMatch{Key: "family", Values: []string{t}})
+				base.Matches = append(base.Matches, ruleset.Match{Key: "family", Values: []string{t}})
 			}
 			if key.proto != "" {
-				base.Matches = append(base.Matches, FirewallMatch{Key: "proto", Values: []string{key.proto}})
+				base.Matches = append(base.Matches, ruleset.Match{Key: "proto", Values: []string{key.proto}})
 			}
 			if word(i) == "vmap" {
 				end := confEnd(w, i+1)
@@ -104,7 +106,7 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 				i = end
 				continue
 			}
-			m := FirewallMatch{Key: key.key}
+			m := ruleset.Match{Key: key.key}
 			switch word(i) {
 			case "!=":
 				m.Not = true
@@ -119,7 +121,7 @@ func (p *confReader) rule(scope string, w []confToken) []FirewallRule {
 			end := confEnd(w, i)
 			m.Values = p.values(w[min(i, len(w)):end], scope)
 			if m.Values == nil {
-				m = FirewallMatch{Key: "opaque", Values: []string{t}}
+				m = ruleset.Match{Key: "opaque", Values: []string{t}}
 			}
 			base.Matches = append(base.Matches, m)
 			i = end
@@ -167,31 +169,25 @@ func (p *confReader) values(w []confToken, scope string) []string {
 			out = append(out, v...)
 		default:
 			v := t.text
-			if port, ok := confServices[v]; ok {
+			if port, ok := ruleset.Services[v]; ok {
 				v = port
 			}
 			out = append(out, v)
 		}
-		if len(out) > maxSetElements {
+		if len(out) > ruleset.MaxElements {
 			return nil
 		}
 	}
 	return out
 }
 
-// Names that people write for ports; nft takes those of /etc/services.
-var confServices = map[string]string{
-	"ssh": "22", "domain": "53", "http": "80", "https": "443", "ntp": "123", "mdns": "5353", "mqtt": "1883",
-	"smtp": "25", "bootps": "67", "bootpc": "68", "ftp": "21", "telnet": "23",
-}
-
 // vmap makes a rule of every pair of { value : verdict, … }.
-func (p *confReader) vmap(scope string, base FirewallRule, key string, w []confToken) []FirewallRule {
+func (p *confReader) vmap(scope string, base ruleset.Rule, key string, w []confToken) []ruleset.Rule {
 	if len(w) == 0 || w[0].text != "{" {
 		base.Verdict, base.Target = "other", "verdict map"
-		return []FirewallRule{base}
+		return []ruleset.Rule{base}
 	}
-	var out []FirewallRule
+	var out []ruleset.Rule
 	var pair []confToken
 	end := func() {
 		// "22 : accept" and "22: accept" are both written.
@@ -206,9 +202,9 @@ func (p *confReader) vmap(scope string, base FirewallRule, key string, w []confT
 		}
 		if len(left) > 0 && len(right) > 0 {
 			one := base
-			m := FirewallMatch{Key: key, Values: p.values(left, scope)}
+			m := ruleset.Match{Key: key, Values: p.values(left, scope)}
 			if m.Values == nil {
-				m = FirewallMatch{Key: "opaque", Values: []string{confText(left)}}
+				m = ruleset.Match{Key: "opaque", Values: []string{confText(left)}}
 			}
 			one.Matches = append(slices.Clone(base.Matches), m)
 			one.Verdict = right[0].text

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/internal/core/ruleset"
 	"picket/internal/core/snap"
 )
 
@@ -19,9 +20,9 @@ func FuzzNFT(f *testing.F) {
 	}
 	f.Add([]byte(`{"nftables":[{"chain":{"family":"ip","table":"t","name":"c","hook":"input","type":"filter"}},{"rule":{"family":"ip","table":"t","chain":"c","expr":[{"jump":{"target":"c"}}]}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		chains, err := parseNFT(data, Place{})
+		chains, err := ruleset.ParseNFT(data, Place{})
 		if err == nil {
-			askAll(Ruleset{State: Known, Chains: chains})
+			askAll(Ruleset{State: Known, Filter: ruleset.Filter{Chains: chains}})
 		}
 	})
 }
@@ -35,7 +36,7 @@ func FuzzIptables(f *testing.F) {
 		f.Add(string(data))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		askAll(Ruleset{State: Known, Chains: parseIptables(linesAt(text, Place{}), "ip")})
+		askAll(Ruleset{State: Known, Filter: ruleset.Filter{Chains: ruleset.ParseIptables(text, Place{}, "ip")}})
 	})
 }
 

@@ -1,7 +1,6 @@
 package fact
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"picket/internal/core/ruleset"
 	"picket/internal/core/snap"
 )
 
@@ -32,7 +30,7 @@ func recorded(t *testing.T, dir string, parts ...string) *snap.Snapshot {
 			data = data[1:]
 		}
 		if name := parts[i]; name[0] == '$' {
-			argv := shellWords(name[2:])
+			argv := strings.Fields(name[2:])
 			s.Commands[snap.CommandKey(argv...)] = &snap.Output{Argv: argv, Stdout: data}
 		} else {
 			s.Entries[name] = &snap.Entry{Path: name, Type: snap.File, Mode: 0o644, Read: true, Content: data}
@@ -48,7 +46,7 @@ type askedPort struct {
 }
 
 func ask(r Ruleset, family string, port int) string {
-	p := FirewallPacket{Family: family, Proto: "tcp", Port: port}
+	p := ruleset.Packet{Family: family, Proto: "tcp", Port: port}
 	a := r.Ask(p)
 	switch {
 	case a.Accept && a.Drop:
@@ -154,7 +152,7 @@ func TestFirewallConfAgrees(t *testing.T) {
 				t.Errorf("%s port %d: kernel %s, file %s", family, port, kernel, file)
 			}
 		}
-		lo := FirewallPacket{Family: family, Proto: "tcp", Port: 5432, Loopback: true}
+		lo := ruleset.Packet{Family: family, Proto: "tcp", Port: 5432, Loopback: true}
 		if a := h.Firewall.NextBoot.Ask(lo); !a.Accept || a.Drop {
 			t.Errorf("%s: loopback is not accepted: %+v", family, a)
 		}
@@ -237,13 +235,13 @@ func TestFirewallNFTForms(t *testing.T) {
 		{"untracked", drop + rule(state) + raw, "unknown", "unknown"},
 		{"tracked", drop + rule(state), "true", "true"},
 	} {
-		chains, err := parseNFT([]byte(`{"nftables": [`+tt.items+`]}`), Place{})
+		chains, err := ruleset.ParseNFT([]byte(`{"nftables": [`+tt.items+`]}`), Place{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for family, want := range map[string]string{"ip": tt.deny4, "ip6": tt.deny6} {
 			got := "unknown"
-			if v := (Ruleset{State: Known, Chains: chains}).Denies(family); v.Known() {
+			if v := (Ruleset{State: Known, Filter: ruleset.Filter{Chains: chains}}).Denies(family); v.Known() {
 				got = strconv.FormatBool(v.V)
 			}
 			if got != want {
@@ -252,9 +250,9 @@ func TestFirewallNFTForms(t *testing.T) {
 		}
 	}
 
-	chains, err := parseNFT([]byte(`{"nftables": [`+drop+rule(`{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}},
+	chains, err := ruleset.ParseNFT([]byte(`{"nftables": [`+drop+rule(`{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}},
 		{"set": {"op": "add", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@limited"}}, {"accept": null}`)+`]}`), Place{})
-	if rule, limited := (Ruleset{State: Known, Chains: chains}).Limited("ip", 22); err != nil || limited {
+	if rule, limited := (Ruleset{State: Known, Filter: ruleset.Filter{Chains: chains}}).Limited("ip", 22); err != nil || limited {
 		t.Errorf("a set by the name of limited is no limit: %v %s", err, rule.Text)
 	}
 }
@@ -322,18 +320,6 @@ func TestFirewallStranger(t *testing.T) {
 			t.Errorf("%s: default deny: %s, want %s", rule, got, want)
 		}
 	}
-	for addr, want := range map[string]bool{"2000::/3": true, "2001::/16": false, "fe80::/10": false, "fc00::/7": false, "ff00::/8": false, "::/1": true} {
-		if p, _, _ := parsePrefix(addr); wide(p) != want {
-			t.Errorf("%s is wide: %v", addr, !want)
-		}
-	}
-	for v, want := range map[string]string{"10.0.0.0-10.0.0.255": "10.0.0.0/24 true", "10.0.0.1-10.0.0.2": "10.0.0.0/30 false", "10.0.0.9": "10.0.0.9/32 true",
-		"fe80::1-fe80::1": "fe80::1/128 true", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff": "::/0 true"} {
-		p, all, ok := parsePrefix(v)
-		if got := fmt.Sprintf("%v %v", p, all); got != want || !ok {
-			t.Errorf("%s: %s, want %s", v, got, want)
-		}
-	}
 }
 
 // iptables-save of Debian 11 does not say whose rules it shows, and nft 0.9.8
@@ -357,26 +343,9 @@ func TestFirewallDebian11(t *testing.T) {
 		{"the older filter has other rules", append(parts("$ iptables-legacy-save", "="), "$ nft -j list ruleset", `={"nftables": []}`), false},
 	} {
 		r := Parse(recorded(t, "firewall", tt.parts...)).Firewall.Running
-		a := r.Ask(FirewallPacket{Family: "ip", Proto: "tcp", Port: 80, From: 5})
+		a := r.Ask(ruleset.Packet{Family: "ip", Proto: "tcp", Port: 80, From: 5})
 		if sure := !a.Accept && a.Drop && len(r.Chains) == 1 && !r.Chains[0].Legacy; sure != tt.sure {
 			t.Errorf("%s: one chain that refuses port 80: %v, want %v (%+v)", tt.name, sure, tt.sure, a)
-		}
-	}
-}
-
-// Only ports are ranges with a colon, or names of services.
-func TestIptablesRule(t *testing.T) {
-	r := iptablesRule(strings.Fields("-s fe80::/10 -i ssh -p tcp -m multiport --dports ssh,8000:8010 -j ACCEPT"))
-	want := []FirewallMatch{
-		{Key: "saddr", Values: []string{"fe80::/10"}}, {Key: "iif", Values: []string{"ssh"}},
-		{Key: "proto", Values: []string{"tcp"}}, {Key: "dport", Values: []string{"22", "8000-8010"}},
-	}
-	if d := cmp.Diff(want, r.Matches); d != "" {
-		t.Error(d)
-	}
-	for words, want := range map[string]bool{"-p udp -j NOTRACK": true, "-p udp -j CT --notrack": true, "-p udp -j CT --helper tftp": false} {
-		if r := iptablesRule(strings.Fields(words)); r.NoTrack != want {
-			t.Errorf("%s takes packets out of tracking: %v", words, r.NoTrack)
 		}
 	}
 }
@@ -385,7 +354,7 @@ func TestIptablesRule(t *testing.T) {
 func TestFirewallUnreadable(t *testing.T) {
 	gone := func(s *snap.Snapshot, names ...string) {
 		for _, n := range names {
-			argv := shellWords(n)
+			argv := strings.Fields(n)
 			s.Commands[snap.CommandKey(argv...)] = &snap.Output{Argv: argv, Missing: true}
 		}
 	}
@@ -418,10 +387,10 @@ func TestFirewallUnreadable(t *testing.T) {
 func TestFirewallAddresses(t *testing.T) {
 	for _, key := range []string{"saddr", "daddr"} {
 		for value, want := range map[string][2]bool{"router.example.org": {true, true}, "fe80::/10": {false, true}, "0.0.0.0/0": {true, false}} {
-			r := Ruleset{State: Known, Chains: []FirewallChain{{Family: "inet", Type: "filter", Hook: "input", Policy: "drop", Rules: []FirewallRule{
-				{Verdict: "accept", Matches: []FirewallMatch{{Key: key, Values: []string{value}}}},
-			}}}}
-			a := r.Ask(FirewallPacket{Family: "ip", Proto: "tcp", Port: 80, Card: "eth0"})
+			r := Ruleset{State: Known, Filter: ruleset.Filter{Chains: []ruleset.Chain{{Family: "inet", Type: "filter", Hook: "input", Policy: "drop", Rules: []ruleset.Rule{
+				{Verdict: "accept", Matches: []ruleset.Match{{Key: key, Values: []string{value}}}},
+			}}}}}
+			a := r.Ask(ruleset.Packet{Family: "ip", Proto: "tcp", Port: 80, Card: "eth0"})
 			if got := [2]bool{a.Accept, a.Drop}; got != want {
 				t.Errorf("%s %s: accepted, dropped: %v, want %v", key, value, got, want)
 			}

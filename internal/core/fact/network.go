@@ -130,7 +130,7 @@ func parseRoutes(data []byte, all netip.Prefix) []Route {
 	}
 	var out []Route
 	for _, r := range rs {
-		to, _, ok := parsePrefix(r.Dst)
+		to, ok := prefixOf(r.Dst)
 		if r.Dst == "default" {
 			to, ok = all, true
 		}
@@ -141,4 +141,13 @@ func parseRoutes(data []byte, all netip.Prefix) []Route {
 		out = append(out, Route{To: to, Via: via, Iface: r.Dev, Gateway: err == nil})
 	}
 	return out
+}
+
+// prefixOf reads a network, or one address.
+func prefixOf(v string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(v); err == nil {
+		return p, true
+	}
+	a, err := netip.ParseAddr(v)
+	return netip.PrefixFrom(a, a.BitLen()), err == nil
 }

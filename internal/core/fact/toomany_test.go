@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/internal/core/ruleset"
 	"picket/internal/core/snap"
 )
 
@@ -48,9 +49,9 @@ func TestTooManySockets(t *testing.T) {
 
 // TestTooManyRules: the rule that opens a port may be the last one.
 func TestTooManyRules(t *testing.T) {
-	text := "*filter\n:INPUT DROP [0:0]\n" + strings.Repeat("-A INPUT -s 192.0.2.1/32 -j DROP\n", maxRules) + "-A INPUT -j ACCEPT\n-A INPUT -j ACCEPT\nCOMMIT\n"
-	chains := parseIptables(linesAt(text, Place{}), "ip")
-	if n := len(chains[0].Rules); n != maxRules+1 || !beginsOpen(chains[0]) {
+	text := "*filter\n:INPUT DROP [0:0]\n" + strings.Repeat("-A INPUT -s 192.0.2.1/32 -j DROP\n", ruleset.MaxRules) + "-A INPUT -j ACCEPT\n-A INPUT -j ACCEPT\nCOMMIT\n"
+	chains := ruleset.ParseIptables(text, Place{}, "ip")
+	if n := len(chains[0].Rules); n != ruleset.MaxRules+1 || chains[0].Rules[0].Verdict != "other" {
 		t.Errorf("%d rules, the first %+v", n, chains[0].Rules[0])
 	}
 }

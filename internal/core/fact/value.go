@@ -1,10 +1,6 @@
 package fact
 
-import (
-	"fmt"
-
-	"picket/internal/core/snap"
-)
+import "picket/internal/core/snap"
 
 // State says how far a value is known.
 type State = snap.State
@@ -17,29 +13,14 @@ const (
 	Denied  = snap.Denied
 )
 
-// A Place is where a value was found: a line of a file, or a command.
-type Place struct {
-	Path    string // of a file
-	Line    int    // from 1; 0 when the whole file is meant
-	Command string // as typed
-}
+// Place is where a value was found.
+type Place = snap.Place
 
 // At is the place of a line in a file.
 func At(path string, line int) Place { return Place{Path: path, Line: line} }
 
 // By is the place of a command's answer.
 func By(argv ...string) Place { return Place{Command: snap.CommandKey(argv...)} }
-
-func (p Place) String() string {
-	switch {
-	case p.Command != "":
-		return "`" + p.Command + "`"
-	case p.Line > 0:
-		return fmt.Sprintf("%s:%d", p.Path, p.Line)
-	default:
-		return p.Path
-	}
-}
 
 // A Value is one fact: what it is, how far it is known, and where from.
 type Value[T any] struct {

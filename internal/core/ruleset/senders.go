@@ -1,4 +1,4 @@
-package fact
+package ruleset
 
 import (
 	"iter"
@@ -18,9 +18,9 @@ const (
 const anyPort = 50_000
 
 // fromPorts are ports of senders that rules name.
-func (r Ruleset) fromPorts() []int {
+func (f Filter) fromPorts() []int {
 	var out []int
-	for v := range r.named("sport") {
+	for v := range f.valuesOf("sport") {
 		_, end, isRange := strings.Cut(v, "-") // one may begin with 0, which nobody sends from
 		if !isRange {
 			end = v
@@ -32,21 +32,21 @@ func (r Ruleset) fromPorts() []int {
 	return out
 }
 
-// cards are those that rules name, and one that none does: where the host's
+// named are the cards that rules name, and one that none does: where the host's
 // own are known, only if there is such a one.
-func (r Ruleset) cards() []string {
+func (f Filter) named() []string {
 	var named []string
-	for v := range r.named("iif") {
+	for v := range f.valuesOf("iif") {
 		if stem := strings.TrimRight(v, "*+"); stem != v {
 			if v = ""; stem != "" {
 				v = stem + "0"
 			}
 		}
-		if v != "" && v != "lo" && networkCard(v) && !slices.Contains(named, v) && len(named) < maxCards {
+		if v != "" && v != "lo" && NetworkCard(v) && !slices.Contains(named, v) && len(named) < maxCards {
 			named = append(named, v)
 		}
 	}
-	for _, own := range r.Cards {
+	for _, own := range f.Cards {
 		if !slices.Contains(named, own) {
 			return append(named, own)
 		}
@@ -57,10 +57,10 @@ func (r Ruleset) cards() []string {
 	return named
 }
 
-// named are the values of a condition, in every rule that has it.
-func (r Ruleset) named(key string) iter.Seq[string] {
+// valuesOf are the values of a condition, in every rule that has it.
+func (f Filter) valuesOf(key string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for _, c := range r.Chains {
+		for _, c := range f.Chains {
 			for _, rule := range c.Rules {
 				m, _ := rule.Match(key)
 				for _, v := range m.Values {
@@ -74,20 +74,20 @@ func (r Ruleset) named(key string) iter.Seq[string] {
 }
 
 // aboutCards is a rule that holds for some network cards only.
-func (r Ruleset) aboutCards() FirewallRule {
-	for _, c := range r.Chains {
+func (f Filter) aboutCards() Rule {
+	for _, c := range f.Chains {
 		for _, rule := range c.Rules {
 			if m, ok := rule.Match("iif"); ok && !slices.Contains(m.Values, "lo") {
 				return rule
 			}
 		}
 	}
-	return FirewallRule{}
+	return Rule{}
 }
 
-// networkCard reports whether an interface is one that strangers reach, not a
+// NetworkCard reports whether an interface is one that strangers reach, not a
 // tunnel or a bridge to containers.
-func networkCard(name string) bool {
+func NetworkCard(name string) bool {
 	for _, inner := range []string{"docker", "br-", "veth", "virbr", "lxc", "lxd", "cni", "podman", "tailscale", "wg", "zt", "tun", "tap", "vnet", "incus", "flannel", "cali", "dummy"} {
 		if strings.HasPrefix(name, inner) {
 			return false

@@ -1,4 +1,4 @@
-package fact
+package ruleset
 
 import (
 	"slices"
@@ -7,13 +7,13 @@ import (
 
 // Limited tells whether new connections to a TCP port are counted anywhere on
 // the way of a packet that comes in, and by which rule.
-func (r Ruleset) Limited(family string, port int) (FirewallRule, bool) {
+func (f Filter) Limited(family string, port int) (Rule, bool) {
 	seen := map[string]bool{}
-	var look func(c FirewallChain, inPort bool, depth int) (FirewallRule, bool)
-	look = func(c FirewallChain, inPort bool, depth int) (FirewallRule, bool) {
+	var look func(c Chain, inPort bool, depth int) (Rule, bool)
+	look = func(c Chain, inPort bool, depth int) (Rule, bool) {
 		key := c.Family + " " + c.Table + " " + c.Name + strconv.FormatBool(inPort)
 		if seen[key] || depth > maxJumps {
-			return FirewallRule{}, false
+			return Rule{}, false
 		}
 		seen[key] = true
 		for _, rule := range c.Rules {
@@ -29,21 +29,21 @@ func (r Ruleset) Limited(family string, port int) (FirewallRule, bool) {
 				return rule, true
 			}
 			if rule.Verdict == "jump" || rule.Verdict == "goto" {
-				if target, found := r.Chain(c.Family, c.Table, rule.Target, c.Legacy); found {
+				if target, found := f.Chain(c.Family, c.Table, rule.Target, c.Legacy); found {
 					if rule, found := look(target, inPort || ok, depth+1); found {
 						return rule, true
 					}
 				}
 			}
 		}
-		return FirewallRule{}, false
+		return Rule{}, false
 	}
-	for _, c := range r.Chains {
-		if c.Type == "filter" && c.Hook == "input" && familyHolds(c.Family, family) {
+	for _, c := range f.Chains {
+		if c.Type == "filter" && c.Hook == "input" && Holds(c.Family, family) {
 			if rule, ok := look(c, false, 0); ok {
 				return rule, true
 			}
 		}
 	}
-	return FirewallRule{}, false
+	return Rule{}, false
 }

@@ -1,4 +1,4 @@
-package fact
+package ruleset
 
 import (
 	"net/netip"
@@ -7,19 +7,8 @@ import (
 	"strings"
 )
 
-// anyValue stands for all that the other elements of a set leave over.
-const anyValue = "*"
-
-// A verdict on a condition.
-type matching uint8
-
-const (
-	no matching = iota
-	maybe
-	yes
-)
-
-func (w *firewallWalk) matches(r FirewallRule) matching {
+// matches judges the conditions of a rule for all packets of a question.
+func (w *walk) matches(r Rule) matching {
 	all := yes
 	for _, m := range r.Matches {
 		got := w.match(m)
@@ -35,8 +24,8 @@ func (w *firewallWalk) matches(r FirewallRule) matching {
 }
 
 // match judges a condition without its negation.
-func (w *firewallWalk) match(m FirewallMatch) matching {
-	p := w.packet
+func (w *walk) match(m Match) matching {
+	p := w.asked
 	any := func(f func(v string) matching) matching {
 		best := no
 		for _, v := range m.Values {
@@ -112,48 +101,59 @@ func (w *firewallWalk) match(m FirewallMatch) matching {
 		return is("local")
 	case "pkttype":
 		return is("host", "unicast")
+	case "one-of":
+		best := no
+		for _, alt := range m.Any {
+			best = max(best, w.matches(Rule{Matches: alt}))
+		}
+		return best
+	case "tcp-flags-any":
+		return sure(p.Proto == "tcp" && slices.ContainsFunc(m.Values, func(v string) bool { return strings.EqualFold(v, "syn") }))
+	case "mark", "ct-mark":
+		if !w.made.marks { // all have none
+			return any(func(v string) matching {
+				value, _, ok := parseMark(v)
+				if !ok {
+					return maybe
+				}
+				return sure(value == 0)
+			})
+		}
 	case "tcp-flags":
 		return sure(p.Proto == "tcp" && len(m.Values) == 2 && flagsOfNew(m.Values[0], m.Values[1]))
 	}
 	return maybe
 }
 
-func sure(b bool) matching {
-	if b {
-		return yes
-	}
-	return no
-}
-
 // from judges a source address.
-func (w *firewallWalk) from(v string) matching {
+func (w *walk) from(v string) matching {
 	prefix, _, got, done := w.prefix(v)
 	switch {
 	case done:
 		return got
 	case wide(prefix): // of such there are strangers
 		return maybe
-	case w.packet.Loopback:
+	case w.asked.Loopback:
 		return sure(prefix.Contains(netip.MustParseAddr("127.0.0.1")) || prefix.Contains(netip.IPv6Loopback()))
-	case w.packet.Anybody && !prefix.Addr().IsLoopback():
+	case w.asked.Anybody && !prefix.Addr().IsLoopback():
 		return maybe
 	}
 	return no
 }
 
 // to judges a destination: one of the host's own addresses, which we may not know.
-func (w *firewallWalk) to(v string) matching {
+func (w *walk) to(v string) matching {
 	prefix, all, got, done := w.prefix(v)
 	switch {
 	case done:
 		return got
-	case w.packet.To.IsValid():
-		if prefix.Contains(w.packet.To) && !all {
+	case w.asked.To.IsValid():
+		if prefix.Contains(w.asked.To) && !all {
 			return maybe
 		}
-		return sure(prefix.Contains(w.packet.To))
+		return sure(prefix.Contains(w.asked.To))
 	case prefix.Addr().IsLoopback():
-		return sure(w.packet.Loopback)
+		return sure(w.asked.Loopback)
 	case prefix.Addr().IsMulticast(), v == "255.255.255.255", w.prerouting:
 		// What Docker writes there is about the addresses of containers.
 		return no
@@ -163,12 +163,12 @@ func (w *firewallWalk) to(v string) matching {
 
 // prefix reads addresses as parsePrefix does; done when that alone tells
 // whether one of the packet's is among them, whichever it is.
-func (w *firewallWalk) prefix(v string) (p netip.Prefix, all bool, got matching, done bool) {
+func (w *walk) prefix(v string) (p netip.Prefix, all bool, got matching, done bool) {
 	p, all, ok := parsePrefix(v)
 	switch {
 	case !ok:
 		return p, all, maybe, true
-	case p.Addr().Is4() != (w.packet.Family == "ip"):
+	case p.Addr().Is4() != (w.asked.Family == "ip"):
 		return p, all, no, true
 	case p.Bits() == 0 && all:
 		return p, all, yes, true
