@@ -168,7 +168,7 @@ func runningRules(s *snap.Snapshot) Ruleset {
 		byNFT := i < len(iptablesSaves) && (strings.Contains(string(o.Stdout[:min(len(o.Stdout), 400)]), "(nf_tables)") || r.shows(chains) && noLegacy(s, iptablesLegacys[i]))
 		for _, c := range chains {
 			c.Legacy = !byNFT
-			r.replace(c)
+			r.Replace(c)
 		}
 	}
 	switch {
@@ -223,16 +223,4 @@ func rulesWithoutTools(s *snap.Snapshot) Ruleset {
 		}
 	}
 	return Ruleset{State: Known, Place: Place{Path: "/proc/modules"}}
-}
-
-// replace puts c in the place of the chain of the same name: iptables-save
-// says more of it than nft.
-func (r *Ruleset) replace(c ruleset.Chain) {
-	for i, old := range r.Chains {
-		if old.Family == c.Family && old.Table == c.Table && old.Name == c.Name && old.Legacy == c.Legacy {
-			r.Chains[i] = c
-			return
-		}
-	}
-	r.Chains = append(r.Chains, c)
 }

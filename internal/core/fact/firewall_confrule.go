@@ -41,6 +41,13 @@ func (p *confReader) rule(scope string, w []confToken) []ruleset.Rule {
 			i++
 		case "reject":
 			base.Verdict = t
+			if word(i+1) == "with" {
+				kind := word(i + 2)
+				if kind == "tcp" {
+					kind = "tcp reset"
+				}
+				base.Matches = append(base.Matches, ruleset.Rejected(kind)...)
+			}
 			i = len(w)
 		case "jump", "goto":
 			base.Verdict, base.Target = t, word(i+1)

@@ -142,9 +142,9 @@ func (f Filter) ask(p Packet, e *compiled) Answer {
 				out.accepts = true
 			}
 		}
-		if c.MaySleep && out.drops {
+		if why := c.mayNotBeAsked(); why != "" && out.drops {
 			out.accepts = true
-			w.doubt = Rule{Verdict: "other", Text: dormant(c.Chain)}
+			w.doubt = Rule{Verdict: "other", Text: why}
 		}
 		a.Accept = a.Accept && out.accepts
 		a.Drop = a.Drop || out.drops

@@ -153,13 +153,13 @@ const (
 	opDstType
 	opDstTypeHere
 	opSrcType
-	opOrigSaddr
+	opMark
+	opOrigSaddr // from here to opConnMark: of the connection
 	opOrigDaddr
 	opOrigSport
 	opOrigDport
 	opDirection
 	opStatus
-	opMark
 	opConnMark
 	opFlags
 	opFlagsAny
@@ -229,7 +229,13 @@ func readCond(m Match) cond {
 		}
 	case opFamily:
 		for _, v := range m.Values {
-			c.words = append(c.words, strings.Replace(strings.ToLower(v), "ipv", "ip", 1))
+			switch v = strings.ToLower(v); v {
+			case "ipv4":
+				v = "ip"
+			case "ipv6":
+				v = "ip6"
+			}
+			c.words = append(c.words, v)
 		}
 	case opIn, opOut:
 		c.words = m.Values
@@ -273,8 +279,12 @@ func readCond(m Match) cond {
 		}
 	case opState:
 		for _, v := range m.Values {
-			bit, ok := stateBits[strings.ToLower(v)]
-			c.bits |= bit
+			v = strings.ToLower(v)
+			bit, ok := stateBits[v]
+			if c.bits |= bit; v == "dnat" || v == "snat" { // iptables takes these as states too
+				c.words = append(c.words, v)
+				ok = true
+			}
 			c.unread = c.unread || !ok
 		}
 	case opFlags:

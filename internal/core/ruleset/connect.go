@@ -1,6 +1,9 @@
 package ruleset
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // A Flow is one attempt to reach a service: a TCP connection, or a UDP packet
 // and its answer.
@@ -70,6 +73,7 @@ func (f Filter) Connect(h *Host, flow Flow) Reach {
 			back.state = stateNew
 		}
 	}
+	w.loses(&there)
 	if r.Forwarded {
 		route, _ := h.route(there.dst.Addr())
 		back.in = route.Card
@@ -79,6 +83,7 @@ func (f Filter) Connect(h *Host, flow Flow) Reach {
 		r.Rule, r.Chain = w.rule, w.where
 		return w.refused(r, why)
 	}
+	w.loses(&back)
 	if flow.TCP {
 		third := first
 		third.flags, third.first = flagBits["ACK"], false
@@ -89,8 +94,12 @@ func (f Filter) Connect(h *Host, flow Flow) Reach {
 			r.Rule, r.Chain = w.rule, w.where
 			return w.refused(r, why)
 		}
+		w.loses(&third)
 	}
 	r.Rule, r.Chain = by, chain
+	if w.lost {
+		return w.refused(r, "")
+	}
 	if w.unsure {
 		r.Verdict, r.Limited = Unsure, !w.unread
 		r.Rule, r.Chain = w.doubt, w.doubtWhere
@@ -99,6 +108,15 @@ func (f Filter) Connect(h *Host, flow Flow) Reach {
 		}
 	}
 	return r
+}
+
+// loses notes a packet that is not tracked where others are translated: later
+// ones of its connection count as new, and may be translated then.
+func (w *walk) loses(p *packet) {
+	if p.untracked && w.translates(p) {
+		w.lost = true
+		w.doubtful(Rule{Verdict: "other", Text: "what becomes of later packets of a connection that is not tracked, where others are translated"}, Chain{}, true)
+	}
 }
 
 // refused is the end of a flow: for sure only if nothing before was unsure of
@@ -206,6 +224,7 @@ func (w *walk) hook(p *packet, name string) bool {
 				p.state = stateInvalid // nobody knows it yet
 			}
 			w.early = tracks && c.Priority < prioTracking
+			p.blind = w.early && p.state == stateInvalid || p.untracked || name == "ingress"
 			if !w.base(c, p) {
 				return false
 			}
@@ -224,7 +243,7 @@ func (w *walk) hook(p *packet, name string) bool {
 // sees reports whether a base chain is asked about a packet.
 func (w *walk) sees(c *chain, p *packet) bool {
 	if c.Family == "netdev" || c.Hook == "ingress" {
-		return named(c.Devices, p.in)
+		return len(c.Devices) == 0 || named(c.Devices, p.in)
 	}
 	return Holds(c.Family, word(p.src.Addr().Is4(), "ip", "ip6"))
 }
@@ -241,9 +260,9 @@ func (w *walk) base(c *chain, p *packet) bool {
 			out.accepts = true
 		}
 	}
-	if c.MaySleep && out.drops {
+	if why := c.mayNotBeAsked(); why != "" && out.drops {
 		out.accepts = true
-		w.doubtful(Rule{Verdict: "other", Text: dormant(c.Chain)}, c.Chain, true)
+		w.doubtful(Rule{Verdict: "other", Text: why}, c.Chain, true)
 	}
 	// What a person wants to know is the rule that lets the packet in, or that
 	// ends its way.
@@ -273,24 +292,28 @@ func (w *walk) translate(p *packet, hook string) bool {
 	}
 	coming := hook == "prerouting" || hook == "output"
 	c := p.connection
+	p.blind = false
 	if p.first && (!coming || !c.translated) {
+		var chosen *rule
+		at := 0 // the priority of its chain
 		for _, ch := range w.made.hooks[hook] {
-			if ch.Type != "nat" || !w.sees(ch, p) {
+			if ch.Type != "nat" || !w.sees(ch, p) || chosen != nil && ch.Priority != at {
 				continue
 			}
 			w.nat, w.natSure = nil, true
 			if !w.base(ch, p) {
 				return false
 			}
-			if w.nat == nil {
-				continue
+			switch {
+			case w.nat == nil:
+			case chosen != nil && chosen.Verdict+chosen.Target != w.nat.Verdict+w.nat.Target:
+				// Which of two chains is asked first hangs on which was made first.
+				w.natSure = false
+				w.redirect(p, w.nat, coming)
+			default:
+				chosen, at = w.nat, ch.Priority
+				w.redirect(p, chosen, coming)
 			}
-			if coming {
-				w.lead(p)
-			} else if hook == "postrouting" {
-				w.mask(p)
-			}
-			break
 		}
 		if coming {
 			c.translated = true
@@ -309,48 +332,54 @@ func (w *walk) translate(p *packet, hook string) bool {
 	return true
 }
 
-// mask sets whose address the first packet goes on with, by snat or masquerade.
-func (w *walk) mask(p *packet) {
-	addr, port := w.nat.nat.addr, w.nat.nat.port
-	if w.nat.Verdict == "masquerade" {
-		addr, _ = p.host.source(p.out, p.src.Addr().Is4())
-	}
-	if !addr.IsValid() || !w.nat.nat.ok || !w.natSure {
-		w.lost = true
-		w.doubtful(*w.nat.Rule, w.where, true)
-		return
-	}
-	if port == 0 {
-		port = p.src.Port()
-	}
-	p.connection.newSrc = netip.AddrPortFrom(addr, port)
-}
-
-// lead sets where the first packet goes by dnat or redirect.
-func (w *walk) lead(p *packet) {
-	n, c := w.nat.nat, p.connection
-	addr, port := n.addr, n.port
-	if w.nat.Verdict == "redirect" {
-		addr = netip.Addr{}
-		if p.in == "" { // from the host itself
-			addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-			if p.dst.Addr().Is6() {
-				addr = netip.IPv6Loopback()
-			}
-		} else if a, ok := p.host.source(p.in, p.dst.Addr().Is4()); ok {
-			addr = a
+// redirect keeps what a rule of nat says of where the first packet goes, or
+// whose address it goes on with.
+func (w *walk) redirect(p *packet, r *rule, coming bool) {
+	addr, port := r.nat.addr, r.nat.port
+	was := p.dst
+	switch {
+	case !coming:
+		if was = p.src; r.Verdict == "masquerade" {
+			addr, _ = p.host.source(p.out, p.src.Addr().Is4())
 		}
+	case r.Verdict == "redirect" && p.in == "": // from the host itself
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		if p.dst.Addr().Is6() {
+			addr = netip.IPv6Loopback()
+		}
+	case r.Verdict == "redirect":
+		addr, _ = p.host.source(p.in, p.dst.Addr().Is4())
 	}
 	if !addr.IsValid() {
-		addr = p.dst.Addr()
+		addr = was.Addr()
 	}
 	if port == 0 {
-		port = p.dst.Port()
+		port = was.Port()
 	}
-	if !n.ok || !w.natSure || addr.Is4() != p.dst.Addr().Is4() {
+	if !r.nat.ok || !w.natSure || addr.Is4() != was.Addr().Is4() {
 		w.lost = true
-		w.doubtful(*w.nat.Rule, w.where, true)
+		w.doubtful(*r.Rule, w.where, true)
 		return
 	}
-	c.newDst = netip.AddrPortFrom(addr, port)
+	if coming {
+		p.connection.newDst = netip.AddrPortFrom(addr, port)
+	} else if r.Verdict == "masquerade" || r.Verdict == "snat" {
+		p.connection.newSrc = netip.AddrPortFrom(addr, port)
+	}
+}
+
+// translates reports whether there is any chain that could translate a packet
+// of the same family.
+func (w *walk) translates(p *packet) bool {
+	return slices.ContainsFunc(w.made.chains, func(c *chain) bool {
+		return c.Type == "nat" && c.Hook != "" && len(c.rules) > 0 && w.sees(c, p)
+	})
+}
+
+// Doubt names what an unsure answer hangs on.
+func (r Reach) Doubt() string {
+	if r.Why != "" {
+		return r.Why
+	}
+	return r.Rule.Text
 }

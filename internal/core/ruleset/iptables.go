@@ -179,7 +179,7 @@ func iptablesRule(w []string) Rule {
 			}
 		case jump == "MARK" || jump == "CONNMARK":
 			// What follows -j is what the target does.
-			r.Marks = append(r.Marks, iptablesMark(jump == "CONNMARK", opt, value(i+1)))
+			r.Marks = append(r.Marks, iptablesMark(jump == "CONNMARK", w[i:]))
 			i = len(w)
 		case opt == "--tcp-flags":
 			// New connections carry SYN alone; what asks for other flags is for
@@ -249,19 +249,30 @@ func portRange(v string) string {
 
 // iptablesMark reads the options of MARK and CONNMARK, as iptables-save writes
 // them.
-func iptablesMark(conn bool, opt, v string) SetMark {
-	value, mask, ok := parseMark(v)
-	switch {
-	case opt == "--save-mark" && v == "":
-		return SetMark{Conn: true, From: "packet", And: ^uint32(0)}
-	case opt == "--restore-mark" && v == "":
-		return SetMark{From: "conn", And: ^uint32(0)}
-	case ok && opt == "--set-xmark":
-		return SetMark{Conn: conn, From: whose(conn), And: ^mask, Xor: value}
-	case ok && opt == "--set-mark":
-		return SetMark{Conn: conn, From: whose(conn), And: ^(mask | value), Xor: value}
+func iptablesMark(conn bool, w []string) SetMark {
+	const allBits = ^uint32(0)
+	option := func(name string) (value, mask uint32, ok bool) {
+		i := slices.Index(w, name)
+		if i < 0 || i+1 >= len(w) {
+			return allBits, allBits, i < 0
+		}
+		return parseMark(w[i+1])
 	}
-	return SetMark{Conn: conn || opt == "--save-mark", From: whose(conn), Unread: true}
+	set, mask, ok := option(w[0])
+	from, _, ok1 := option("--nfmask")
+	to, _, ok2 := option("--ctmask")
+	whole := ok1 && ok2 && from == allBits && to == allBits
+	switch {
+	case w[0] == "--save-mark" && whole:
+		return SetMark{Conn: true, From: "packet", And: allBits}
+	case w[0] == "--restore-mark" && whole:
+		return SetMark{From: "conn", And: allBits}
+	case ok && w[0] == "--set-xmark":
+		return SetMark{Conn: conn, From: whose(conn), And: ^mask, Xor: set}
+	case ok && w[0] == "--set-mark":
+		return SetMark{Conn: conn, From: whose(conn), And: ^(mask | set), Xor: set}
+	}
+	return SetMark{Conn: conn && w[0] != "--restore-mark", From: whose(conn), Unread: true}
 }
 
 func whose(conn bool) string {

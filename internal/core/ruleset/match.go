@@ -35,6 +35,7 @@ type packet struct {
 	mark       mark
 	first      bool // of its connection
 	untracked  bool
+	blind      bool // no connection is known for it at this point
 	connection *connection
 	host       *Host
 }
@@ -52,6 +53,9 @@ type connection struct {
 func (p *packet) all(cs []cond) matching {
 	best := yes
 	for i := range cs {
+		if p.blind && cs[i].op >= opOrigSaddr && cs[i].op <= opConnMark {
+			return no // negated or not
+		}
 		got := p.holds(&cs[i])
 		if cs[i].not {
 			got = yes - got
@@ -89,7 +93,7 @@ func (p *packet) holds(c *cond) matching {
 	case opOut:
 		got = named(c.words, p.out)
 	case opState:
-		got = p.state&c.bits != 0
+		got = p.state&c.bits != 0 || len(c.words) > 0 && p.status(c) == yes
 	case opOrigSaddr:
 		got = within(c.addrs, p.connection.src.Addr(), netip.Addr.Compare)
 	case opOrigDaddr:

@@ -113,14 +113,22 @@ func (r *nftReader) rule(scope string, expr []map[string]any) []Rule {
 			case "match":
 				op, _ := dig(arg, "op").(string)
 				base.Matches = append(base.Matches, r.conditions(scope, op, dig(arg, "left"), dig(arg, "right"))...)
-			case "accept", "drop", "return", "reject", "masquerade":
+			case "accept", "drop", "return", "masquerade":
 				base.Verdict = word
+			case "reject":
+				base.Verdict = word
+				kind, _ := dig(arg, "type").(string)
+				base.Matches = append(base.Matches, Rejected(kind)...)
 			case "snat":
 				base.Verdict, base.Target = word, natTarget(nftText(dig(arg, "addr")), nftText(dig(arg, "port")))
 			case "jump", "goto":
 				base.Verdict = word
 				base.Target, _ = dig(arg, "target").(string)
 			case "dnat", "redirect":
+				// In a table of both families it may be for one.
+				if family, _ := dig(arg, "family").(string); family != "" {
+					base.Matches = append(base.Matches, Match{Key: "family", Values: []string{family}})
+				}
 				if m := dig(dig(arg, "addr"), "map"); m != nil && word == "dnat" {
 					out = append(out, r.mapped(scope, base, dig(m, "key"), dig(m, "data"), func(one *Rule, to any) {
 						one.Verdict = "dnat"
@@ -129,6 +137,12 @@ func (r *nftReader) rule(scope string, expr []map[string]any) []Rule {
 							return
 						}
 						one.Target = natTarget(nftText(to), nftText(dig(arg, "port")))
+					})...)
+					continue
+				}
+				if m := dig(dig(arg, "port"), "map"); m != nil {
+					out = append(out, r.mapped(scope, base, dig(m, "key"), dig(m, "data"), func(one *Rule, to any) {
+						one.Verdict, one.Target = word, natTarget(nftText(dig(arg, "addr")), nftText(to))
 					})...)
 					continue
 				}
@@ -173,6 +187,20 @@ func (r *nftReader) rule(scope string, expr []map[string]any) []Rule {
 		out[i].Text = out[i].String()
 	}
 	return out
+}
+
+// Rejected are conditions that nft adds to a rule for the kind of its refusal,
+// and does not show.
+func Rejected(kind string) []Match {
+	switch kind {
+	case "icmp":
+		return []Match{{Key: "family", Values: []string{"ip"}}}
+	case "icmpv6":
+		return []Match{{Key: "family", Values: []string{"ip6"}}}
+	case "tcp reset":
+		return []Match{{Key: "proto", Values: []string{"tcp"}}}
+	}
+	return nil
 }
 
 // natTarget is where dnat leads: 10.0.0.2:80, [fe80::1]:80, an address, or :80.

@@ -207,3 +207,15 @@ func (m Match) String() string {
 
 // maxShown values of a condition stand in evidence.
 const maxShown = 6
+
+// Replace puts c in the place of the chain of the same name: iptables-save
+// says more of it than nft.
+func (f *Filter) Replace(c Chain) {
+	for i, old := range f.Chains {
+		if old.Family == c.Family && old.Table == c.Table && old.Name == c.Name && old.Legacy == c.Legacy {
+			f.Chains[i] = c
+			return
+		}
+	}
+	f.Chains = append(f.Chains, c)
+}

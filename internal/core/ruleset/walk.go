@@ -140,6 +140,9 @@ func (w *walk) doubtful(r Rule, c Chain, unread bool) {
 func (w *walk) effects(r *rule, certain bool) {
 	certain = certain && w.guessing == 0
 	for _, m := range r.Marks {
+		if w.packet.blind && (m.Conn || m.From == "conn") {
+			continue
+		}
 		m.apply(&w.packet.mark, &w.packet.connection.mark, certain)
 	}
 	if r.NoTrack && w.early {
@@ -153,9 +156,16 @@ func (w *walk) effects(r *rule, certain bool) {
 	}
 }
 
-// dormant says what nft does not.
-func dormant(c Chain) string {
-	return "whether the table " + c.Family + " " + c.Table + " is dormant, which nft does not say"
+// mayNotBeAsked is why it is not known whether the kernel asks a chain; "" when
+// it is.
+func (c Chain) mayNotBeAsked() string {
+	switch {
+	case c.MaySleep:
+		return "whether the table " + c.Family + " " + c.Table + " is dormant, which nft does not say"
+	case (c.Family == "netdev" || c.Hook == "ingress") && len(c.Devices) == 0: // nft 1.0.6
+		return "by which card packets pass through the chain " + c.String() + ", which nft does not say"
+	}
+	return ""
 }
 
 const tooMuch = "there are more rules and addresses in them than Picket follows"
