@@ -27,8 +27,7 @@ type chain struct {
 	rules []rule
 }
 
-// A rule with what its words mean. Its conditions are made when they are first
-// asked for one connection; most rules of a long list never are.
+// A rule with what its words mean.
 type rule struct {
 	*Rule
 	conds []cond
@@ -91,6 +90,7 @@ func (f Filter) compile() *compiled {
 		for i := range ch.Rules {
 			r := &ch.rules[i]
 			r.Rule = &ch.Rules[i]
+			r.conds = conditionsOf(r.Matches)
 			r.cost = 1
 			for _, m := range r.Matches {
 				r.cost += 1 + len(m.Values) + 4*len(m.Any)
@@ -196,13 +196,6 @@ type cond struct {
 
 // A span holds both of its ends. Those of a condition are in order.
 type span[T any] struct{ lo, hi T }
-
-func (r *rule) conditions() []cond {
-	if r.conds == nil && len(r.Matches) > 0 {
-		r.conds = conditionsOf(r.Matches)
-	}
-	return r.conds
-}
 
 func conditionsOf(ms []Match) []cond {
 	out := make([]cond, 0, len(ms))
@@ -325,10 +318,23 @@ func joined[T any](in []span[T], compare func(a, b T) int) []span[T] {
 	return out
 }
 
-// within reports whether v is in one of the spans.
-func within[T any](spans []span[T], v T, compare func(a, b T) int) bool {
-	i, exact := slices.BinarySearchFunc(spans, v, func(s span[T], v T) int { return compare(s.lo, v) })
-	return exact || i > 0 && compare(v, spans[i-1].hi) <= 0
+// inNums and inAddrs report whether a value is in one of the spans. Most
+// conditions have one value; lists of addresses may be long.
+func inNums(spans []span[uint32], v uint32) bool {
+	for i := range spans {
+		if v >= spans[i].lo && v <= spans[i].hi {
+			return true
+		}
+	}
+	return false
+}
+
+func inAddrs(spans []span[netip.Addr], v netip.Addr) bool {
+	if len(spans) == 1 && spans[0].lo == spans[0].hi {
+		return v == spans[0].lo
+	}
+	i, exact := slices.BinarySearchFunc(spans, v, func(s span[netip.Addr], v netip.Addr) int { return s.lo.Compare(v) })
+	return exact || i > 0 && v.Compare(spans[i-1].hi) <= 0
 }
 
 // addresses reads an address, a prefix or a range.

@@ -361,6 +361,9 @@ func (w *walk) redirect(p *packet, r *rule, coming bool) {
 		w.doubtful(*r.Rule, w.where, true)
 		return
 	}
+	if netip.AddrPortFrom(addr, port) == was {
+		return // then the kernel counts it as not translated
+	}
 	if coming {
 		p.connection.newDst = netip.AddrPortFrom(addr, port)
 	} else if r.Verdict == "masquerade" || r.Verdict == "snat" {

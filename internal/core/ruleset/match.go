@@ -1,7 +1,6 @@
 package ruleset
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -75,15 +74,15 @@ func (p *packet) holds(c *cond) matching {
 	got := false
 	switch c.op {
 	case opSaddr:
-		got = within(c.addrs, p.src.Addr(), netip.Addr.Compare)
+		got = inAddrs(c.addrs, p.src.Addr())
 	case opDaddr:
-		got = within(c.addrs, p.dst.Addr(), netip.Addr.Compare)
+		got = inAddrs(c.addrs, p.dst.Addr())
 	case opSport:
-		got = within(c.nums, uint32(p.src.Port()), cmp.Compare)
+		got = inNums(c.nums, uint32(p.src.Port()))
 	case opDport:
-		got = within(c.nums, uint32(p.dst.Port()), cmp.Compare)
+		got = inNums(c.nums, uint32(p.dst.Port()))
 	case opPort:
-		got = within(c.nums, uint32(p.src.Port()), cmp.Compare) || within(c.nums, uint32(p.dst.Port()), cmp.Compare)
+		got = inNums(c.nums, uint32(p.src.Port())) || inNums(c.nums, uint32(p.dst.Port()))
 	case opProto:
 		got = slices.Contains(c.words, word(p.tcp, "tcp", "udp"))
 	case opFamily:
@@ -95,13 +94,13 @@ func (p *packet) holds(c *cond) matching {
 	case opState:
 		got = p.state&c.bits != 0 || len(c.words) > 0 && p.status(c) == yes
 	case opOrigSaddr:
-		got = within(c.addrs, p.connection.src.Addr(), netip.Addr.Compare)
+		got = inAddrs(c.addrs, p.connection.src.Addr())
 	case opOrigDaddr:
-		got = within(c.addrs, p.connection.dst.Addr(), netip.Addr.Compare)
+		got = inAddrs(c.addrs, p.connection.dst.Addr())
 	case opOrigSport:
-		got = within(c.nums, uint32(p.connection.src.Port()), cmp.Compare)
+		got = inNums(c.nums, uint32(p.connection.src.Port()))
 	case opOrigDport:
-		got = within(c.nums, uint32(p.connection.dst.Port()), cmp.Compare)
+		got = inNums(c.nums, uint32(p.connection.dst.Port()))
 	case opDirection:
 		got = slices.Contains(c.words, word(p.reply, "reply", "original"))
 	case opStatus:

@@ -44,7 +44,7 @@ func (w *walk) chain(c *chain, depth int) outcome {
 		}
 		match := no
 		if w.packet != nil {
-			if match = w.packet.all(r.conditions()); match != no {
+			if match = w.packet.all(r.conds); match != no {
 				w.effects(r, match == yes)
 			}
 		} else {
@@ -67,6 +67,7 @@ func (w *walk) chain(c *chain, depth int) outcome {
 		case "jump", "goto":
 			if r.to == nil {
 				sub = outcome{true, true, true}
+				w.doubtful(*r.Rule, c.Chain, true)
 				break
 			}
 			if match == maybe {
@@ -118,7 +119,7 @@ func (w *walk) chain(c *chain, depth int) outcome {
 func (w *walk) doubtAbout(r *rule, c *chain) {
 	more := false
 	if w.packet != nil {
-		for i, k := range r.conditions() {
+		for i, k := range r.conds {
 			if w.packet.holds(&k) == maybe && r.Matches[i].Key != "limit" {
 				more = true
 			}
