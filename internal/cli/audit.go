@@ -270,16 +270,26 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 }
 
 func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions, timed *timings) (*snap.Snapshot, error) {
+	ask := func(s *snap.Snapshot) snap.Manifest { return audit.Ask(controls, s) }
+	return p.take(ctx, target, opt.ssh, ask, takeOptions{guess: opt.guess, timed: timed})
+}
+
+type takeOptions struct {
+	guess time.Duration
+	timed *timings // may be nil
+}
+
+// take reads of a target what ask wants of it.
+func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask func(*snap.Snapshot) snap.Manifest, opt takeOptions) (*snap.Snapshot, error) {
 	progress := ui.NewProgress(p.progressTo(), "reading "+target, p.now)
 	defer progress.Stop()
-	taker, saved, err := p.open(ctx, target, opt.ssh, progress, timed.hook())
+	taker, saved, err := p.open(ctx, target, ssh, progress, opt.timed.hook())
 	if err != nil || saved != nil {
 		return saved, err
 	}
 	defer taker.Close()
-	shot, err := snapshot.Take(ctx, taker, func(s *snap.Snapshot) snap.Manifest {
-		return audit.Ask(controls, s)
-	}, snapshot.Options{Now: p.now, Guess: opt.guess, Timed: timed.hook(), Progress: func(what string) { progress.Say(target + ": " + what) }})
+	shot, err := snapshot.Take(ctx, taker, ask, snapshot.Options{Now: p.now, Guess: opt.guess, Timed: opt.timed.hook(),
+		Progress: func(what string) { progress.Say(target + ": " + what) }})
 	if err != nil && !strings.HasPrefix(err.Error(), target+": ") { // SSH names it already
 		err = fmt.Errorf("%s: %w", target, err)
 	}

@@ -84,6 +84,7 @@ Nothing is changed, and nothing leaves the machine.
 	root.AddCommand(
 		p.auditCommand(),
 		p.explainCommand(),
+		p.exposureCommand(),
 		p.controlsCommand(),
 	)
 	p.help(root)

@@ -114,10 +114,7 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 	h := fact.Parse(s)
 	r := Report{
 		Schema: Schema, Picket: opt.Version, Taken: s.Taken, Profile: opt.Profile, Problems: s.Problems,
-		Host: Host{
-			Name: cmp.Or(cut(h.OS.Hostname.V, MaxText), s.Source.Target), Target: s.Source.Target, Via: s.Source.Kind,
-			OS: cut(h.OS.Name.V, MaxText), Model: cut(h.OS.Model.V, MaxText), Kernel: cut(h.OS.Kernel.V, MaxText), Root: s.Root(),
-		},
+		Host:    HostOf(h),
 		Results: []Result{},
 	}
 	for _, c := range controls {
@@ -128,6 +125,14 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 	r.count()
 	r.Score, r.ScoreWithoutWaivers, r.Confidence = Score(r.Results)
 	return r
+}
+
+// HostOf names a host for a report.
+func HostOf(h *fact.Host) Host {
+	return Host{
+		Name: cmp.Or(cut(h.OS.Hostname.V, MaxText), h.Snap.Source.Target), Target: h.Snap.Source.Target, Via: h.Snap.Source.Kind,
+		OS: cut(h.OS.Name.V, MaxText), Model: cut(h.OS.Model.V, MaxText), Kernel: cut(h.OS.Kernel.V, MaxText), Root: h.Snap.Root(),
+	}
 }
 
 // ended says of which findings a waiver has run out.

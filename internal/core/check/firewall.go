@@ -25,6 +25,8 @@ var firewallChecks = []Check{
 		"limits in the rules for the ports of sshd (`nft -j list ruleset`, `iptables-save`, /etc/ufw/user.rules)"},
 	{"firewall.persist", firewallPersist,
 		"the rules in the kernel (`nft -j list ruleset`, `iptables-save`) against what the next boot loads"},
+	{"firewall.sender-port", senderPorts,
+		"rules about the port that a packet is sent from, in the kernel (`nft -j list ruleset`, `iptables-save`) and in what the next boot loads, and whether the port of the same number is open"},
 	{"firewall.docker-published", dockerPublished,
 		"Docker's own rules in the kernel (`iptables-save`, `nft -j list ruleset`)"},
 }

@@ -102,7 +102,16 @@ func Parse(s *snap.Snapshot) *Host {
 
 // Ask returns what is still to be read from a host, given what has been.
 // It is empty when nothing more is needed.
-func Ask(s *snap.Snapshot) snap.Manifest {
+func Ask(s *snap.Snapshot) snap.Manifest { return askTopics(s, topics) }
+
+// AskExposure is Ask for what [Host.Exposure] needs alone.
+func AskExposure(s *snap.Snapshot) snap.Manifest {
+	return askTopics(s, slices.DeleteFunc(slices.Clone(topics), func(t topic) bool {
+		return !slices.Contains([]string{"os", "packages", "accounts", "units", "network", "firewall", "sockets"}, t.name)
+	}))
+}
+
+func askTopics(s *snap.Snapshot, topics []topic) snap.Manifest {
 	h := Parse(s)
 	var m snap.Manifest
 	for _, t := range topics {

@@ -3,6 +3,7 @@ package fact
 import (
 	"encoding/json"
 	"net/netip"
+	"strings"
 
 	"picket/internal/core/snap"
 )
@@ -14,6 +15,8 @@ type Network struct {
 	Addresses []Address
 	Routes    []Route
 	IPv6      Value[bool] // the kernel speaks it on some interface but the loopback
+	// Forwards4 and Forwards6 are whether packets for others are passed on.
+	Forwards4, Forwards6 Value[bool]
 }
 
 // An Address of one of the host's interfaces.
@@ -39,12 +42,14 @@ var (
 const (
 	noIPv6   = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
 	ifInet6  = "/proc/net/if_inet6"
+	forward4 = "/proc/sys/net/ipv4/ip_forward"
+	forward6 = "/proc/sys/net/ipv6/conf/all/forwarding"
 	maxAddrs = 4096
 )
 
 func askNetwork(*Host, *snap.Snapshot) snap.Manifest {
 	return snap.Manifest{
-		Files:    append(SystemdFiles("resolved.conf"), noIPv6, ifInet6),
+		Files:    append(SystemdFiles("resolved.conf"), noIPv6, ifInet6, forward4, forward6),
 		Commands: []snap.Command{{Argv: ipAddr}, {Argv: ipRoute}, {Argv: ipRoute6}},
 	}
 }
@@ -67,6 +72,19 @@ func parseNetwork(h *Host, s *snap.Snapshot) {
 		}
 	}
 	n.IPv6 = ipv6(h, s)
+	n.Forwards4, n.Forwards6 = switchedOn(s, forward4), switchedOn(s, forward6)
+}
+
+// switchedOn reads a kernel setting that is 0 or more.
+func switchedOn(s *snap.Snapshot, name string) Value[bool] {
+	e, st, why := s.File(name)
+	if st == Absent { // a kernel without IPv6
+		return Is(false, Place{Path: name})
+	}
+	if st != Known {
+		return Not[bool](st, why)
+	}
+	return Is(strings.TrimSpace(string(e.Content)) != "0", At(name, 1))
 }
 
 // ipv6 is false where the kernel has no IPv6 address but its own loopback's,

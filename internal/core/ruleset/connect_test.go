@@ -77,6 +77,10 @@ COMMIT
 -A ufw-user-input -p tcp -m tcp --dport 23 -m conntrack --ctstate NEW -m recent --set --name DEFAULT --mask 255.255.255.255 --rsource
 -A ufw-user-input -p tcp -m tcp --dport 23 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 --name DEFAULT --mask 255.255.255.255 --rsource -j DROP
 -A ufw-user-input -p tcp -m tcp --dport 23 -j ACCEPT
+-A ufw-user-input -p tcp -m tcp --dport 26 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 --name DEFAULT --mask 255.255.255.255 --rsource -j ufw-user-limit
+-A ufw-user-input -p tcp -m tcp --dport 26 -j ACCEPT
+-A ufw-user-limit -m limit --limit 3/min -j LOG
+-A ufw-user-limit -j REJECT --reject-with icmp-port-unreachable
 -A ufw-user-input -p tcp -m tcp --dport 24 -m set --match-set friends src -j ACCEPT
 COMMIT
 `
@@ -91,6 +95,7 @@ func TestConnect(t *testing.T) {
 		{"192.168.1.77:5000", "192.168.1.10:30", "arrives by -A ufw-user-input -p tcp -m tcp --dport 30 -j ACCEPT"},
 		{"192.168.1.77:30", "192.168.1.10:30", "refused by -A ufw-user-input -s 192.168.1.77/32 -p tcp -m tcp --sport 30 -j DROP"},
 		{"192.168.1.20:5000", "192.168.1.10:23", "unsure, limited by -A ufw-user-input -p tcp -m tcp --dport 23 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 --name DEFAULT --mask 255.255.255.255 --rsource -j DROP"},
+		{"192.168.1.20:5000", "192.168.1.10:26", "unsure, limited by -A ufw-user-input -p tcp -m tcp --dport 26 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 --name DEFAULT --mask 255.255.255.255 --rsource -j ufw-user-limit"},
 		{"192.168.1.20:5000", "192.168.1.10:24", "unsure by -A ufw-user-input -p tcp -m tcp --dport 24 -m set --match-set friends src -j ACCEPT"},
 		{"127.0.0.1:5000", "127.0.0.1:5432", "arrives by -A INPUT -i lo -j ACCEPT"},
 		{"192.168.1.20:5000", "10.1.1.1:80", "refused by the policy of FORWARD"},

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"iter"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,3 +96,47 @@ func NetworkCard(name string) bool {
 	}
 	return true
 }
+
+// SenderPorts are ports of senders that rules name: a sender may choose one.
+func (f Filter) SenderPorts() []int { return f.fromPorts() }
+
+// Senders are the networks and addresses of senders that rules name; of a set
+// that is longer than can be asked about, the first.
+func (f Filter) Senders() []netip.Prefix {
+	var out []netip.Prefix
+	seen := map[netip.Prefix]bool{}
+	var add func(ms []Match)
+	add = func(ms []Match) {
+		for _, m := range ms {
+			for _, alt := range m.Any {
+				add(alt)
+			}
+			if m.Key != "saddr" && m.Key != "orig-saddr" {
+				continue
+			}
+			for _, v := range m.Values {
+				s, ok := addresses(v)
+				if !ok || len(out) >= maxSenders {
+					continue
+				}
+				p := netip.PrefixFrom(s.lo, s.lo.BitLen())
+				if q, _, ok := parsePrefix(v); ok {
+					p = q.Masked()
+				}
+				if !seen[p] && p.Bits() > 0 {
+					seen[p] = true
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	for _, c := range f.Chains {
+		for _, r := range c.Rules {
+			add(r.Matches)
+		}
+	}
+	return out
+}
+
+// maxSenders is how many senders that rules name are told apart.
+const maxSenders = 256

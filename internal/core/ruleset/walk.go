@@ -98,7 +98,7 @@ func (w *walk) chain(c *chain, depth int) outcome {
 			sub = outcome{true, true, true}
 			w.doubtful(*r.Rule, c.Chain, true)
 		}
-		if match == maybe && r.Verdict != "jump" {
+		if match == maybe && (r.Verdict != "jump" || w.packet != nil && (sub.accepts || sub.drops)) {
 			w.doubtAbout(r, c)
 		}
 		if match == yes && (sub.accepts || sub.drops) && r.Verdict != "jump" && r.Verdict != "goto" {
