@@ -28,7 +28,8 @@ tcp LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=612,fd=4)) ino:4 sk:4 v6only:
 `,
 		"ip -j addr": `[{"ifname":"lo","addr_info":[{"local":"127.0.0.1","prefixlen":8}]},{"ifname":"eth0","addr_info":[{"local":"192.168.1.10","prefixlen":24}]},
 			{"ifname":"tailscale0","addr_info":[{"local":"100.64.0.5","prefixlen":32}]},{"ifname":"docker0","addr_info":[{"local":"172.17.0.1","prefixlen":16}]}]`,
-		"ip -j route": `[{"dst":"default","gateway":"192.168.1.1","dev":"eth0"},{"dst":"192.168.1.0/24","dev":"eth0"},{"dst":"172.17.0.0/16","dev":"docker0"}]`,
+		"ip -j -6 route": "[]",
+		"ip -j route":    `[{"dst":"default","gateway":"192.168.1.1","dev":"eth0"},{"dst":"192.168.1.0/24","dev":"eth0"},{"dst":"172.17.0.0/16","dev":"docker0"}]`,
 	} {
 		s.Commands[argv] = &snap.Output{Argv: strings.Fields(argv), Stdout: []byte(out)}
 	}

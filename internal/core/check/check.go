@@ -36,6 +36,7 @@ func All() []Check {
 		sshChecks,
 		sshClientChecks,
 		listenerChecks,
+		aroundChecks,
 		wifi,
 		raspberryPi,
 		accounts,

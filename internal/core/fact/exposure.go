@@ -117,6 +117,8 @@ func newExposureQuestion(h *Host) *exposureQuestion {
 		q.why = "the firewall's rules are not known: " + h.Firewall.Running.Why
 	case n.State != Known:
 		q.why = "the host's addresses are not known: " + cmp.Or(n.Why, "there is no `ip`")
+	case n.RoutesWhy != "":
+		q.why = "the host's routes are not known: " + n.RoutesWhy
 	}
 	q.host = n.Kernel()
 	for _, a := range n.Addresses {
@@ -188,7 +190,7 @@ func (q *exposureQuestion) ask(s Socket) Exposed {
 		}
 		e.Network.join(reach)
 		if c.gateway && !a.IsLinkLocalUnicast() {
-			public := !a.IsPrivate() && !tailnet.Contains(a)
+			public := Public(a)
 			if e.Public && !public {
 				continue
 			}
@@ -205,6 +207,19 @@ func (q *exposureQuestion) ask(s Socket) Exposed {
 		}
 	}
 	return e
+}
+
+// Public reports whether an address is one of the Internet's.
+func Public(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !tailnet.Contains(a) && !documentation(a)
+}
+
+// documentation reports whether an address is one of those for examples and
+// measurements, which nobody has.
+func documentation(a netip.Addr) bool {
+	return slices.ContainsFunc([]string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "2001:db8::/32"}, func(p string) bool {
+		return netip.MustParsePrefix(p).Contains(a)
+	})
 }
 
 // onlyHere is the reach of what listens on the loopback.

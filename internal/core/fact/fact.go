@@ -34,6 +34,7 @@ type Host struct {
 	Firewall Firewall
 	Sockets  Sockets
 	Network  Network
+	Around   Around
 	Wifi     Wifi
 	Pi       Pi
 
@@ -79,6 +80,7 @@ var topics = []topic{
 	{"ban", askBan, parseBan},
 	{"root-runs", askRootRuns, parseRootRuns},
 	{"network", askNetwork, parseNetwork},
+	{"around", askAround, parseAround},
 	{"firewall", askFirewall, parseFirewall},
 	{"sockets", askSockets, parseSockets},
 	{"wifi", askWifi, parseWifi},

@@ -3,6 +3,7 @@ package fact
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -14,6 +15,7 @@ type Network struct {
 	Why       string
 	Addresses []Address
 	Routes    []Route
+	RoutesWhy string      // why they are not known; "" when they are
 	IPv6      Value[bool] // the kernel speaks it on some interface but the loopback
 	// Forwards4 and Forwards6 are whether packets for others are passed on.
 	Forwards4, Forwards6 Value[bool]
@@ -67,9 +69,21 @@ func parseNetwork(h *Host, s *snap.Snapshot) {
 		argv []string
 		all  netip.Prefix
 	}{{ipRoute, netip.MustParsePrefix("0.0.0.0/0")}, {ipRoute6, netip.MustParsePrefix("::/0")}} {
-		if o, st, _ := s.Run(c.argv...); st == Known {
-			n.Routes = append(n.Routes, parseRoutes(o.Stdout, c.all)...)
+		o, st, why := s.Run(c.argv...)
+		if st == Known && o.Exit != 0 {
+			st, why = Unknown, "`"+snap.CommandKey(c.argv...)+"` failed: "+firstOf(o.Stderr)
 		}
+		if st != Known {
+			if c.all.Addr().Is4() || slices.ContainsFunc(n.Addresses, func(a Address) bool { return a.Addr.Addr().Is6() && a.Iface != "lo" }) {
+				n.RoutesWhy = why
+			}
+			continue
+		}
+		routes, ok := parseRoutes(o.Stdout, c.all)
+		if !ok {
+			n.RoutesWhy = "`" + snap.CommandKey(c.argv...) + "` gave no routes"
+		}
+		n.Routes = append(n.Routes, routes...)
 	}
 	n.IPv6 = ipv6(h, s)
 	n.Forwards4, n.Forwards6 = switchedOn(s, forward4), switchedOn(s, forward6)
@@ -139,14 +153,13 @@ func parseAddresses(data []byte) []Address {
 	return out
 }
 
-func parseRoutes(data []byte, all netip.Prefix) []Route {
+func parseRoutes(data []byte, all netip.Prefix) (out []Route, ok bool) {
 	var rs []struct {
 		Dst, Gateway, Dev string
 	}
-	if json.Unmarshal(data, &rs) != nil {
-		return nil
+	if len(data) > 0 && json.Unmarshal(data, &rs) != nil { // of a family that it does not have, the kernel gives none
+		return nil, false
 	}
-	var out []Route
 	for _, r := range rs {
 		to, ok := prefixOf(r.Dst)
 		if r.Dst == "default" {
@@ -158,7 +171,7 @@ func parseRoutes(data []byte, all netip.Prefix) []Route {
 		via, err := netip.ParseAddr(r.Gateway)
 		out = append(out, Route{To: to, Via: via, Iface: r.Dev, Gateway: err == nil})
 	}
-	return out
+	return out, true
 }
 
 // prefixOf reads a network, or one address.
