@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	suite   = "bookworm"
+	suite   = "bookworm" // of the machine, and of a role that names no other
 	variant = "important"
 )
 
@@ -134,7 +134,7 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 
 // build fills draft with the layer of one role, in folder root.
 func build(ctx context.Context, cache string, role Role, lower []string, draft string) error {
-	sources, err := aptSources("/etc/apt")
+	sources, err := aptSources("/etc/apt", role.release())
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func build(ctx context.Context, cache string, role Role, lower []string, draft s
 	cmd.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
 		"DEBIAN_FRONTEND=noninteractive",
-		"SUITE=" + suite, "VARIANT=" + variant, "LOWER=" + strings.Join(lower, ":"),
+		"SUITE=" + role.release(), "VARIANT=" + variant, "LOWER=" + strings.Join(lower, ":"),
 		"INCLUDE=" + role.include(), "PACKAGES=" + strings.Join(role.packages, " "),
 		"APT_CACHE=" + filepath.Join(cache, "apt"),
 	}

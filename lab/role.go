@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -15,6 +16,7 @@ type Role struct {
 	Users []string
 
 	over     *Role    // the role below; nil for the bottom one, which mmdebstrap makes
+	suite    string   // of Debian, of the bottom one; "": that of the machine
 	packages []string // installed with apt; one that cannot be had fails the build
 	setup    string   // a POSIX sh program that root runs in the role's root folder
 	ready    string   // a POSIX sh program that succeeds on a booted host when its services answer
@@ -28,6 +30,12 @@ func (r Role) layers() []Role {
 		list = append(list, r)
 	}
 	return list
+}
+
+// release is the suite of Debian that the role's bottom layer is made of.
+func (r Role) release() string {
+	all := r.layers()
+	return cmp.Or(all[len(all)-1].suite, suite)
 }
 
 // readiness is what has to succeed before a host of the role is up.
@@ -47,7 +55,7 @@ func (r Role) recipe() string {
 	for _, layer := range r.layers() {
 		fmt.Fprintf(sum, "%q %q %q\n", layer.Name, layer.packages, layer.setup)
 	}
-	fmt.Fprintf(sum, "%s %s %q %q\n", suite, runtime.GOARCH, variant, baseScript)
+	fmt.Fprintf(sum, "%s %s %q %q\n", r.release(), runtime.GOARCH, variant, baseScript)
 	if r.over != nil {
 		fmt.Fprintf(sum, "%q\n", layerScript)
 	}

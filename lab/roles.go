@@ -38,6 +38,13 @@ var Debian = Role{
 	packages: []string{"apparmor", "cron", "logrotate"},
 }
 
+var bare13 = Role{Name: "bare13", suite: "trixie", packages: bare.packages}
+
+// Debian13 is the same of Debian 13.
+var Debian13 = Role{
+	Name: "debian13", Users: []string{"operator"}, over: &bare13, setup: debianSetup, packages: Debian.packages,
+}
+
 // Guides is a host whose owner followed two guides to the letter: configured, but in several places not
 // protected. Traps T1, T2, T3, T6, T12, T16 and T20 of requirements.md are in it.
 var Guides = Role{
@@ -76,4 +83,4 @@ var Bench = Role{
 }
 
 // Roles lists all roles.
-func Roles() []Role { return []Role{Debian, Guides, Good, Pioreactor, Bench} }
+func Roles() []Role { return []Role{Debian, Debian13, Guides, Good, Pioreactor, Bench} }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// aptSources gathers where the machine gets Debian itself from, in deb822 form; sources of others in
-// dir (a copy of /etc/apt) are left out.
-func aptSources(dir string) (string, error) {
+// aptSources gathers where the machine gets Debian itself from, in deb822 form and for a release that may be
+// another than its own; sources of others in dir (a copy of /etc/apt) are left out.
+func aptSources(dir, release string) (string, error) {
 	lists, err := filepath.Glob(filepath.Join(dir, "sources.list.d", "*.list"))
 	if err != nil {
 		return "", err
@@ -45,7 +45,22 @@ func aptSources(dir string) (string, error) {
 	if len(found) == 0 {
 		return "", fmt.Errorf("no source of Debian %s in %s", suite, dir)
 	}
+	for i := range found {
+		found[i] = ofRelease(found[i], release)
+	}
 	return strings.Join(found, "\n\n") + "\n", nil
+}
+
+// ofRelease names another release in the suites of a stanza.
+func ofRelease(stanza, release string) string {
+	var out strings.Builder
+	for line := range strings.Lines(stanza) {
+		if key, _, _ := strings.Cut(line, ":"); strings.EqualFold(key, "suites") {
+			line = strings.ReplaceAll(line, suite, release)
+		}
+		out.WriteString(line)
+	}
+	return out.String()
 }
 
 // oneLineSource turns "deb [options] URI SUITE COMPONENT…" into a stanza.

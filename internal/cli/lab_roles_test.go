@@ -20,7 +20,7 @@ func TestRoles(t *testing.T) {
 		role lab.Role
 		is   func(*testing.T, audit.Report)
 	}{
-		{lab.Debian, isStock}, {lab.Guides, isConfiguredNotProtected}, {lab.Good, isProtected}, {lab.Pioreactor, hasFactoryPassword},
+		{lab.Debian, isStock}, {lab.Debian13, isStock}, {lab.Guides, isConfiguredNotProtected}, {lab.Good, isProtected}, {lab.Pioreactor, hasFactoryPassword},
 	} {
 		t.Run(tc.role.Name, func(t *testing.T) {
 			t.Parallel()

@@ -1,4 +1,4 @@
-# A fresh Debian 12: what its installer asks and sets, and nothing more.
+# A fresh Debian, 12 or 13: what its installer asks and sets, and nothing more.
 set -eu
 
 echo debian >/etc/hostname
@@ -44,9 +44,10 @@ END
 
 # The lists that apt fetched when the system was installed. Nothing in the lab serves packages, so they
 # name the archives and no package.
+. /etc/os-release
 for archive in \
-	'debian stable bookworm Debian' 'debian stable-updates bookworm-updates Debian' \
-	'debian-security stable-security bookworm-security Debian-Security'; do
+	"debian stable $VERSION_CODENAME Debian" "debian stable-updates $VERSION_CODENAME-updates Debian" \
+	"debian-security stable-security $VERSION_CODENAME-security Debian-Security"; do
 	# shellcheck disable=SC2086 # four words
 	set -- $archive
 	list=/var/lib/apt/lists/mirror.example.org_$1_dists_$3
