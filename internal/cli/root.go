@@ -85,6 +85,8 @@ Nothing is changed, and nothing leaves the machine.
 		p.auditCommand(),
 		p.explainCommand(),
 		p.exposureCommand(),
+		p.reportCommand(),
+		p.compareCommand(),
 		p.controlsCommand(),
 	)
 	p.help(root)

@@ -21,6 +21,12 @@ func Formats() []Format {
 	return []Format{
 		{"json", "one document, see docs/report.schema.json", JSON},
 		{"html", "one self-contained page", HTML},
+		{"markdown", "a page for a wiki or an issue", Markdown},
+		{"csv", "a line a control, for a spreadsheet", CSV},
+		{"sarif", "SARIF 2.1.0, for code scanning", SARIF},
+		{"junit", "JUnit's XML, for a build server", JUnit},
+		{"ocsf", "OCSF Compliance Findings, one a line", OCSF},
+		{"prometheus", "metrics, for node_exporter's text files", Prometheus},
 	}
 }
 

@@ -22,6 +22,15 @@ const (
 // Bad reports whether the verdict is a finding.
 func (v Verdict) Bad() bool { return v == Fail || v == Ineffective }
 
+// Valid reports whether it is one of the verdicts.
+func (v Verdict) Valid() bool {
+	switch v {
+	case Pass, Fail, Ineffective, NotApplicable, Unknown, Error:
+		return true
+	}
+	return false
+}
+
 // Tri is true, false or not known.
 type Tri uint8
 
