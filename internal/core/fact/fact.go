@@ -36,6 +36,7 @@ type Host struct {
 	Network  Network
 	Wifi     Wifi
 	Pi       Pi
+	Auditd   Auditd
 
 	AutoLogins AutoLogins
 
@@ -88,6 +89,7 @@ var topics = []topic{
 	{"logins", askLogins, parseLogins},
 	{"session", askSession, parseSession},
 	{"tls", askTLS, parseTLS},
+	{"auditd", askAuditd, parseAuditd},
 	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }
 
