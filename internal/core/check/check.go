@@ -46,6 +46,7 @@ func All() []Check {
 		tlsChecks,
 		pam,
 		cron,
+		auditChecks,
 	} {
 		all = append(all, topic...)
 	}

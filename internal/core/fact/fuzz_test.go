@@ -174,3 +174,20 @@ func FuzzRedact(f *testing.F) {
 		told(t, "local", files, nil)
 	})
 }
+
+func FuzzAuditRules(f *testing.F) {
+	f.Add("-w /etc/passwd -p wa -k identity\n-a always,exit -S all -F path=/usr/bin/sudo -F perm=x -F auid>=1000 -F auid!=-1 -F key=privileged\n-e 2")
+	f.Add("No rules\n")
+	f.Add("-A never,task\n-a exit,always -F dir=/ -C euid!=uid\n-D\n-w")
+	f.Fuzz(func(t *testing.T, text string) {
+		var lock Value[string]
+		v := auditList(linesAt(text, Place{Path: "/f"}), Place{Path: "/f"}, &lock)
+		for _, r := range v.V {
+			if r.List == "" {
+				t.Errorf("a rule without a list: %+v", r)
+			}
+		}
+		Watched(v.V, "/etc/passwd", "wa", []string{"b64", "b32"}, true)
+		Recorded(v.V, "b64", "open", []string{"exit=-EACCES"}, false)
+	})
+}

@@ -71,6 +71,27 @@ func Is32Bit(arch string) bool {
 	return strings.HasPrefix(arch, "armv") || len(arch) == 4 && arch[0] == 'i' && strings.HasSuffix(arch, "86")
 }
 
+// Machine is the kind of processor, as the kernel or, on an image, as the
+// packages name it.
+func (h *Host) Machine() Value[string] {
+	if h.OS.Arch.Known() || h.Snap.Source.Kind != "image" {
+		return h.OS.Arch
+	}
+	for _, p := range []string{"libc6", "auditd"} {
+		switch arch := h.Packages.All[p].Arch; arch {
+		case "amd64":
+			return Is("x86_64", h.Packages.Place)
+		case "arm64":
+			return Is("aarch64", h.Packages.Place)
+		case "armhf", "armel":
+			return Is("armv7l", h.Packages.Place)
+		case "i386":
+			return Is("i686", h.Packages.Place)
+		}
+	}
+	return Not[string](Unknown, "the packages do not tell what kind of processor this image is for")
+}
+
 // firstLine is the first line of a small file.
 func firstLine(s *snap.Snapshot, path string) Value[string] {
 	e, st, why := s.File(path)

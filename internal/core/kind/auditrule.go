@@ -61,9 +61,9 @@ func (r *auditRule) Evaluate(h *fact.Host) control.Outcome {
 	}
 	image := h.Snap.Source.Kind == "image"
 	if !image {
-		for _, missing := range []control.Outcome{control.Missing(a.Enabled), control.Missing(a.Loaded), control.Missing(h.OS.Arch)} {
-			if missing.Reason != "" {
-				return control.CannotTell(needRoot(h, missing.Reason))
+		for _, why := range []string{a.Enabled.Why, a.Loaded.Why} {
+			if why != "" {
+				return control.CannotTell(needRoot(h, why))
 			}
 		}
 	}
@@ -74,7 +74,11 @@ func (r *auditRule) Evaluate(h *fact.Host) control.Outcome {
 	if h.Units.State != fact.Known {
 		return control.CannotTell("whether auditd is started at boot is not known: " + h.Units.Why)
 	}
-	records, unseen := r.records(h)
+	machine := h.Machine()
+	if !machine.Known() {
+		return control.Missing(machine)
+	}
+	records, unseen := r.records(h, machine.V)
 	if len(records) == 0 && unseen == "" {
 		return control.DoesNotApply("nothing of what this is about is on this host")
 	}
@@ -145,8 +149,7 @@ func some(what []string) string {
 
 // records lists what is to be recorded on this host; unseen is why more may
 // be.
-func (r *auditRule) records(h *fact.Host) (out []record, unseen string) {
-	machine := h.OS.Arch.V
+func (r *auditRule) records(h *fact.Host, machine string) (out []record, unseen string) {
 	arches := fact.AuditArches(machine)
 	file := func(p, perm string) record {
 		wanted := "-w " + p + " -p " + perm

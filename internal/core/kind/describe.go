@@ -2,6 +2,7 @@ package kind
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -85,6 +86,9 @@ func (r *bootParam) Describe() []string {
 	out := []string{"the kernel's command line now (/proc/cmdline) and at the next boot (GRUB, cmdline.txt)"}
 	if len(r.Want) > 0 {
 		out = append(out, "wanted in it: "+strings.Join(r.Want, ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Least)) {
+		out = append(out, fmt.Sprintf("wanted in it: %s=%d or more", name, r.Least[name]))
 	}
 	if len(r.Forbid) > 0 {
 		out = append(out, "must not be in it: "+strings.Join(r.Forbid, ", "))
