@@ -135,7 +135,7 @@ func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, e
 	var pool []control.Control
 	for _, c := range all {
 		if profile.Selects(c) || slices.Contains(opt.only, c.ID) {
-			pool = append(pool, c)
+			pool = append(pool, profile.For(c))
 		}
 	}
 	controls, err := control.Filter(pool, opt.only, nil)
