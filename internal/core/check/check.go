@@ -47,6 +47,7 @@ func All() []Check {
 		pam,
 		cron,
 		auditChecks,
+		integrity,
 	} {
 		all = append(all, topic...)
 	}

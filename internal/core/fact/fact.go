@@ -89,6 +89,7 @@ var topics = []topic{
 	{"logins", askLogins, parseLogins},
 	{"session", askSession, parseSession},
 	{"tls", askTLS, parseTLS},
+	{"integrity", askIntegrity, func(*Host, *snap.Snapshot) {}},
 	{"auditd", askAuditd, parseAuditd},
 	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }

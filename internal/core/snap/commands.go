@@ -57,6 +57,7 @@ var Table = []Permitted{
 	{Argv: []string{"ntpq", "-pn"}, Form: `($|\s*remote\s|No association)`},
 	{Argv: []string{"fail2ban-client", "ping"}, Slow: true},
 	{Argv: []string{"fail2ban-client", "status"}, Slow: true, Form: `Status`},
+	{Argv: []string{"dpkg", "--verify", "..."}, Timeout: 30 * time.Second, Form: `($|missing |[?.5]{9} )`},
 	{Argv: []string{"auditctl", "-l"}, Zero: true, Form: `(-[aAw] |No rules)`},
 	{Argv: []string{"auditctl", "-s"}, Zero: true, Form: `(?s)(AUDIT_STATUS: )?enabled[ =]\d`},
 	{Argv: []string{"iw", "dev"}, Form: `($|phy#)`},
