@@ -13,7 +13,8 @@ type Baseline struct {
 }
 
 // parameters are a profile's own values for what a control wants: id → keys of
-// the control's kind. A key replaces that of the control as a whole.
+// the control's kind, and its title, fix and note where they say otherwise. A
+// key replaces that of the control as a whole.
 type parameters struct{ node *yaml.Node }
 
 // DecodeYAML implements yaml.Decoder.
@@ -25,6 +26,17 @@ func (p *parameters) DecodeYAML(n *yaml.Node) yaml.Problems {
 // with is the control judged by other values; the problems are at the places
 // of those values.
 func (c Control) with(values *yaml.Node) (Control, yaml.Problems) {
+	own := struct {
+		Title string `yaml:"title"`
+		Fix   string `yaml:"fix"`
+		Note  string `yaml:"note"`
+	}{c.Title, c.Fix, c.Note}
+	kinds := values.Without(yaml.Known(&own)...)
+	if ps := values.Without(kinds.Keys()...).Decode(&own); len(ps) > 0 {
+		return c, ps
+	}
+	c.Title, c.Fix, c.Note = own.Title, own.Fix, own.Note
+	values = kinds
 	for _, key := range values.Keys() {
 		if c.params.Get(key) == nil {
 			return c, yaml.Problems{values.Get(key).Problem("%s is no parameter of %s; it has: %s", key, c.ID, join(c.params.Keys()))}
