@@ -38,6 +38,8 @@ type Host struct {
 	Pi       Pi
 	Auditd   Auditd
 
+	Sandboxes Sandboxes
+
 	AutoLogins AutoLogins
 
 	SSHClient SSHClient
@@ -90,6 +92,7 @@ var topics = []topic{
 	{"session", askSession, parseSession},
 	{"tls", askTLS, parseTLS},
 	{"integrity", askIntegrity, func(*Host, *snap.Snapshot) {}},
+	{"sandboxes", askSandboxes, parseSandboxes},
 	{"auditd", askAuditd, parseAuditd},
 	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }
