@@ -110,7 +110,6 @@ func calls(weight int, group string) exposure {
 	}}
 }
 
-
 var exposures = []exposure{
 	{2000, 10, func(s Sandbox) (int, bool) {
 		if s["User"] == "nobody" {
@@ -258,4 +257,15 @@ func (s Sandbox) With(settings map[string]string) Sandbox {
 		}
 	}
 	return out
+}
+
+// mounts says of a service that runs what systemd-analyze says of it, and not
+// of a file: that a setting which needs mounts of its own gives it those.
+func (s Sandbox) mounts() Sandbox {
+	set := func(property string) bool { return s[property] != "" && s[property] != "no" }
+	if s.on("PrivateDevices") || s.on("PrivateTmp") || s.on("ProtectControlGroups") || s.on("ProtectKernelTunables") || s.on("ProtectKernelModules") ||
+		set("ProtectHome") || set("ProtectSystem") || s["RootImage"] != "" {
+		s["PrivateMounts"] = "yes"
+	}
+	return s
 }

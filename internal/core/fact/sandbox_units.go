@@ -24,7 +24,9 @@ type Confined struct {
 	Now     Sandbox
 }
 
-var sandboxProperties = []string{
+// SandboxProperties are what the score is made of, and what a drop-in has to
+// know.
+var SandboxProperties = []string{
 	"Id", "DefaultDependencies", "User", "DynamicUser", "SupplementaryGroups", "PrivateDevices", "PrivateMounts", "PrivateNetwork", "PrivateTmp", "PrivateUsers",
 	"ProtectControlGroups", "ProtectKernelModules", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectClock", "ProtectHome", "ProtectHostname",
 	"ProtectSystem", "RootDirectory", "RootImage", "LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "CapabilityBoundingSet",
@@ -62,7 +64,7 @@ func (h *Host) sandboxCommand() []string {
 	if len(list) == 0 {
 		return nil
 	}
-	argv := []string{"systemctl", "show", "--no-pager", "--property=" + strings.Join(sandboxProperties, ",")}
+	argv := []string{"systemctl", "show", "--no-pager", "--property=" + strings.Join(SandboxProperties, ",")}
 	for _, c := range list {
 		argv = append(argv, c.Service.Name)
 	}
@@ -97,21 +99,27 @@ func parseSandboxes(h *Host, s *snap.Snapshot) {
 	if b.State, b.Why = st, why; st != Known {
 		return
 	}
+	shown := ShownSandboxes(string(out.Stdout))
+	for i := range b.All {
+		if b.All[i].Now = shown[b.All[i].Service.Name]; b.All[i].Now == nil || b.All[i].Now["UMask"] == "" {
+			b.State, b.Why = Unknown, "systemd did not show the settings of "+b.All[i].Service.Name
+		}
+	}
+}
+
+// ShownSandboxes reads the blocks of `systemctl show`, by the unit's name.
+func ShownSandboxes(text string) map[string]Sandbox {
 	shown := map[string]Sandbox{}
-	for _, block := range strings.Split(strings.ToValidUTF8(string(out.Stdout), "\uFFFD"), "\n\n") {
+	for _, block := range strings.Split(strings.ToValidUTF8(text, "\uFFFD"), "\n\n") {
 		one := Sandbox{}
 		for _, l := range strings.Split(block, "\n") {
 			if k, v, ok := strings.Cut(l, "="); ok && one[k] == "" {
 				one[k] = v
 			}
 		}
-		shown[one["Id"]] = one
+		shown[one["Id"]] = one.mounts()
 	}
-	for i := range b.All {
-		if b.All[i].Now = shown[b.All[i].Service.Name]; b.All[i].Now == nil || b.All[i].Now["UMask"] == "" {
-			b.State, b.Why = Unknown, "systemd did not show the settings of "+b.All[i].Service.Name
-		}
-	}
+	return shown
 }
 
 // hardware are the groups that open devices to a service.
@@ -177,7 +185,7 @@ func (c Confined) DropIn(h *Host) (lines []string, score int) {
 		lines = append(lines, "SystemCallFilter=@system-service")
 		with["SystemCallFilter"] = "chown setpriority" // what of it counts in the score
 	}
-	return lines, c.Now.With(with).Exposure()
+	return lines, c.Now.With(with).mounts().Exposure()
 }
 
 // files adds what keeps the service from files that are not its own.
