@@ -48,6 +48,7 @@ func All() []Check {
 		cron,
 		auditChecks,
 		integrity,
+		kernelChecks,
 	} {
 		all = append(all, topic...)
 	}

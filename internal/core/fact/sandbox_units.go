@@ -32,7 +32,7 @@ var SandboxProperties = []string{
 	"ProtectSystem", "RootDirectory", "RootImage", "LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "CapabilityBoundingSet",
 	"AmbientCapabilities", "UMask", "KeyringMode", "ProtectProc", "ProcSubset", "NotifyAccess", "RemoveIPC", "Delegate", "RestrictRealtime",
 	"RestrictSUIDSGID", "RestrictNamespaces", "RestrictAddressFamilies", "SystemCallArchitectures", "SystemCallFilter", "IPAddressDeny",
-	"IPAddressAllow", "DevicePolicy", "DeviceAllow", "WorkingDirectory", "ReadWritePaths",
+	"IPAddressAllow", "DevicePolicy", "DeviceAllow", "WorkingDirectory", "ReadWritePaths", "Type",
 }
 
 // maxSandboxes bounds the services that are looked at in this way.
@@ -55,6 +55,40 @@ func (h *Host) confined() []Confined {
 	return out
 }
 
+// environment is the file that marks the environment (venv) of a Python that is
+// run, whether it is there or not; "" where none is run.
+func (x Exec) environment() string {
+	if x.Key != "ExecStart" || len(x.Paths) == 0 || strings.TrimRight(path.Base(x.Paths[0]), "0123456789.") != "python" {
+		return ""
+	}
+	return path.Join(path.Dir(path.Dir(x.Paths[0])), "pyvenv.cfg")
+}
+
+// A Python is one that a service of the owner's own runs.
+type Python struct {
+	Service, Program string
+	Env              Value[bool] // it is one of an environment of its own
+	Place            Place
+}
+
+// Pythons lists them.
+func (h *Host) Pythons() []Python {
+	var out []Python
+	for _, c := range h.confined() {
+		for _, x := range c.Service.Execs {
+			if cfg := x.environment(); c.Own && cfg != "" {
+				_, st, why := h.Snap.Stat(cfg)
+				p := Python{c.Service.Name, x.Paths[0], Value[bool]{V: st == Known, State: st, Why: why}, x.Place}
+				if st == Absent {
+					p.Env = Is(false, x.Place)
+				}
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
 func ownUnit(f string) bool {
 	return strings.HasPrefix(f, "/etc/systemd/system/") || strings.HasPrefix(f, "/usr/local/lib/systemd/system/")
 }
@@ -72,10 +106,18 @@ func (h *Host) sandboxCommand() []string {
 }
 
 func askSandboxes(h *Host, s *snap.Snapshot) snap.Manifest {
-	if argv := h.sandboxCommand(); argv != nil && s.Source.Kind != "image" {
-		return snap.Manifest{Commands: []snap.Command{{Argv: argv}}}
+	m := snap.Manifest{}
+	for _, c := range h.confined() {
+		for _, x := range c.Service.Execs {
+			if cfg := x.environment(); c.Own && cfg != "" {
+				m.Stats = append(m.Stats, cfg)
+			}
+		}
 	}
-	return snap.Manifest{}
+	if argv := h.sandboxCommand(); argv != nil && s.Source.Kind != "image" {
+		m.Commands = append(m.Commands, snap.Command{Argv: argv})
+	}
+	return m
 }
 
 func parseSandboxes(h *Host, s *snap.Snapshot) {
