@@ -30,6 +30,13 @@ func (r *sshdOption) Describe() []string {
 
 // full is what is wanted with every word of a long list.
 func (w sshdWant) full() string {
+	if w.Exactly != nil {
+		var out []string
+		for _, v := range slices.Sorted(maps.Keys(w.Exactly)) {
+			out = append(out, "since OpenSSH "+v+" exactly "+strings.Join(w.Exactly[v], ","))
+		}
+		return strings.Join(out, "; ") + "; less what this host's own OpenSSH does not know (`ssh -Q`)"
+	}
 	if len(w.Subset) > 0 {
 		return "only " + strings.Join(w.Subset, ", ")
 	}
