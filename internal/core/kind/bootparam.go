@@ -86,6 +86,9 @@ func (r *bootParam) Evaluate(h *fact.Host) control.Outcome {
 		o.Reason = "the next boot will use: " + strings.Join(next, ", ")
 	default:
 		o.Reason = "the kernel's command line is as wanted"
+		if o.Explicit == control.No {
+			o.Reason = "nothing on the kernel's command line weakens it, so that the defaults hold"
+		}
 	}
 	return control.OwnKernel(h, o)
 }
