@@ -335,6 +335,9 @@ func (w sshdWant) wrong(d fact.SSHD, a fact.SSHDAnswer, values []string, found f
 // state is what an option is, in words. Of a list only what is wrong in it is
 // worth a word: how much, and (which) the first of it.
 func (w sshdWant) state(values, weak []string) (is, which string) {
+	if w.exact != nil {
+		return w.option + " is another list", ""
+	}
 	if len(weak) == 0 {
 		return w.option + " is " + show(values), ""
 	}
