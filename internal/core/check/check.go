@@ -48,6 +48,7 @@ func All() []Check {
 		cron,
 		auditChecks,
 		integrity,
+		cardChecks,
 		kernelChecks,
 	} {
 		all = append(all, topic...)

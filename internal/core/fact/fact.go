@@ -86,6 +86,7 @@ var topics = []topic{
 	{"sockets", askSockets, parseSockets},
 	{"wifi", askWifi, parseWifi},
 	{"raspberry pi", askPi, parsePi},
+	{"card", askCard, func(*Host, *snap.Snapshot) {}},
 	{"auto-login", askAutoLogin, parseAutoLogin},
 	{"ssh client", askSSHClient, parseSSHClient},
 	{"logins", askLogins, parseLogins},
