@@ -19,8 +19,18 @@ var cardChecks = []Check{
 
 // waiting is nil for a card that was never started.
 func waiting(h *fact.Host) *control.Outcome {
-	if h.Snap.Source.Kind == "image" && h.Pi.NotStarted != "" {
-		return nil
+	if h.Snap.Source.Kind == "image" {
+		_, st, why := h.Snap.File("/etc/machine-id")
+		switch {
+		case h.Pi.NotStarted != "":
+			return nil
+		case st == fact.Denied || st == fact.Unknown:
+			o := control.CannotTell("whether this card was ever started is not known: " + why)
+			return &o
+		case h.Boot.Next.Missing():
+			o := control.CannotTell("whether this card was ever started is not known: " + h.Boot.Next.Why)
+			return &o
+		}
 	}
 	o := control.DoesNotApply("this is no card that waits for its first start")
 	return &o
