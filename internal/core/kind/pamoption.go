@@ -20,6 +20,7 @@ type pamOption struct {
 	Stack   string   `yaml:"stack"`  // common-password
 	Module  string   `yaml:"module"` // pam_pwquality.so
 	Files   []string `yaml:"files"`  // in rising precedence; the module's line wins over all of them
+	Since   string   `yaml:"files-since"` // the version of PAM that reads the files; an older one reads the line alone
 	Option  string   `yaml:"option"`
 	Flag    bool     `yaml:"flag"` // it stands alone, without a value
 	Unset   bool     `yaml:"unset"`
@@ -68,7 +69,12 @@ func (r *pamOption) Evaluate(h *fact.Host) control.Outcome {
 	if len(r.Behind) > 0 && !slices.ContainsFunc(stack.V[:first], func(l fact.PAMLine) bool { return slices.Contains(r.Behind, l.Module) }) {
 		return control.DoesNotApply("no module before " + r.Module + " asks for the password")
 	}
-	v := r.fromFiles(h)
+	v := fact.Not[string](fact.Absent, r.Option+" is not set")
+	if read, why := r.readsFiles(h); why != "" {
+		return control.CannotTell(why)
+	} else if read {
+		v = r.fromFiles(h)
+	}
 	for _, l := range stack.V {
 		if found, ok := r.onLine(l); ok && is(l) {
 			v = fact.Is(found, l.Place)
@@ -99,6 +105,42 @@ func (r *pamOption) Evaluate(h *fact.Host) control.Outcome {
 		o.Verdict = control.Fail
 	}
 	return o.Because("%s", text).With(control.Saw(strings.TrimSuffix(r.Module, ".so")+" "+r.Option, v.Place, found, r.wanted()))
+}
+
+// readsFiles is whether the host's PAM is new enough to read the module's
+// files; why is set when that is not known.
+func (r *pamOption) readsFiles(h *fact.Host) (ok bool, why string) {
+	if r.Since == "" {
+		return true, ""
+	}
+	if h.Packages.State != fact.Known {
+		return false, "the version of PAM is not known: " + h.Packages.Why
+	}
+	have := h.Packages.All["libpam-modules"].Version
+	if have == "" {
+		return false, "the version of PAM is not known: libpam-modules is not listed"
+	}
+	return newer(have, r.Since), ""
+}
+
+// newer compares the numbers of two versions, of which have may end in others.
+func newer(have, want string) bool {
+	for want != "" {
+		var a, b int
+		var w string
+		w, want, _ = strings.Cut(want, ".")
+		end := strings.IndexFunc(have, func(r rune) bool { return r < '0' || r > '9' })
+		if end < 0 {
+			end = len(have)
+		}
+		a, _ = strconv.Atoi(have[:end])
+		b, _ = strconv.Atoi(w)
+		if a != b {
+			return a > b
+		}
+		have = strings.TrimPrefix(have[end:], ".")
+	}
+	return true
 }
 
 // onLine is the option as an argument of the module.
