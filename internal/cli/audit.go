@@ -59,7 +59,7 @@ are named; the others are reported all the same, in JSON as one array.
 		RunE: func(cmd *cobra.Command, args []string) error { return p.audit(cmd.Context(), args, opt) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile: baseline, recommended or strict (default "+DefaultProfile+")")
+	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile: baseline, recommended, strict or cis-debian12-l1 (default "+DefaultProfile+")")
 	f.StringSliceVar(&opt.only, "only", nil, "judge only these controls: `ID`s, topics or patterns, as ssh or */root-*")
 	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
 	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: "+strings.Join(report.Names(), ", ")+" (default text)")
@@ -135,7 +135,7 @@ func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, e
 	var pool []control.Control
 	for _, c := range all {
 		if profile.Selects(c) || slices.Contains(opt.only, c.ID) {
-			pool = append(pool, c)
+			pool = append(pool, profile.For(c))
 		}
 	}
 	controls, err := control.Filter(pool, opt.only, nil)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,18 @@ func builtIn() ([]control.Control, []control.Profile, error) {
 		return nil, nil, fmt.Errorf("the built-in catalogue is broken: %w", err)
 	}
 	return all, profiles, nil
+}
+
+// byNumber orders the numbers of a benchmark: 1.9 before 1.10.
+func byNumber(a, b string) int {
+	number := func(s string) (out []int) {
+		for _, f := range strings.Split(s, ".") {
+			n, _ := strconv.Atoi(f)
+			out = append(out, n)
+		}
+		return out
+	}
+	return slices.Compare(number(a), number(b))
 }
 
 // DefaultProfile is used where neither the settings nor the command line names one.
@@ -76,6 +90,12 @@ func (p *program) controlsCommand() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(p.io.Err, "%d controls\n", len(controls))
+			if left := prof.Benchmark.NotCovered; len(left) > 0 && len(only) == 0 {
+				fmt.Fprintf(p.io.Err, "for %d of %d numbers of the benchmark there is none:\n", len(left), len(left)+len(prof.Benchmark.Numbers))
+				for _, n := range slices.SortedFunc(maps.Keys(left), byNumber) {
+					fmt.Fprintf(p.io.Err, "  %-8s  %s\n", n, left[n])
+				}
+			}
 			return nil
 		},
 	}

@@ -107,6 +107,20 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n  %s\n", bold("Profiles that hold it"), strings.Join(in, ", "))
+	if len(c.Baselines) > 0 {
+		fmt.Fprintf(w, "\n%s\n", bold("Baselines disagree"))
+		for _, b := range c.Baselines {
+			fmt.Fprintf(w, "  %s\n", ui.Wrap(b.Who+": "+b.Says, width, "    "))
+		}
+	}
+	for _, prof := range profiles {
+		if d, ok := prof.For(c).Rule.(control.Describer); ok && prof.Tunes(c.ID) {
+			fmt.Fprintf(w, "\n%s\n", bold("Judged otherwise in the profile "+prof.Name))
+			for _, line := range d.Describe() {
+				fmt.Fprintf(w, "  %s\n", ui.Wrap(line, width, "    "))
+			}
+		}
+	}
 	if refs := references(c.Refs); len(refs) > 0 {
 		fmt.Fprintf(w, "\n%s\n", bold("Also asked for by"))
 		for _, r := range refs {

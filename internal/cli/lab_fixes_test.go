@@ -20,6 +20,9 @@ var stays = map[string]string{
 	"ban/ssh":                        "wants a package",
 	"updates/automatic":              "wants a package, on two of the hosts",
 	"pam/password-quality":           "wants a package",
+	"audit/installed":                "wants a package",
+	"integrity/installed":            "wants a package",
+	"logging/remote":                 "wants a package, and a collector",
 	"time/synchronised":              "wants a server on the network",
 	"accounts/factory-password":      "asks for a new password",
 	"accounts/default-user":          "wants another account first",
@@ -43,8 +46,9 @@ func TestFixes(t *testing.T) {
 			h.Sh("echo 'operator ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/operator; chmod 440 /etc/sudoers.d/operator")
 			before := found(auditOn(t, h))
 			typeFixes(t, h, before)
-			// What was set for new accounts is found of old ones only then.
-			typeFixes(t, h, found(auditOn(t, h, "--only", "accounts")))
+			// What was set for new accounts is found of old ones only then, and what
+			// a PAM module may be told once it is there.
+			typeFixes(t, h, found(auditOn(t, h, "--only", "accounts,pam")))
 			h.Reboot()
 			for _, r := range found(auditOn(t, h)) {
 				if mended(r) {

@@ -14,7 +14,8 @@ const maxFilled = 5
 
 var (
 	// $USER is a shell's, A-NAME and /etc/FILE are something else.
-	blank     = regexp.MustCompile(`(?:^|[^$\w/-])(FILE|FOLDER)\b|(?:^|[^$\w-])(NAME|USER|GROUP)\b`)
+	blank     = regexp.MustCompile(`(?:^|[^$\w/-])(FILE|FOLDER)\b|(?:^|[^$\w-])(NAME|USER|GROUP|LINES)\b`)
+	plainLine = regexp.MustCompile(`^[A-Za-z]+=[A-Za-z0-9 /._:@~+-]*$`)
 	plainName = regexp.MustCompile(`^[a-z_][a-z0-9_.-]{0,31}$`)
 	plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._@:+,-]*$`)
 )
@@ -91,6 +92,9 @@ func put(line string, blanks [][2]int, e control.Evidence) (text string, missing
 		case "GROUP":
 			value, ok = e.Group, plainName.MatchString(e.Group)
 			missing = missing || e.Group == ""
+		case "LINES":
+			value, ok = typedLines(e.Lines)
+			missing = missing || len(e.Lines) == 0
 		default:
 			value, ok = e.Account, plainName.MatchString(e.Account)
 			missing = missing || e.Account == ""
@@ -101,6 +105,16 @@ func put(line string, blanks [][2]int, e control.Evidence) (text string, missing
 		done = at[1]
 	}
 	return b.String() + line[done:], missing, safe
+}
+
+// typedLines are lines of a settings file, each as a word for a shell.
+func typedLines(lines []string) (string, bool) {
+	for _, l := range lines {
+		if !plainLine.MatchString(l) {
+			return "", false
+		}
+	}
+	return "'" + strings.Join(lines, "' '") + "'", len(lines) > 0
 }
 
 // command is whether a line of a fix is typed, and no sentence or comment.

@@ -47,6 +47,10 @@ func All() []Check {
 		tlsChecks,
 		pam,
 		cron,
+		auditChecks,
+		integrity,
+		cardChecks,
+		kernelChecks,
 	} {
 		all = append(all, topic...)
 	}

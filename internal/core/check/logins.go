@@ -21,6 +21,10 @@ var logins = []Check{
 		"the modes of the homes that /etc/passwd gives to persons, mostly below /home"},
 	{"logins.dotfiles", dotfiles,
 		"modes and owners of the hidden files in homes, as ~/.profile, ~/.bashrc and ~/.netrc"},
+	{"logins.root-umask", rootUmask,
+		"umask in /root/.bashrc and /root/.profile, on top of what holds for everybody (/etc/profile)"},
+	{"logins.umask-own", func(h *fact.Host) control.Outcome { return loginUmask(h, false, 0o077) },
+		"UMASK in /etc/login.defs, pam_umask in /etc/pam.d/common-session, and umask in /etc/profile and /etc/profile.d; wanted is 077"},
 	{"logins.umask", defaultUmask,
 		"UMASK in /etc/login.defs, pam_umask in /etc/pam.d/common-session, and umask in /etc/profile and /etc/profile.d"},
 	{"logins.timeout", shellTimeout,
@@ -200,7 +204,13 @@ func umaskOf(arg string) (mask int, ok bool) {
 
 // defaultUmask follows a login: pam_umask with login.defs, then the shell's
 // start files; the last one counts.
-func defaultUmask(h *fact.Host) control.Outcome {
+func defaultUmask(h *fact.Host) control.Outcome { return loginUmask(h, false, 0o027) }
+
+func rootUmask(h *fact.Host) control.Outcome { return loginUmask(h, true, 0o027) }
+
+// loginUmask wants at least the bits of want, for root's login or for that of
+// everybody else.
+func loginUmask(h *fact.Host, root bool, want int) control.Outcome {
 	session := h.Session.PAM["common-session"]
 	if session.Missing() {
 		return cannot(session.State, session.Why)
@@ -228,7 +238,7 @@ func defaultUmask(h *fact.Host) control.Outcome {
 		}
 	}
 	for _, l := range h.Session.Shell {
-		if strings.HasPrefix(l.Place.Path, "/root/") {
+		if !root && strings.HasPrefix(l.Place.Path, "/root/") {
 			continue
 		}
 		if m := umaskLine.FindStringSubmatch(l.Text); m != nil {
@@ -237,14 +247,18 @@ func defaultUmask(h *fact.Host) control.Outcome {
 			}
 		}
 	}
-	ev := control.Saw("umask of a login", at, fmt.Sprintf("%03o", mask), "027, or stricter")
-	if mask&0o007 == 0o007 && mask&0o020 != 0 {
-		o := control.Passed(fmt.Sprintf("a login starts with umask %03o", mask), ev)
+	who := "a login"
+	if root {
+		who = "root's login"
+	}
+	ev := control.Saw("umask of "+who, at, fmt.Sprintf("%03o", mask), fmt.Sprintf("%03o, or stricter", want))
+	if mask&want == want {
+		o := control.Passed(fmt.Sprintf("%s starts with umask %03o", who, mask), ev)
 		o.Configured, o.Persistent, o.Explicit = control.Yes, control.Yes, control.Yes
 		return o
 	}
 	if d := h.Accounts.Defs["UMASK"]; !set && d.Known() {
-		if n, err := strconv.ParseUint(d.V, 8, 16); err == nil && n&0o027 == 0o027 {
+		if n, err := strconv.ParseUint(d.V, 8, 16); err == nil && int(n)&want == want {
 			o := control.IsIneffective(fmt.Sprintf("login.defs says %s, but nothing reads it at login: pam_umask is not in common-session", d.V),
 				control.Saw("UMASK", d.Place, d.V, "pam_umask.so in /etc/pam.d/common-session"))
 			o.Persistent = control.No

@@ -121,7 +121,7 @@ func pamQuality(h *fact.Host) control.Outcome {
 	if _, there, v := pamModule(h, "common-password", "pam_passwdqc.so"); there {
 		return judged(nil, "pam_passwdqc.so is in common-password").With(control.Saw("pam_passwdqc.so", v.Place, "there", ""))
 	}
-	files := []string{"/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/*.conf"}
+	files := []string{"/etc/security/pwquality.conf.d/*.conf", "/etc/security/pwquality.conf"} // the last one wins
 	o := inStack(h, "common-password", "pam_pwquality.so", "pam_pwquality.so before pam_unix.so", files...)
 	if o.Verdict != control.Pass {
 		return o

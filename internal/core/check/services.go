@@ -12,10 +12,12 @@ import (
 var services = []Check{
 	{"services.root-runs-user-files", rootRunsUserFiles,
 		"what the services and cron jobs of root start, read or obey (/etc/systemd/system, /etc/cron.d, `systemctl show`), and who may change those files and the folders above them"},
+	{"services.python", pythonEnvironments,
+		"which Python the services of this host's own start (/etc/systemd/system, `systemctl show`), and whether a pyvenv.cfg lies beside it"},
 	{"services.secrets-in-units", secretsInUnits,
 		"names such as PASSWORD and TOKEN in the units of this host's own (/etc/systemd/system); the values are hidden"},
 	{"services.root-from-home", rootFromHome,
-		"User of services whose program lies in /home, /opt or /srv (/etc/systemd/system)"},
+		"User of services whose program lies in /home, /opt or /srv, and of those of this host's own that stay and lie in /usr/local or /var/lib (/etc/systemd/system)"},
 }
 
 // rootRunsUserFiles finds what root runs or obeys and somebody else can
@@ -78,7 +80,8 @@ func rootFromHome(h *fact.Host) control.Outcome {
 		}
 		i := slices.IndexFunc(s.Execs, func(x fact.Exec) bool {
 			return x.Key == "ExecStart" && slices.ContainsFunc(x.Paths, func(p string) bool {
-				return strings.HasPrefix(p, "/home/") || strings.HasPrefix(p, "/opt/") || strings.HasPrefix(p, "/srv/")
+				return strings.HasPrefix(p, "/home/") || strings.HasPrefix(p, "/opt/") || strings.HasPrefix(p, "/srv/") ||
+					(strings.HasPrefix(p, "/usr/local/") || strings.HasPrefix(p, "/var/lib/")) && staysOn(h, s.Name)
 			})
 		})
 		if i >= 0 {
@@ -94,6 +97,43 @@ func rootFromHome(h *fact.Host) control.Outcome {
 	o := control.Passed(fmt.Sprintf("none of %d services runs an application of yours as root", checked))
 	o.Persistent = control.Yes
 	return o
+}
+
+// staysOn is whether a service of the owner's own is one that goes on running,
+// and no job such as a backup, which may well need to be root.
+func staysOn(h *fact.Host, name string) bool {
+	return slices.ContainsFunc(h.Sandboxes.All, func(c fact.Confined) bool {
+		return c.Own && c.Service.Name == name && c.Now["Type"] != "" && c.Now["Type"] != "oneshot"
+	})
+}
+
+// pythonEnvironments wants the owner's services to run a Python of their own,
+// so that an upgrade of Debian does not change theirs, nor pip Debian's.
+func pythonEnvironments(h *fact.Host) control.Outcome {
+	if h.Services.State != fact.Known {
+		return control.CannotTell("the services could not be read: " + h.Services.Why)
+	}
+	if h.Sockets.State != fact.Known && h.Snap.Source.Kind != "image" {
+		return control.CannotTell("what listens could not be read: " + h.Sockets.Why)
+	}
+	all := h.Pythons()
+	var bad []control.Evidence
+	unseen := ""
+	for _, p := range all {
+		switch {
+		case p.Env.Missing():
+			unseen = p.Env.Why
+		case !p.Env.V:
+			bad = append(bad, control.Saw(p.Service, p.Place, "runs "+p.Program+", which is the system's", "the python of an environment of its own (venv)"))
+		}
+	}
+	switch {
+	case len(bad) == 0 && unseen != "":
+		return control.CannotTell(asRoot(h, unseen))
+	case len(all) == 0:
+		return control.DoesNotApply("no service of this host's own runs Python")
+	}
+	return judged(bad, fmt.Sprintf("all %d services that run Python have an environment of their own", len(all)))
 }
 
 // secretsInUnits finds credentials in unit files, which everybody may read.

@@ -5,6 +5,7 @@ package control
 
 import (
 	"picket/internal/core/fact"
+	"picket/internal/core/yaml"
 )
 
 // Severity of a finding, as in the reports of the field.
@@ -62,6 +63,11 @@ type Control struct {
 	Guard    string   `yaml:"guard"` // condition under which its fix is refused
 	Refs     Refs     `yaml:"refs"`
 	Rule     Rule     // from Kind and its parameters
+
+	Baselines []Baseline `yaml:"baselines"` // who asks for what, where baselines disagree
+
+	params *yaml.Node // of the kind, and what makes a rule of them
+	decode func(*yaml.Node) (Rule, yaml.Problems)
 }
 
 // A Rule looks at one host. It must not panic on any host, and must answer

@@ -78,7 +78,7 @@ func Parse(file, id string, data []byte, kinds []Kind) (Control, yaml.Problems) 
 			}
 		}
 	}
-	c.Rule = rule
+	c.Rule, c.params, c.decode = rule, params, kinds[i].Decode
 	ps = append(ps, rps...)
 	if len(ps) == 0 {
 		ps = c.problems(node)
@@ -112,6 +112,11 @@ func (c Control) problems(n *yaml.Node) yaml.Problems {
 	if c.Severity.Rank() < 0 {
 		ps = append(ps, at("severity").Problem("%s", unknownWord("severity", string(c.Severity), severityNames())))
 	}
+	for _, b := range c.Baselines {
+		if b.Who == "" || b.Says == "" {
+			ps = append(ps, at("baselines").Problem("a baseline needs who and says"))
+		}
+	}
 	for _, r := range c.Risk {
 		if !slices.Contains(Risks, r) {
 			ps = append(ps, at("risk").Problem("%s", unknownWord("risk", r, Risks)))
@@ -138,6 +143,8 @@ func unknownWord(what, got string, known []string) string {
 	}
 	return msg + "; one of: " + strings.Join(known, ", ")
 }
+
+func join(words []string) string { return strings.Join(words, ", ") }
 
 func severityNames() []string {
 	var out []string

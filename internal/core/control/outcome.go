@@ -77,9 +77,10 @@ type Evidence struct {
 	Wanted string `json:"wanted"` // "no"; "" where found is only context
 
 	// With these the fix is written out. They are no part of a report.
-	File    string `json:"-"` // what FILE stands for; empty: there is none
-	Account string `json:"-"` // what NAME or USER stands for; empty: there is none
-	Group   string `json:"-"` // what GROUP stands for; empty: there is none
+	File    string   `json:"-"` // what FILE stands for; empty: there is none
+	Account string   `json:"-"` // what NAME or USER stands for; empty: there is none
+	Group   string   `json:"-"` // what GROUP stands for; empty: there is none
+	Lines   []string `json:"-"` // what LINES stands for: those of a settings file
 }
 
 // Saw makes evidence. The file of the place is what has to be mended.

@@ -19,17 +19,29 @@ type Profile struct {
 	AtLeast Severity `yaml:"at-least"` // every control of this severity or above; empty: none by that
 	Include []string `yaml:"include"`  // ids or patterns: ssh/*, */root-*
 	Exclude []string `yaml:"exclude"`
+
+	Benchmark  Benchmark  `yaml:"benchmark"`  // or by the numbers of one
+	Parameters parameters `yaml:"parameters"` // where baselines disagree: what this profile wants of a control
+
+	tuned map[string]Control // by id, with Parameters
 }
 
 // Selects reports whether the profile holds a control.
 func (p Profile) Selects(c Control) bool {
 	severe := p.AtLeast != "" && c.Severity.Rank() >= p.AtLeast.Rank()
-	return (severe || Match(p.Include, c.ID)) && !Match(p.Exclude, c.ID)
+	return (severe || Match(p.Include, c.ID) || p.Benchmark.selects(c)) && !Match(p.Exclude, c.ID)
 }
 
-// Select returns the controls that the profile holds, in order.
+// Select returns the controls that the profile holds, in order and with its
+// own parameters.
 func (p Profile) Select(all []Control) []Control {
-	return slices.DeleteFunc(slices.Clone(all), func(c Control) bool { return !p.Selects(c) })
+	var out []Control
+	for _, c := range all {
+		if p.Selects(c) {
+			out = append(out, p.For(c))
+		}
+	}
+	return out
 }
 
 // Filter keeps the controls whose id matches one of only (all, if empty) and
@@ -144,6 +156,9 @@ func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
 					}
 				}
 			}
+		}
+		if len(ps) == 0 {
+			ps = append(p.Benchmark.problems(node.Get("benchmark"), all), p.tune(all)...)
 		}
 		problems = append(problems, ps...)
 		if len(ps) == 0 {

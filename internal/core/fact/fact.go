@@ -37,6 +37,9 @@ type Host struct {
 	Around   Around
 	Wifi     Wifi
 	Pi       Pi
+	Auditd   Auditd
+
+	Sandboxes Sandboxes
 
 	AutoLogins AutoLogins
 
@@ -85,11 +88,15 @@ var topics = []topic{
 	{"sockets", askSockets, parseSockets},
 	{"wifi", askWifi, parseWifi},
 	{"raspberry pi", askPi, parsePi},
+	{"card", askCard, func(*Host, *snap.Snapshot) {}},
 	{"auto-login", askAutoLogin, parseAutoLogin},
 	{"ssh client", askSSHClient, parseSSHClient},
 	{"logins", askLogins, parseLogins},
 	{"session", askSession, parseSession},
 	{"tls", askTLS, parseTLS},
+	{"integrity", askIntegrity, func(*Host, *snap.Snapshot) {}},
+	{"sandboxes", askSandboxes, parseSandboxes},
+	{"auditd", askAuditd, parseAuditd},
 	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }
 

@@ -174,3 +174,55 @@ func FuzzRedact(f *testing.F) {
 		told(t, "local", files, nil)
 	})
 }
+
+func FuzzAuditRules(f *testing.F) {
+	f.Add("-w /etc/passwd -p wa -k identity\n-a always,exit -S all -F path=/usr/bin/sudo -F perm=x -F auid>=1000 -F auid!=-1 -F key=privileged\n-e 2")
+	f.Add("No rules\n")
+	f.Add("-A never,task\n-a exit,always -F dir=/ -C euid!=uid\n-D\n-w")
+	f.Fuzz(func(t *testing.T, text string) {
+		var lock Value[string]
+		v := auditList(linesAt(text, Place{Path: "/f"}), Place{Path: "/f"}, &lock)
+		for _, r := range v.V {
+			if r.List == "" {
+				t.Errorf("a rule without a list: %+v", r)
+			}
+		}
+		Watched(v.V, "/etc/passwd", "wa", []string{"b64", "b32"}, true)
+		Recorded(v.V, "b64", "open", []string{"exit=-EACCES"}, false)
+	})
+}
+
+func FuzzSandbox(f *testing.F) {
+	f.Add("Id=a.service\nUser=pi\nUMask=0022\nCapabilityBoundingSet=cap_chown cap_kill\nRestrictAddressFamilies=~AF_UNIX\nSystemCallFilter=~mount:1 read\nWorkingDirectory=!/srv\n\nId=b.service\nDynamicUser=yes")
+	f.Add("Id=\n\n\n=\nUMask=9\nIPAddressDeny=any 0.0.0.0/0 ::/0\nRestrictNamespaces=net")
+	f.Fuzz(func(t *testing.T, text string) {
+		for name, s := range ShownSandboxes(text) {
+			if e := s.Exposure(); e < 0 || e > 100 {
+				t.Errorf("%s has an exposure of %d", name, e)
+			}
+			c := Confined{Now: s, Service: Service{Name: name, User: s["User"]}}
+			for _, l := range first(c.DropIn(&Host{})) {
+				if strings.ContainsAny(l, "\n\r'\"$`\\") {
+					t.Errorf("a line of a drop-in is %q", l)
+				}
+			}
+		}
+	})
+}
+
+func first(lines []string, _ int) []string { return lines }
+
+func FuzzRsyslogForwards(f *testing.F) {
+	f.Add("*.* @@leader.example:514\naction(type=\"omfwd\"\n target=\"x\" StreamDriverMode=\"1\")\n$ActionSendStreamDriverMode 1\n")
+	f.Add("action(action(\n*.* :omrelp:a:1")
+	f.Fuzz(func(t *testing.T, text string) {
+		s := snap.New(snap.Source{Kind: "local"}, snap.Time(0))
+		s.MarkComplete()
+		s.Put(&snap.Entry{Path: "/etc/rsyslog.d/x.conf", Type: snap.File, Read: true, Content: []byte(text)})
+		var l Logging
+		l.forwards(s)
+		if len(l.Forwards) > 100 {
+			t.Errorf("%d forwards", len(l.Forwards))
+		}
+	})
+}

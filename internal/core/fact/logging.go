@@ -19,7 +19,9 @@ type Logging struct {
 	OnDisk    Value[bool]   // journald writes there now
 	Receivers []Receiver    // what takes log messages from the network
 	Imjournal bool          // rsyslog reads the journal by itself
-	Rsyslog   State         // of Receivers
+	Forwards  []Forward     // what rsyslog sends elsewhere
+	Rsyslog   State         // of Receivers and Forwards
+	Upload    Value[string] // where systemd-journal-upload sends the journal
 }
 
 // A Receiver is a setting of rsyslog that opens a port.
@@ -30,7 +32,7 @@ type Receiver struct {
 
 func askLogging(*Host, *snap.Snapshot) snap.Manifest {
 	return snap.Manifest{
-		Files: append(SystemdFiles("journald.conf"), "/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"),
+		Files: append(append(SystemdFiles("journald.conf"), SystemdFiles("journal-upload.conf")...), "/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"),
 		Stats: []string{
 			"/var/log/journal", "/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal",
 			"/var/log/*", "/var/log",
@@ -70,6 +72,11 @@ func parseLogging(h *Host, s *snap.Snapshot) {
 		}
 	}
 	l.receivers(s)
+	l.forwards(s)
+	upload, st, why := SystemdConf(s, "journal-upload.conf")
+	if l.Upload = Not[string](st, why); st == Known {
+		l.Upload = Last(upload, "Upload", "URL")
+	}
 }
 
 // receivers finds the inputs that rsyslog opens, in its old and new form.

@@ -1,6 +1,8 @@
 package fact
 
 import (
+	"path"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/snap"
@@ -20,16 +22,24 @@ type OS struct {
 	RaspberryPi bool
 }
 
-func askOS(*Host, *snap.Snapshot) snap.Manifest {
-	return snap.Manifest{
+func askOS(h *Host, _ *snap.Snapshot) snap.Manifest {
+	m := snap.Manifest{
 		Files: []string{
+			MmapBits,
 			"/etc/os-release", "/usr/lib/os-release", "/etc/hostname", "/etc/rpi-issue",
 			"/proc/device-tree/model", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/hostname",
 		},
 		Stats:    []string{"/boot/firmware/config.txt", "/boot/config.txt"},
 		Commands: []snap.Command{{Argv: []string{"uname", "-srm"}}},
 	}
+	if h.OS.Arch.Known() && h.OS.Arch.V != "x86_64" && h.OS.Kernel.Known() {
+		m.Files = append(m.Files, h.kernelConfig())
+	}
+	return m
 }
+
+// kernelConfig is the file with what the running kernel was built with.
+func (h *Host) kernelConfig() string { return "/boot/config-" + path.Base(h.OS.Kernel.V) }
 
 func parseOS(h *Host, s *snap.Snapshot) {
 	o := &h.OS
@@ -69,6 +79,53 @@ func parseOS(h *Host, s *snap.Snapshot) {
 // bits.
 func Is32Bit(arch string) bool {
 	return strings.HasPrefix(arch, "armv") || len(arch) == 4 && arch[0] == 'i' && strings.HasSuffix(arch, "86")
+}
+
+// Machine is the kind of processor, as the kernel or, on an image, as the
+// packages name it.
+func (h *Host) Machine() Value[string] {
+	if h.OS.Arch.Known() || h.Snap.Source.Kind != "image" {
+		return h.OS.Arch
+	}
+	for _, p := range []string{"libc6", "auditd"} {
+		switch arch := h.Packages.All[p].Arch; arch {
+		case "amd64":
+			return Is("x86_64", h.Packages.Place)
+		case "arm64":
+			return Is("aarch64", h.Packages.Place)
+		case "armhf", "armel":
+			return Is("armv7l", h.Packages.Place)
+		case "i386":
+			return Is("i686", h.Packages.Place)
+		}
+	}
+	return Not[string](Unknown, "the packages do not tell what kind of processor this image is for")
+}
+
+// MmapBits is where the kernel tells how random the places in memory are.
+const MmapBits = "/proc/sys/vm/mmap_rnd_bits"
+
+// MmapMost is the largest value that the running kernel was built for.
+func (h *Host) MmapMost() Value[int] {
+	if h.OS.Arch.V == "x86_64" {
+		return Is(32, h.OS.Arch.Place) // arch/x86/Kconfig: no other is possible
+	}
+	if !h.OS.Arch.Known() {
+		return Not[int](Unknown, h.OS.Arch.Why)
+	}
+	if !h.OS.Kernel.Known() {
+		return Not[int](Unknown, h.OS.Kernel.Why)
+	}
+	f, st, why := h.Snap.File(h.kernelConfig())
+	if st != Known {
+		return Not[int](Unknown, "the most bits that this kernel can do are not known: "+why)
+	}
+	v := assignment(f, "CONFIG_ARCH_MMAP_RND_BITS_MAX")
+	n, err := strconv.Atoi(v.V)
+	if !v.Known() || err != nil {
+		return Not[int](Unknown, "the most bits that this kernel can do are not known: "+v.Why)
+	}
+	return Is(n, v.Place)
 }
 
 // firstLine is the first line of a small file.

@@ -46,6 +46,9 @@ func (h *Host) RootRuns() []RootRun {
 			for _, f := range s.Path {
 				add(s.Name, "folder on PATH", f, s.Place)
 			}
+			for _, f := range s.Libs {
+				add(s.Name, "folder or file that code is loaded from", f, s.Place)
+			}
 		}
 	}
 	for _, j := range h.Cron.Jobs {

@@ -26,6 +26,7 @@ type Service struct {
 	Files    []string // the unit file and its drop-ins
 	EnvFiles []string
 	Path     []string // folders on PATH, where the unit sets it
+	Libs     []string // what programs are loaded from besides: PYTHONPATH, LD_PRELOAD, the folder of python -m
 	Place    Place    // of the unit
 }
 
@@ -154,6 +155,7 @@ func shownService(block string) Service {
 			one.EnvFiles = append(one.EnvFiles, f)
 		case "Environment":
 			one.Path = append(one.Path, pathOf(v)...)
+			one.Libs = append(one.Libs, libsOf(v)...)
 		default:
 			if strings.HasPrefix(k, "Exec") && v != "" {
 				execs = append(execs, struct{ key, value string }{k, v})
@@ -175,6 +177,7 @@ func shownService(block string) Service {
 			words = append(words[:i+1:i+1], strings.Join(words[i+1:], " "))
 		}
 		x.Paths = ranBy(words, dir, 0)
+		one.Libs = append(one.Libs, moduleFolder(words, dir)...)
 		one.Execs = append(one.Execs, x)
 	}
 	return one
@@ -185,6 +188,37 @@ func pathOf(assignments string) []string {
 	for _, w := range strings.Fields(assignments) {
 		if v, ok := strings.CutPrefix(strings.Trim(w, `"'`), "PATH="); ok {
 			return absolute(strings.Split(strings.Trim(v, `"'`), ":"))
+		}
+	}
+	return nil
+}
+
+// libraries are the variables that say what a program is put together from.
+var libraries = []string{"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PERL5LIB", "PERLLIB", "RUBYLIB", "GEM_PATH", "NODE_PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "CLASSPATH"}
+
+// libsOf finds what such variables name among assignments.
+func libsOf(assignments string) []string {
+	var out []string
+	for _, w := range strings.Fields(assignments) {
+		if k, v, ok := strings.Cut(strings.Trim(w, `"'`), "="); ok && slices.Contains(libraries, k) {
+			out = append(out, absolute(strings.Split(strings.Trim(v, `"'`), ":"))...)
+		}
+	}
+	return out
+}
+
+// moduleFolder is the folder that python -m and -c take modules from first: the
+// one that they are started in.
+func moduleFolder(words []string, dir string) []string {
+	if len(words) < 2 || !path.IsAbs(dir) || strings.TrimRight(path.Base(words[0]), "0123456789.") != "python" {
+		return nil
+	}
+	for _, w := range words[1:] {
+		switch {
+		case w == "-m" || w == "-c":
+			return []string{path.Clean(dir)}
+		case !strings.HasPrefix(w, "-"), strings.ContainsAny(w, "IP") && !strings.HasPrefix(w, "--"): // -I and -P leave it out
+			return nil
 		}
 	}
 	return nil
@@ -246,6 +280,7 @@ func (s *Service) fill() {
 	}
 	for _, v := range List(s.Settings, "Service", "Environment") {
 		s.Path = append(s.Path, pathOf(v.Value)...)
+		s.Libs = append(s.Libs, libsOf(v.Value)...)
 	}
 	for _, key := range []string{"ExecStart", "ExecStartPre", "ExecStartPost", "ExecStop", "ExecReload"} {
 		for _, v := range List(s.Settings, "Service", key) {
@@ -254,6 +289,7 @@ func (s *Service) fill() {
 			x := Exec{Key: key, Privileged: strings.ContainsAny(marks, "+!"), Place: v.Place}
 			for _, words := range unitCommands(command) {
 				x.Paths = append(x.Paths, ranBy(words, dir, 0)...)
+				s.Libs = append(s.Libs, moduleFolder(words, dir)...)
 			}
 			s.Execs = append(s.Execs, x)
 		}

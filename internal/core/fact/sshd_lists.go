@@ -92,3 +92,21 @@ func (c SSHDConfig) list(keyword, value string) string {
 	}
 	return strings.Join(out, ",")
 }
+
+// SSHQuery is what `ssh -Q` calls the algorithms of an option; "" for one that
+// it does not list.
+func SSHQuery(option string) string {
+	return map[string]string{
+		"KexAlgorithms": "KexAlgorithms", "Ciphers": "Ciphers", "MACs": "MACs", "HostKeyAlgorithms": "HostKeyAlgorithms",
+	}[option]
+}
+
+// SSHKnows are the algorithms that the host's OpenSSH can do.
+func (h *Host) SSHKnows(option string) Value[[]string] {
+	argv := []string{"ssh", "-Q", SSHQuery(option)}
+	out, st, why := h.Snap.Run(argv...)
+	if st != Known {
+		return Not[[]string](st, why)
+	}
+	return Is(strings.Fields(string(out.Stdout)), By(argv...))
+}

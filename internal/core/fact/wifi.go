@@ -126,13 +126,14 @@ func parseWifi(h *Host, s *snap.Snapshot) {
 		each(p, func(e *snap.Entry) []WifiNetwork { return readNetplan(e, "netplan") })
 	}
 	w.pioreactor(s, each)
+	waits := notStarted(h, s) != ""
 	for _, d := range bootFolders {
 		if d == "/boot" && sameFolder(s) {
 			break
 		}
-		each(d+"/network-config", func(e *snap.Entry) []WifiNetwork { return firstBoot(readNetplan(e, "first boot")) })
-		each(d+"/wpa_supplicant.conf", func(e *snap.Entry) []WifiNetwork { return firstBoot(readSupplicant(e)) })
-		each(d+"/wifi.ini", func(e *snap.Entry) []WifiNetwork { return firstBoot(readIniWifi(e, "wifi")) })
+		each(d+"/network-config", func(e *snap.Entry) []WifiNetwork { return firstBoot(readNetplan(e, "first boot"), waits) })
+		each(d+"/wpa_supplicant.conf", func(e *snap.Entry) []WifiNetwork { return firstBoot(readSupplicant(e), waits) })
+		each(d+"/wifi.ini", func(e *snap.Entry) []WifiNetwork { return firstBoot(readIniWifi(e, "wifi"), waits) })
 	}
 	slices.Sort(w.Unread)
 	w.Unread = slices.Compact(w.Unread)
@@ -146,11 +147,12 @@ func sameFolder(s *snap.Snapshot) bool {
 	return st == Known && strings.HasPrefix(e.Real, "/boot/firmware/")
 }
 
-// firstBoot marks networks of files that are read once, at the first start.
-func firstBoot(ns []WifiNetwork) []WifiNetwork {
+// firstBoot marks networks of files that are read once, at the first start;
+// waits is whether that is still to come.
+func firstBoot(ns []WifiNetwork, waits bool) []WifiNetwork {
 	for i := range ns {
 		ns[i].Source = "first boot"
-		if ns[i].Off == "" {
+		if ns[i].Off == "" && !waits {
 			ns[i].Off = "it is read at the first start only"
 		}
 	}

@@ -1,7 +1,10 @@
 package kind
 
 import (
+	"maps"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/control"
@@ -13,8 +16,9 @@ import (
 // the running kernel's and in the one of the next boot. A word may be a
 // pattern: init=*sh; its slashes are ordinary characters.
 type bootParam struct {
-	Forbid []string `yaml:"forbid"`
-	Want   []string `yaml:"want"`
+	Forbid []string       `yaml:"forbid"`
+	Want   []string       `yaml:"want"`
+	Least  map[string]int `yaml:"least"` // name=number, and the number at least this
 }
 
 func decodeBootParam(n *yaml.Node) (control.Rule, yaml.Problems) {
@@ -23,8 +27,8 @@ func decodeBootParam(n *yaml.Node) (control.Rule, yaml.Problems) {
 	if len(ps) > 0 {
 		return nil, ps
 	}
-	if len(r.Forbid)+len(r.Want) == 0 {
-		ps = append(ps, n.Problem("want or forbid is missing"))
+	if len(r.Forbid)+len(r.Want)+len(r.Least) == 0 {
+		ps = append(ps, n.Problem("want, forbid or least is missing"))
 	}
 	for _, w := range append(append([]string{}, r.Forbid...), r.Want...) {
 		if _, err := path.Match(w, ""); err != nil || strings.ContainsAny(w, " \t") || w == "" {
@@ -68,7 +72,7 @@ func (r *bootParam) Evaluate(h *fact.Host) control.Outcome {
 	if o.Effective == control.Untold && o.Persistent == control.Untold {
 		return control.CannotTell("the boot loader's settings are not there or could not be read: " + b.Next.Why)
 	}
-	o.Explicit = control.TriOf(len(r.Want) > 0)
+	o.Explicit = control.TriOf(len(r.Want)+len(r.Least) > 0)
 	o = o.Judge()
 	switch {
 	case o.Effective == control.No && o.Configured == control.Yes:
@@ -82,6 +86,9 @@ func (r *bootParam) Evaluate(h *fact.Host) control.Outcome {
 		o.Reason = "the next boot will use: " + strings.Join(next, ", ")
 	default:
 		o.Reason = "the kernel's command line is as wanted"
+		if o.Explicit == control.No {
+			o.Reason = "nothing on the kernel's command line weakens it, so that the defaults hold"
+		}
 	}
 	return control.OwnKernel(h, o)
 }
@@ -106,6 +113,20 @@ func (r *bootParam) judge(v fact.Value[[]string]) (control.Tri, []string) {
 		}
 		if !found {
 			bad = append(bad, "no "+want)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Least)) {
+		last := "no " + name + "=" + strconv.Itoa(r.Least[name])
+		for _, w := range v.V { // the kernel takes the last
+			if k, number, ok := strings.Cut(w, "="); ok && k == name {
+				last = w
+				if n, err := strconv.Atoi(number); err == nil && n >= r.Least[name] {
+					last = ""
+				}
+			}
+		}
+		if last != "" {
+			bad = append(bad, last)
 		}
 	}
 	return control.TriOf(len(bad) == 0), bad

@@ -2,6 +2,7 @@ package kind
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,6 +30,13 @@ func (r *sshdOption) Describe() []string {
 
 // full is what is wanted with every word of a long list.
 func (w sshdWant) full() string {
+	if w.Exactly != nil {
+		var out []string
+		for _, v := range slices.Sorted(maps.Keys(w.Exactly)) {
+			out = append(out, "since OpenSSH "+v+" exactly "+strings.Join(w.Exactly[v], ","))
+		}
+		return strings.Join(out, "; ") + "; less what this host's own OpenSSH does not know (`ssh -Q`)"
+	}
 	if len(w.Subset) > 0 {
 		return "only " + strings.Join(w.Subset, ", ")
 	}
@@ -85,6 +93,9 @@ func (r *bootParam) Describe() []string {
 	out := []string{"the kernel's command line now (/proc/cmdline) and at the next boot (GRUB, cmdline.txt)"}
 	if len(r.Want) > 0 {
 		out = append(out, "wanted in it: "+strings.Join(r.Want, ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Least)) {
+		out = append(out, fmt.Sprintf("wanted in it: %s=%d or more", name, r.Least[name]))
 	}
 	if len(r.Forbid) > 0 {
 		out = append(out, "must not be in it: "+strings.Join(r.Forbid, ", "))

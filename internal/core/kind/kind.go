@@ -23,6 +23,10 @@ func All() []control.Kind {
 		{Name: "file-setting", Doc: "the value of one setting in a file and its drop-ins", Decode: decodeFileSetting},
 		{Name: "package", Doc: "packages installed or absent", Decode: decodePackage},
 		{Name: "unit", Doc: "systemd units running, off, masked or absent", Decode: decodeUnit},
+		{Name: "pam-option", Doc: "an option of a PAM module, from its line or its files", Decode: decodePAMOption},
+		{Name: "sandbox", Doc: "what systemd keeps services from, by its score", Decode: decodeSandbox},
+		{Name: "package-files", Doc: "files of packages that were changed", Decode: decodePackageFiles},
+		{Name: "audit-rule", Doc: "what the kernel's audit records", Decode: decodeAuditRule},
 		{Name: "sshd-option", Doc: "options of the SSH server, for everybody who might log in", Decode: decodeSSHDOption},
 		{Name: "go", Doc: "a function of package check", Decode: decodeGo},
 	}

@@ -76,7 +76,7 @@ func (r *mountOption) Evaluate(h *fact.Host) control.Outcome {
 	}
 	if image {
 		o = o.Judge()
-		o.Reason = r.sentence(o.Persistent, options, "will be mounted", at)
+		o.Reason = r.sentence(o.Persistent, options, "will be mounted", at) + untold(o)
 		return o
 	}
 	if !mounted {
@@ -101,7 +101,16 @@ func (r *mountOption) Evaluate(h *fact.Host) control.Outcome {
 	default:
 		o.Reason = fmt.Sprintf("%s is mounted with %s", r.Point, strings.Join(r.Options, ", "))
 	}
+	o.Reason += untold(o)
 	return o
+}
+
+// untold says of what is right that nobody has asked for it in fstab.
+func untold(o control.Outcome) string {
+	if o.Verdict == control.Pass && o.Explicit == control.No {
+		return "; no line of fstab asks for it"
+	}
+	return ""
 }
 
 func whyHidden(h *fact.Host) string {

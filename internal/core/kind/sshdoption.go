@@ -8,6 +8,7 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/snap"
 	"picket/internal/core/yaml"
 )
 
@@ -50,6 +51,17 @@ func decodeSSHDOption(n *yaml.Node) (control.Rule, yaml.Problems) {
 	return r, nil
 }
 
+// Ask implements control.Asker.
+func (r *sshdOption) Ask() snap.Manifest {
+	var m snap.Manifest
+	for _, w := range r.want {
+		if w.Exactly != nil {
+			m.Commands = append(m.Commands, snap.Command{Argv: []string{"ssh", "-Q", fact.SSHQuery(w.option)}})
+		}
+	}
+	return m
+}
+
 // Evaluate implements control.Rule.
 func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	d := h.SSHD
@@ -61,6 +73,12 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 	want := slices.DeleteFunc(slices.Clone(r.want), func(w sshdWant) bool { return d.Config.Lacks(w.option) != "" })
 	if len(want) == 0 {
 		return control.DoesNotApply(d.Config.Lacks(r.want[0].option))
+	}
+	for i := range want {
+		var why string
+		if want[i], why = want[i].forHost(h); why != "" {
+			return control.CannotTell(want[i].option + ": " + why)
+		}
 	}
 	answers, asked, left := d.Answers.V, !filesOnly && len(d.Answers.V) > 0, d.LeftOut
 	if !asked {
@@ -317,6 +335,9 @@ func (w sshdWant) wrong(d fact.SSHD, a fact.SSHDAnswer, values []string, found f
 // state is what an option is, in words. Of a list only what is wrong in it is
 // worth a word: how much, and (which) the first of it.
 func (w sshdWant) state(values, weak []string) (is, which string) {
+	if w.exact != nil {
+		return w.option + " is another list", ""
+	}
 	if len(weak) == 0 {
 		return w.option + " is " + show(values), ""
 	}

@@ -15,12 +15,14 @@ import (
 type sshdWant struct {
 	option  string
 	values  []string
-	Min     string   `yaml:"min"` // a number, or several with colons between: each at least
-	Max     string   `yaml:"max"`
-	Not     []string `yaml:"not"`       // values that are never right: 0, where it means without end
-	Subset  []string `yaml:"subset-of"` // every element of the list is one of these
-	Without []string `yaml:"without"`   // no element of the list matches one of these patterns
-	Each    string   `yaml:"each-with"` // every one of several lists has this element: publickey, so that nothing else is enough
+	exact   []string            // of Exactly, for the host that is judged
+	Min     string              `yaml:"min"` // a number, or several with colons between: each at least
+	Max     string              `yaml:"max"`
+	Not     []string            `yaml:"not"`       // values that are never right: 0, where it means without end
+	Subset  []string            `yaml:"subset-of"` // every element of the list is one of these
+	Without []string            `yaml:"without"`   // no element of the list matches one of these patterns
+	Exactly map[string][]string `yaml:"exactly"`   // by OpenSSH version (9.2): the whole list, in its order, less what this host's sshd does not know
+	Each    string              `yaml:"each-with"` // every one of several lists has this element: publickey, so that nothing else is enough
 }
 
 func decodeSSHDWants(n *yaml.Node) (out []sshdWant, ps yaml.Problems) {
@@ -58,7 +60,12 @@ func decodeSSHDWant(option string, n *yaml.Node) (sshdWant, yaml.Problems) {
 			ps = append(ps, n.Problem("%q is not a pattern", p))
 		}
 	}
-	if w.Min == "" && w.Max == "" && w.Subset == nil && w.Without == nil && w.Not == nil && w.Each == "" {
+	for v := range w.Exactly {
+		if _, ok := release(v); !ok || fact.SSHQuery(option) == "" {
+			ps = append(ps, n.Problem("exactly wants lists by OpenSSH version, such as 9.2, for an option that `ssh -Q` tells about"))
+		}
+	}
+	if w.Min == "" && w.Max == "" && w.Exactly == nil && w.Subset == nil && w.Without == nil && w.Not == nil && w.Each == "" {
 		ps = append(ps, n.Problem("%s wants a list of values, or min, max, not, subset-of, without or each-with", option))
 	}
 	return w, ps
@@ -89,6 +96,9 @@ func (w sshdWant) String() string {
 	if w.Without != nil {
 		out = append(out, "without "+strings.Join(w.Without, ", "))
 	}
+	if w.exact != nil {
+		out = append(out, strings.Join(w.exact, ","))
+	}
 	if w.Each != "" {
 		out = append(out, w.Each+" in each list")
 	}
@@ -110,6 +120,15 @@ func (w sshdWant) accepts(values []string) (ok bool, wrong []string) {
 	if w.Each != "" {
 		lists := strings.Fields(one)
 		return len(lists) > 0 && !slices.ContainsFunc(lists, func(l string) bool { return !slices.Contains(strings.Split(l, ","), w.Each) }), nil
+	}
+	if w.exact != nil {
+		got := strings.Split(one, ",")
+		for i, e := range got {
+			if !slices.Contains(w.exact, e) || i >= len(w.exact) || w.exact[i] != e {
+				wrong = append(wrong, e)
+			}
+		}
+		return slices.Equal(got, w.exact), wrong
 	}
 	for _, e := range strings.FieldsFunc(one, func(r rune) bool { return r == ',' || r == ' ' }) {
 		bad := w.Subset != nil && !slices.Contains(w.Subset, e)
@@ -159,4 +178,41 @@ func numbers(s string) ([]int, bool) {
 		out = append(out, n)
 	}
 	return out, true
+}
+
+// release is 902 for 9.2.
+func release(s string) (int, bool) {
+	major, minor, ok := strings.Cut(s, ".")
+	a, err := strconv.Atoi(major)
+	b, err2 := strconv.Atoi(minor)
+	return a*100 + b, ok && err == nil && err2 == nil
+}
+
+// forHost sets the list of Exactly: that of the newest version that is not
+// newer than the host's, less what its sshd does not know.
+func (w sshdWant) forHost(h *fact.Host) (sshdWant, string) {
+	if w.Exactly == nil {
+		return w, ""
+	}
+	if h.SSHD.Config.Version == 0 {
+		return w, "the version of OpenSSH is not known"
+	}
+	best := 0
+	for v, list := range w.Exactly {
+		if r, _ := release(v); r <= h.SSHD.Config.Version && r > best {
+			best, w.exact = r, list
+		}
+	}
+	if best == 0 {
+		return w, "there is no list for an OpenSSH as old as this"
+	}
+	if h.Snap.Source.Kind == "image" {
+		return w, ""
+	}
+	known := h.SSHKnows(w.option)
+	if !known.Known() {
+		return w, known.Why
+	}
+	w.exact = slices.DeleteFunc(slices.Clone(w.exact), func(a string) bool { return !slices.Contains(known.V, a) })
+	return w, ""
 }

@@ -77,7 +77,7 @@ func (r *unitRule) one(u fact.Unit) control.Outcome {
 		return control.CannotTell(u.FileState.Why)
 	}
 	var o control.Outcome
-	file := control.Saw(u.Name+" at boot", u.FileState.Place, u.FileState.V, "")
+	file := control.Saw(u.Name+" at boot", u.FileState.Place, u.FileState.V, "").Of(u.Name)
 	now := control.Saw(u.Name+" now", u.Active.Place, u.Active.V, "")
 	running := control.Untold
 	if u.Active.State == fact.Known {

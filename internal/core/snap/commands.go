@@ -60,6 +60,13 @@ var Table = []Permitted{
 	{Argv: []string{"ntpq", "-pn"}, Form: `($|\s*remote\s|No association)`},
 	{Argv: []string{"fail2ban-client", "ping"}, Slow: true},
 	{Argv: []string{"fail2ban-client", "status"}, Slow: true, Form: `Status`},
+	{Argv: []string{"ssh", "-Q", "KexAlgorithms"}, Zero: true, Form: queryForm},
+	{Argv: []string{"ssh", "-Q", "Ciphers"}, Zero: true, Form: queryForm},
+	{Argv: []string{"ssh", "-Q", "MACs"}, Zero: true, Form: queryForm},
+	{Argv: []string{"ssh", "-Q", "HostKeyAlgorithms"}, Zero: true, Form: queryForm},
+	{Argv: []string{"dpkg", "--verify", "..."}, Timeout: 30 * time.Second, Form: `($|missing |[?.5]{9} )`},
+	{Argv: []string{"auditctl", "-l"}, Zero: true, Form: `(-[aAw] |No rules)`},
+	{Argv: []string{"auditctl", "-s"}, Zero: true, Form: `(?s)(AUDIT_STATUS: )?enabled[ =]\d`},
 	{Argv: []string{"iw", "dev"}, Form: `($|phy#)`},
 	{Argv: []string{"wpa_cli", "-i", "*", "status"}, Form: `(Selected |[a-z_]+=)`},
 }
@@ -69,6 +76,7 @@ const (
 	sshdForm  = `[a-z][a-z0-9]* \S`
 	unitForm  = `\W*\S+\.[a-z]+ +[a-z]`
 	showForm  = `\s*[A-Z]\w*=`
+	queryForm = `[a-z0-9@.-]+\n`
 	rulesForm = `($|\s*[#*])`
 )
 

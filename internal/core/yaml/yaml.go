@@ -178,6 +178,13 @@ func (d *Node) Without(keys ...string) *Node {
 	return &Node{&c, d.file}
 }
 
+// With is a mapping in which the values of over stand in the place of its own.
+func (d *Node) With(over *Node) *Node {
+	c := d.Without(over.Keys()...)
+	c.n.Content = append(c.n.Content, over.n.Content...)
+	return c
+}
+
 // Line is where the node stands, from 1.
 func (d *Node) Line() int { return d.n.Line }
 
