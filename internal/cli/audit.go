@@ -79,7 +79,7 @@ func (p *program) short(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	controls, profile, err := chosen(auditOptions{}, s)
+	controls, profile, err := p.chosen(auditOptions{}, s)
 	if err != nil {
 		return err
 	}
@@ -120,8 +120,8 @@ func (p *program) next(r audit.Report, short bool) string {
 // chosen loads the controls of the profile, less what the flags and settings
 // leave out. A control that --only names in full is judged whatever the
 // profile.
-func chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, error) {
-	all, profiles, err := builtIn()
+func (p *program) chosen(opt auditOptions, s settings.Settings) ([]control.Control, string, error) {
+	all, profiles, err := p.catalogue()
 	if err != nil {
 		return nil, "", err
 	}
@@ -162,7 +162,7 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	if err != nil {
 		return err
 	}
-	controls, profile, err := chosen(opt, s)
+	controls, profile, err := p.chosen(opt, s)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (p *program) side(ctx context.Context, what string, opt auditOptions) (audi
 	if err != nil {
 		return audit.Report{}, err
 	}
-	controls, profile, err := chosen(opt, s)
+	controls, profile, err := p.chosen(opt, s)
 	if err != nil {
 		return audit.Report{}, err
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"picket/catalogue"
 	"picket/internal/core/audit"
 	"picket/internal/core/cases"
 	"picket/internal/core/control"
@@ -22,16 +21,6 @@ import (
 	"picket/internal/core/kind"
 	"picket/internal/ui"
 )
-
-// builtIn loads the controls and profiles that are part of the program.
-func builtIn() ([]control.Control, []control.Profile, error) {
-	all, problems := control.Load(catalogue.Controls(), kind.All())
-	profiles, more := control.LoadProfiles(catalogue.Profiles(), all)
-	if err := append(problems, more...).Err(); err != nil {
-		return nil, nil, fmt.Errorf("the built-in catalogue is broken: %w", err)
-	}
-	return all, profiles, nil
-}
 
 // byNumber orders the numbers of a benchmark: 1.9 before 1.10.
 func byNumber(a, b string) int {
@@ -52,7 +41,7 @@ func (p *program) controlsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "controls",
 		Short:      "list the rules, or check rules that you wrote",
-		SuggestFor: []string{"list", "check"},
+		SuggestFor: []string{"list", "check", "new"},
 		Args:       noArguments,
 		RunE:       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -63,7 +52,7 @@ func (p *program) controlsCommand() *cobra.Command {
 		ValidArgsFunction: completeControls,
 		Example:           "  picket controls list ssh\n  picket controls list --profile baseline\n  picket controls list '*/root-*'",
 		RunE: func(cmd *cobra.Command, only []string) error {
-			all, profiles, err := builtIn()
+			all, profiles, err := p.catalogue()
 			if err != nil {
 				return err
 			}
@@ -102,24 +91,45 @@ func (p *program) controlsCommand() *cobra.Command {
 	list.Flags().StringVar(&profile, "profile", "", "only the controls of the profile `NAME` (default: all)")
 	check := &cobra.Command{
 		Use:   "check [FILE…]",
-		Short: "check control files and their cases; without files, that the built-in ones are well formed",
+		Short: "check control files and their cases; without files, what is built in and what you have added",
 		Long: `Checks that each file is a valid control and that every case in the .txtar
 beside it comes out as it says. All problems of all files are told at once.`,
 		Example: "  picket controls check\n  picket controls check mine/door-sensor.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				all, _, err := builtIn()
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(p.io.Out, "%d built-in controls are well formed\n", len(all))
-				return nil
+				return p.checkAll()
 			}
 			return p.checkControls(args)
 		},
 	}
-	cmd.AddCommand(list, check)
+	cmd.AddCommand(list, check, p.newControl())
 	return cmd
+}
+
+// checkAll checks what is built in, and each file of one's own with its cases.
+func (p *program) checkAll() error {
+	all, _, err := builtIn()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.io.Out, "%d built-in controls are well formed\n", len(all))
+	dirs := p.controlDirs
+	if len(dirs) == 0 {
+		dirs = []string{ownControls}
+	}
+	var files []string
+	for _, d := range dirs {
+		more, err := filepath.Glob(filepath.Join(d, "*.yaml"))
+		if err != nil {
+			return err
+		}
+		files = append(files, more...)
+	}
+	if err := p.checkControls(files); err != nil {
+		return err
+	}
+	_, _, err = p.catalogue() // also profiles, names that are there twice, and who could have written them
+	return err
 }
 
 func (p *program) checkControls(files []string) error {
@@ -148,7 +158,7 @@ func (p *program) checkControl(file string) []error {
 		return []error{err}
 	}
 	name := strings.TrimSuffix(filepath.Base(file), ".yaml")
-	c, ps := control.Parse(file, "local/"+name, data, kind.All())
+	c, ps := control.Parse(file, ownTopic+"/"+name, data, kind.All())
 	if len(ps) > 0 {
 		var out []error
 		for _, p := range ps {

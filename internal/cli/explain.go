@@ -32,7 +32,7 @@ func (p *program) explainCommand() *cobra.Command {
 }
 
 func (p *program) explain(id string) error {
-	all, profiles, err := builtIn()
+	all, profiles, err := p.catalogue()
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,8 @@ type program struct {
 	now    func() time.Time
 	style  ui.Style // of Out
 
-	configs []string // --config
+	configs     []string // --config
+	controlDirs []string // --controls
 }
 
 // Main runs picket with its arguments, the first of which is its name as it was
@@ -79,6 +80,7 @@ Nothing is changed, and nothing leaves the machine.
 	}
 	root.SetVersionTemplate("picket {{.Version}}\n")
 	root.PersistentFlags().StringArrayVar(&p.configs, "config", nil, "settings `FILE`; may be repeated, the later wins (default: picket.yaml here, ~/.config/picket, /etc/picket)")
+	root.PersistentFlags().StringArrayVar(&p.controlDirs, "controls", nil, "`FOLDER` of controls of your own; may be repeated (default: /etc/picket/controls.d)")
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(p.usage)
 	root.AddCommand(

@@ -131,39 +131,45 @@ func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
 			problems = append(problems, yaml.Problem{File: name, Text: err.Error()})
 			continue
 		}
-		p := Profile{Name: strings.TrimSuffix(name, ".yaml")}
-		node, ps := yaml.Read(name, data)
-		if len(ps) == 0 && node == nil {
-			ps = yaml.Problems{{File: name, Text: "the file is empty"}}
-		}
-		if len(ps) == 0 {
-			ps = node.Decode(&p)
-		}
-		if len(ps) == 0 {
-			if p.AtLeast != "" && p.AtLeast.Rank() < 0 {
-				ps = append(ps, node.Get("at-least").Problem("%s", unknownWord("severity", string(p.AtLeast), severityNames())))
-			}
-			for _, key := range []string{"include", "exclude"} {
-				list := node.Get(key)
-				if list == nil {
-					continue
-				}
-				items, _ := list.Items()
-				for _, it := range items {
-					s, _ := it.Scalar()
-					if err := Used(s, all); err != nil {
-						ps = append(ps, it.Problem("%v", err))
-					}
-				}
-			}
-		}
-		if len(ps) == 0 {
-			ps = append(p.Benchmark.problems(node.Get("benchmark"), all), p.tune(all)...)
-		}
+		p, ps := ParseProfile(name, strings.TrimSuffix(name, ".yaml"), data, all)
 		problems = append(problems, ps...)
 		if len(ps) == 0 {
 			out = append(out, p)
 		}
 	}
 	return out, problems
+}
+
+// ParseProfile reads one profile over the controls that there are.
+func ParseProfile(file, name string, data []byte, all []Control) (Profile, yaml.Problems) {
+	p := Profile{Name: name}
+	node, ps := yaml.Read(file, data)
+	if len(ps) == 0 && node == nil {
+		ps = yaml.Problems{{File: file, Text: "the file is empty"}}
+	}
+	if len(ps) == 0 {
+		ps = node.Decode(&p)
+	}
+	if len(ps) == 0 {
+		if p.AtLeast != "" && p.AtLeast.Rank() < 0 {
+			ps = append(ps, node.Get("at-least").Problem("%s", unknownWord("severity", string(p.AtLeast), severityNames())))
+		}
+		for _, key := range []string{"include", "exclude"} {
+			list := node.Get(key)
+			if list == nil {
+				continue
+			}
+			items, _ := list.Items()
+			for _, it := range items {
+				s, _ := it.Scalar()
+				if err := Used(s, all); err != nil {
+					ps = append(ps, it.Problem("%v", err))
+				}
+			}
+		}
+	}
+	if len(ps) == 0 {
+		ps = append(p.Benchmark.problems(node.Get("benchmark"), all), p.tune(all)...)
+	}
+	return p, ps
 }
