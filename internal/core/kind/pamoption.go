@@ -17,9 +17,9 @@ import (
 // line in a stack or from the module's own files. A login reads both anew, so
 // what they say is in force.
 type pamOption struct {
-	Stack   string   `yaml:"stack"`  // common-password
-	Module  string   `yaml:"module"` // pam_pwquality.so
-	Files   []string `yaml:"files"`  // in rising precedence; the module's line wins over all of them
+	Stack   string   `yaml:"stack"`       // common-password
+	Module  string   `yaml:"module"`      // pam_pwquality.so
+	Files   []string `yaml:"files"`       // in rising precedence; the module's line wins over all of them
 	Since   string   `yaml:"files-since"` // the version of PAM that reads the files; an older one reads the line alone
 	Option  string   `yaml:"option"`
 	Flag    bool     `yaml:"flag"` // it stands alone, without a value
