@@ -3,10 +3,12 @@ package kind
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"strings"
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/snap"
 	"picket/internal/core/yaml"
 )
 
@@ -17,9 +19,10 @@ import (
 //	masked   cannot be started at all
 //	absent   there is no such unit
 type unitRule struct {
-	Units []string `yaml:"units"` // full names: ssh.service
-	State string   `yaml:"state"`
-	Any   bool     `yaml:"any"` // one of the units is enough (running)
+	Units  []string `yaml:"units"` // full names: ssh.service
+	State  string   `yaml:"state"`
+	Any    bool     `yaml:"any"`    // one of the units is enough (running)
+	Unless []string `yaml:"unless"` // paths that show that a unit is there for a reason
 }
 
 func decodeUnit(n *yaml.Node) (control.Rule, yaml.Problems) {
@@ -38,14 +41,31 @@ func decodeUnit(n *yaml.Node) (control.Rule, yaml.Problems) {
 			ps = append(ps, n.Get("units").Problem("the state of %q is not read: only services, sockets, timers and paths are, and what fact.UnitIsListed adds", u))
 		}
 	}
+	for _, p := range r.Unless {
+		if !path.IsAbs(p) {
+			ps = append(ps, n.Get("unless").Problem("%q is not an absolute path", p))
+		}
+	}
 	ps = append(ps, oneOf(n, "state", r.State, "running", "off", "masked", "absent")...)
 	return r, ps
 }
+
+// Ask implements control.Asker.
+func (r *unitRule) Ask() snap.Manifest { return snap.Manifest{Stats: r.Unless} }
 
 // Evaluate implements control.Rule.
 func (r *unitRule) Evaluate(h *fact.Host) control.Outcome {
 	if h.Units.State != fact.Known {
 		return control.CannotTell("the systemd units could not be read: " + h.Units.Why)
+	}
+	for _, p := range r.Unless {
+		es, st, why := h.Snap.Glob(p)
+		switch {
+		case len(es) > 0:
+			return control.DoesNotApply(es[0].Path + " shows that this is needed here")
+		case st == fact.Denied || st == fact.Unknown:
+			return control.CannotTell("whether this is needed here is not known: " + needRoot(h, why))
+		}
 	}
 	var first control.Outcome
 	for i, name := range r.Units {
