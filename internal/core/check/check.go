@@ -37,6 +37,7 @@ func All() []Check {
 		sshClientChecks,
 		listenerChecks,
 		aroundChecks,
+		dockerChecks,
 		wifi,
 		raspberryPi,
 		accounts,

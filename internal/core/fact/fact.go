@@ -35,6 +35,7 @@ type Host struct {
 	Sockets  Sockets
 	Network  Network
 	Around   Around
+	Docker   Docker
 	Wifi     Wifi
 	Pi       Pi
 	Auditd   Auditd
@@ -84,6 +85,7 @@ var topics = []topic{
 	{"root-runs", askRootRuns, parseRootRuns},
 	{"network", askNetwork, parseNetwork},
 	{"around", askAround, parseAround},
+	{"docker", askDocker, parseDocker},
 	{"firewall", askFirewall, parseFirewall},
 	{"sockets", askSockets, parseSockets},
 	{"wifi", askWifi, parseWifi},

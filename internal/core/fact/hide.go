@@ -38,6 +38,14 @@ var (
 	notSecret = regexp.MustCompile(`(?i)(file|path|dir|folder|command|cmd|url|type|name|ttl|timeout|length|policy|expiry)$`)
 )
 
+var secretName = regexp.MustCompile(`^` + secretWord + `$`)
+
+// NamesSecret reports whether the value of a variable of this name is a
+// credential, and not where one is to be found.
+func NamesSecret(name string) bool {
+	return secretName.MatchString(name) && !notSecret.MatchString(name)
+}
+
 // A shortOption finds what follows a letter; there is none without the word.
 type shortOption struct {
 	word string

@@ -88,6 +88,7 @@ var redactions = append(tlsRedactions(), []redaction{
 	{"/var/lib/apt/lists/*Release", releaseHead},
 	{"/etc/rsyslog.conf", hideInFile},
 	{"/etc/rsyslog.d/*", hideInFile},
+	{daemonJSON, redactDaemonConfig},
 	{"/etc/fail2ban/*", hideInFile},
 	{"/etc/fail2ban/*/*", hideInFile},
 	{"/*/.ssh/config", redactSSHClient},
@@ -169,6 +170,7 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 		if len(o.Argv) > 0 && o.Argv[0] == "sshd" {
 			o.Stderr = hideComplaints(s, o.Stderr)
 		}
+		redactDocker(o)
 		o.Stderr = hideSecrets(o.Stderr) // a complaint repeats the line that it is about
 		for _, t := range talkative {
 			if len(o.Argv) >= len(t) && slices.Equal(o.Argv[:len(t)], t) {

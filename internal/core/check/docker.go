@@ -1,0 +1,455 @@
+package check
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var dockerChecks = []Check{
+	{"docker.privileged", containers("runs with all rights of the host (privileged)", "privileged: no", privileged),
+		"the containers that run (`docker inspect`): Privileged"},
+	{"docker.host-namespaces", containers("shares the host's own", "a namespace of its own", hostNamespaces),
+		"the containers that run (`docker inspect`): PidMode, IpcMode, UTSMode, NetworkMode and UsernsMode"},
+	{"docker.socket-mount", containers("has Docker's socket", "no such mount", socketMount),
+		"the containers that run (`docker inspect`): mounts of docker.sock, containerd.sock and podman.sock"},
+	{"docker.host-mounts", containers("has a folder of the host that holds its rights", "a volume, or a folder of its own", hostMounts),
+		"the containers that run (`docker inspect`): mounts of /, /etc, /boot, /dev, /proc, /sys, /root, /run, /usr, /var and of .ssh, and mounts that spread (shared)"},
+	{"docker.capabilities", containers("was given", "none that opens the host", capabilities),
+		"the containers that run (`docker inspect`): CapAdd"},
+	{"docker.confinement", containers("runs without", "Docker's own profile", unconfined),
+		"the containers that run (`docker inspect`): SecurityOpt"},
+	{"docker.devices", containers("reaches", "a device that only it needs", bareDevices),
+		"the containers that run (`docker inspect`): Devices, against disks and memory of the host"},
+	{"docker.root-user", containers("runs as root", "a user of its own (user:)", rootUser),
+		"the containers that run (`docker inspect`): User, of the container or of its image"},
+	{"docker.read-only", containers("can write its own programs", "read_only: true", func(c fact.Container) []string { return found(!c.HostConfig.ReadonlyRootfs, "read-write root") }),
+		"the containers that run (`docker inspect`): ReadonlyRootfs"},
+	{"docker.no-new-privileges", noNewPrivileges,
+		"the containers that run (`docker inspect`): SecurityOpt, and no-new-privileges of the engine (/etc/docker/daemon.json, `docker info`)"},
+	{"docker.memory-limit", containers("may take all memory", "mem_limit", func(c fact.Container) []string { return found(c.HostConfig.Memory == 0, "no limit") }),
+		"the containers that run (`docker inspect`): Memory"},
+	{"docker.process-limit", containers("may start processes without end", "pids_limit", func(c fact.Container) []string {
+		return found(c.HostConfig.PidsLimit == nil || *c.HostConfig.PidsLimit <= 0, "no limit")
+	}), "the containers that run (`docker inspect`): PidsLimit"},
+	{"docker.image-tag", containers("runs an image that may be another tomorrow", "a version or a digest", looseTag),
+		"the containers that run (`docker inspect`): the tag of the image"},
+	{"docker.healthcheck", containers("has no health check", "healthcheck:", func(c fact.Container) []string {
+		hc := c.Config.Healthcheck
+		return found(hc == nil || len(hc.Test) == 0 || hc.Test[0] == "NONE", "none")
+	}), "the containers that run (`docker inspect`): Healthcheck, of the container or of its image"},
+	{"docker.environment-secrets", containers("has a secret in its environment", "a file that only it reads (secrets:)", environmentSecrets),
+		"the names of environment variables of the containers that run (`docker inspect`); the values are never kept"},
+	{"docker.default-bridge", containers("is in the network that all share", "a network of its own", func(c fact.Container) []string {
+		return found(c.HostConfig.NetworkMode == "default" || c.HostConfig.NetworkMode == "bridge", "the default bridge")
+	}), "the containers that run (`docker inspect`): NetworkMode"},
+
+	{"docker.icc", engine("icc", "containers on the default bridge may talk to each other", false, isFalse),
+		"icc in /etc/docker/daemon.json and on the engine's command line"},
+	{"docker.live-restore", liveRestore,
+		"live-restore in /etc/docker/daemon.json, and whether it is in force (`docker info`)"},
+	{"docker.userland-proxy", engine("userland-proxy", "a program of Docker stands before every published port", false, isFalse),
+		"userland-proxy in /etc/docker/daemon.json and on the engine's command line"},
+	{"docker.user-namespaces", userNamespaces,
+		"userns-remap in /etc/docker/daemon.json, and whether it is in force, or the engine runs without root (`docker info`)"},
+	{"docker.log-limit", logLimit,
+		"log-driver and log-opts in /etc/docker/daemon.json, and the driver in force (`docker info`)"},
+	{"docker.insecure-registries", insecureRegistries,
+		"insecure-registries in /etc/docker/daemon.json, and those in force (`docker info`)"},
+	{"docker.firewall-rules", engine("iptables", "the engine makes no firewall rules: containers are kept apart by nothing", true, isTrue),
+		"iptables in /etc/docker/daemon.json and on the engine's command line"},
+	{"docker.daemon-config", daemonConfig,
+		"whether /etc/docker/daemon.json is JSON"},
+}
+
+// noDocker says why a rule about the engine does not apply, or cannot tell; ok
+// is true where it can be judged.
+func noDocker(h *fact.Host) (o control.Outcome, ok bool) {
+	has := false
+	for _, p := range []string{"/usr/bin/dockerd", "/usr/sbin/dockerd"} {
+		_, st, why := h.Snap.Stat(p)
+		has = has || st == fact.Known
+		if st == fact.Unknown || st == fact.Denied {
+			return control.CannotTell("whether Docker is installed is not known: " + why), false
+		}
+	}
+	if !has {
+		return control.DoesNotApply("Docker is not installed"), false
+	}
+	return o, true
+}
+
+func found(bad bool, what string) []string {
+	if bad {
+		return []string{what}
+	}
+	return nil
+}
+
+// containers makes a rule about each container that runs: what it finds of one
+// is bad.
+func containers(does, wanted string, bad func(fact.Container) []string) func(*fact.Host) control.Outcome {
+	return func(h *fact.Host) control.Outcome {
+		if o, ok := noDocker(h); !ok {
+			return o
+		}
+		cs := h.Docker.Containers
+		switch {
+		case h.Snap.Source.Kind == "image":
+			return control.CannotTell("on an image no container runs; audit the running host")
+		case !cs.Known() && h.Units.Get("docker.service").Active.Known() && !h.Units.Get("docker.service").Running() && !h.Units.Get("docker.socket").Running():
+			return control.DoesNotApply("the engine does not run")
+		case !cs.Known():
+			return control.CannotTell("which containers run is not known: " + cs.Why)
+		case len(cs.V) == 0:
+			return control.DoesNotApply("no container runs")
+		}
+		var ev []control.Evidence
+		first, names := "", 0
+		for _, c := range cs.V {
+			list := bad(c)
+			if len(list) > 0 {
+				names++
+			}
+			for _, what := range list {
+				ev = append(ev, control.Saw("container "+c.Label(), cs.Place, what, wanted))
+				if first == "" {
+					first = c.Label() + " " + does + ": " + what
+				}
+			}
+		}
+		if len(ev) > 0 {
+			o := control.Failed(first, ev[:min(len(ev), maxFound)]...)
+			if names > 1 {
+				o.Reason += fmt.Sprintf(", and %d more containers", names-1)
+			}
+			return o
+		}
+		return control.Passed(fmt.Sprintf("none of %d containers that run", len(cs.V)))
+	}
+}
+
+func privileged(c fact.Container) []string { return found(c.HostConfig.Privileged, "privileged") }
+
+func hostNamespaces(c fact.Container) (out []string) {
+	for _, n := range []struct{ mode, what string }{
+		{c.HostConfig.PidMode, "processes (pid: host)"}, {c.HostConfig.IpcMode, "memory (ipc: host)"}, {c.HostConfig.UTSMode, "name (uts: host)"},
+		{c.HostConfig.NetworkMode, "network (network_mode: host)"}, {c.HostConfig.UsernsMode, "users (userns_mode: host)"},
+	} {
+		if n.mode == "host" {
+			out = append(out, n.what)
+		}
+	}
+	return out
+}
+
+func socketMount(c fact.Container) (out []string) {
+	for _, m := range c.Mounts {
+		for _, s := range []string{"docker.sock", "containerd.sock", "podman.sock"} {
+			if strings.HasSuffix(m.Source, "/"+s) || strings.HasSuffix(m.Destination, "/"+s) {
+				out = append(out, m.Source)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// rightsOfTheHost are folders from which the host is taken over, or whose files
+// let in; those below a few of them are as bad.
+var rightsOfTheHost = regexp.MustCompile(`^/$|^/(etc|boot|dev|proc|sys|root|run|usr|var|var/run|var/lib|var/lib/docker|home|lib|bin|sbin)$|^/etc/(ssh|sudoers\.d|cron\.d|systemd|pam\.d)|^/root/|/\.ssh(/|$)|^/var/lib/docker/|^/etc/shadow$`)
+
+func hostMounts(c fact.Container) (out []string) {
+	for _, m := range c.Mounts {
+		switch {
+		case m.Type != "bind":
+		case rightsOfTheHost.MatchString(m.Source):
+			mode := "read only"
+			if m.RW {
+				mode = "and may write it"
+			}
+			out = append(out, m.Source+", "+mode)
+		case m.Propagation == "shared" || m.Propagation == "rshared":
+			out = append(out, m.Source+", mounts of which spread to the host ("+m.Propagation+")")
+		}
+	}
+	return out
+}
+
+// harmlessCapabilities are no more than what Docker gives by default, or make
+// only the container's own network.
+var harmlessCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE",
+	"NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP", "SYS_NICE", "IPC_LOCK", "WAKE_ALARM"}
+
+func capabilities(c fact.Container) (out []string) {
+	for _, name := range c.HostConfig.CapAdd {
+		if !slices.Contains(harmlessCapabilities, strings.TrimPrefix(strings.ToUpper(name), "CAP_")) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func unconfined(c fact.Container) (out []string) {
+	if c.HostConfig.Privileged {
+		return nil // said by docker/privileged
+	}
+	for _, o := range c.HostConfig.SecurityOpt {
+		name, value, _ := strings.Cut(strings.Replace(o, ":", "=", 1), "=")
+		if (name == "seccomp" || name == "apparmor") && value == "unconfined" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+var bareDevice = regexp.MustCompile(`^/dev/(mem|kmem|port|sd[a-z]|nvme\d|mmcblk\d|vd[a-z]|xvd[a-z]|loop\d|dm-\d|mapper/|disk/|kvm$|fuse$)|^/dev/?$`)
+
+func bareDevices(c fact.Container) (out []string) {
+	for _, d := range c.HostConfig.Devices {
+		if bareDevice.MatchString(d.PathOnHost) && !strings.HasSuffix(d.PathOnHost, "/fuse") && !strings.HasSuffix(d.PathOnHost, "/kvm") {
+			out = append(out, d.PathOnHost)
+		}
+	}
+	return out
+}
+
+func rootUser(c fact.Container) []string {
+	user, _, _ := strings.Cut(c.Config.User, ":")
+	return found(user == "" || user == "0" || user == "root", cmp.Or(c.Config.User, "no user is named"))
+}
+
+// silent says why it is not known what the engine runs with; ok is true where
+// it is, or where nothing runs.
+func silent(h *fact.Host) (o control.Outcome, ok bool) {
+	if h.Snap.Source.Kind == "image" || h.Docker.Info.Known() {
+		return o, true
+	}
+	return control.CannotTell("what the engine runs with is not known: " + h.Docker.Info.Why), false
+}
+
+// noNewPrivileges holds for a container by its own option or by the engine's.
+func noNewPrivileges(h *fact.Host) control.Outcome {
+	if h.Docker.Info.Known() && slices.ContainsFunc(h.Docker.Info.V.SecurityOptions, func(o string) bool { return o == "name=no-new-privileges" }) {
+		return control.Passed("the engine sets it for every container", control.Saw("SecurityOptions", h.Docker.Info.Place, "no-new-privileges", ""))
+	}
+	if _, ok := noDocker(h); ok && len(h.Docker.Containers.V) > 0 {
+		if o, ok := silent(h); !ok {
+			return o
+		}
+	}
+	return containers("may gain rights by set-id programs", "no-new-privileges: true", func(c fact.Container) []string {
+		return found(!slices.ContainsFunc(c.HostConfig.SecurityOpt, func(o string) bool {
+			return o == "no-new-privileges" || strings.HasPrefix(o, "no-new-privileges") && strings.HasSuffix(o, "true")
+		}), "not set")
+	})(h)
+}
+
+func looseTag(c fact.Container) []string {
+	image := c.Config.Image
+	if strings.Contains(image, "@sha256:") || strings.HasPrefix(image, "sha256:") {
+		return nil
+	}
+	name := image[strings.LastIndexByte(image, '/')+1:]
+	_, tag, has := strings.Cut(name, ":")
+	return found(!has || tag == "latest", image)
+}
+
+func environmentSecrets(c fact.Container) (out []string) {
+	for _, e := range c.Config.Env {
+		if name, value, _ := strings.Cut(e, "="); value != "" && fact.NamesSecret(name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func isTrue(v any) bool  { return v == true }
+func isFalse(v any) bool { return v == false }
+
+// engine makes a rule about one setting of the engine. What is changed in the
+// file is in force when the engine has started again.
+func engine(key, otherwise string, byDefault bool, good func(any) bool) func(*fact.Host) control.Outcome {
+	return func(h *fact.Host) control.Outcome {
+		if o, ok := noDocker(h); !ok {
+			return o
+		}
+		c := h.Docker.Config
+		if c.State != fact.Known {
+			return control.Missing(fact.Not[bool](c.State, c.Why))
+		}
+		v, at, set := c.Get(key)
+		ok := byDefault
+		if set {
+			ok = good(v)
+		}
+		o := control.Outcome{Configured: control.TriOf(set && ok), Effective: control.TriOf(ok), Persistent: control.TriOf(ok), Explicit: control.TriOf(set)}
+		if h.Snap.Source.Kind == "image" {
+			o.Effective = control.Untold
+		}
+		o = o.With(control.Saw(key, placeOr(at, daemonFile), said(v, set), map[bool]string{true: "true", false: "false"}[good(true)])).Judge()
+		if ok {
+			return o.Because("%s is %s", key, said(v, set))
+		}
+		return o.Because("%s (%s is %s)", otherwise, key, said(v, set))
+	}
+}
+
+const daemonFile = "/etc/docker/daemon.json"
+
+func said(v any, set bool) string {
+	if !set {
+		return "not set"
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return "not understood"
+	}
+	return string(data)
+}
+
+func daemonConfig(h *fact.Host) control.Outcome {
+	if o, ok := noDocker(h); !ok {
+		return o
+	}
+	c := h.Docker.Config
+	switch {
+	case c.State == fact.Unknown && strings.HasPrefix(c.Why, daemonFile):
+		o := control.Failed("the engine does not start with it: "+c.Why, control.Saw("JSON", c.Place, c.Why, "one object"))
+		o.Persistent = control.No
+		return o
+	case c.State != fact.Known:
+		return control.Missing(fact.Not[bool](c.State, c.Why))
+	}
+	return control.Passed("the engine's settings can be read")
+}
+
+// liveRestore judges by the engine where it runs.
+func liveRestore(h *fact.Host) control.Outcome {
+	o := engine("live-restore", "an update of the engine stops all containers", false, isTrue)(h)
+	return engineHas(h, o, h.Docker.Info.V.LiveRestoreEnabled, "live-restore")
+}
+
+// engineHas corrects what a file says by what the engine has.
+func engineHas(h *fact.Host, o control.Outcome, now bool, what string) control.Outcome {
+	if o.Verdict == control.NotApplicable || o.Verdict == control.Unknown || h.Snap.Source.Kind == "image" {
+		return o
+	}
+	if unknown, ok := silent(h); !ok {
+		return unknown
+	}
+	o.Effective = control.TriOf(now)
+	o = o.With(control.Saw(what+" in force", h.Docker.Info.Place, fmt.Sprint(now), "true"))
+	configured := o.Configured
+	o = o.Judge()
+	switch {
+	case !now && configured == control.Yes:
+		return o.Because("%s is set, and the engine runs without it: it was not started again", what)
+	case now && configured == control.No:
+		return o.Because("%s is in force, and ends with the next start of the engine", what)
+	}
+	return o
+}
+
+func userNamespaces(h *fact.Host) control.Outcome {
+	o := engine("userns-remap", "root in a container is root of the host", false, func(v any) bool {
+		s, _ := v.(string)
+		return s != ""
+	})(h)
+	now := slices.ContainsFunc(h.Docker.Info.V.SecurityOptions, func(s string) bool { return s == "name=userns" || s == "name=rootless" })
+	if h.Docker.Info.Known() && slices.Contains(h.Docker.Info.V.SecurityOptions, "name=rootless") {
+		return control.Passed("the engine runs without root")
+	}
+	return engineHas(h, o, now, "userns-remap")
+}
+
+// logLimit wants a bound of what containers write to the disk.
+func logLimit(h *fact.Host) control.Outcome {
+	if o, ok := noDocker(h); !ok {
+		return o
+	}
+	c := h.Docker.Config
+	if c.State != fact.Known {
+		return control.Missing(fact.Not[bool](c.State, c.Why))
+	}
+	driver, at, set := c.Get("log-driver")
+	opts, optsAt, _ := c.Get("log-opts")
+	name, _ := driver.(string)
+	if !set {
+		name = "json-file"
+	}
+	m, _ := opts.(map[string]any)
+	size, _ := m["max-size"].(string)
+	ok := name != "json-file" || size != "" && size != "-1"
+	if o, ok := silent(h); !ok {
+		return o
+	}
+	o := control.Outcome{Configured: control.TriOf(ok), Effective: control.TriOf(ok), Persistent: control.TriOf(ok), Explicit: control.TriOf(set || size != "")}
+	if h.Snap.Source.Kind == "image" {
+		o.Effective = control.Untold
+	}
+	o = o.With(control.Saw("log-driver", placeOr(at, daemonFile), name, "local, journald, or json-file with max-size"),
+		control.Saw("max-size", placeOr(optsAt, daemonFile), cmp.Or(size, "not set"), "as 10m"))
+	if info := h.Docker.Info; info.Known() && info.V.LoggingDriver != "" && info.V.LoggingDriver != name {
+		o.Effective = control.TriOf(info.V.LoggingDriver != "json-file")
+		o = o.With(control.Saw("driver in force", info.Place, info.V.LoggingDriver, name))
+	}
+	o = o.Judge()
+	switch {
+	case o.Verdict == control.Pass:
+		return o.Because("logs of containers have a bound (%s %s)", name, size)
+	case o.Verdict == control.Ineffective:
+		return o.Because("the engine still writes by %s: it was not started again", h.Docker.Info.V.LoggingDriver)
+	}
+	return o.Because("a container that talks much fills the disk: the logs of %s have no bound", name)
+}
+
+func insecureRegistries(h *fact.Host) control.Outcome {
+	if o, ok := noDocker(h); !ok {
+		return o
+	}
+	c := h.Docker.Config
+	if c.State != fact.Known {
+		return control.Missing(fact.Not[bool](c.State, c.Why))
+	}
+	var ev []control.Evidence
+	v, at, _ := c.Get("insecure-registries")
+	if one, _ := v.(string); one != "" {
+		v = []any{one}
+	}
+	list, _ := v.([]any)
+	for _, r := range list {
+		if s, _ := r.(string); s != "" && !strings.HasPrefix(s, "127.") && !strings.HasPrefix(s, "localhost") {
+			ev = append(ev, control.Saw("insecure-registries", at, s, "TLS"))
+		}
+	}
+	now := false
+	if info := h.Docker.Info; info.Known() {
+		for name, i := range info.V.RegistryConfig.IndexConfigs {
+			if !i.Secure && !strings.HasPrefix(name, "127.") && !strings.HasPrefix(name, "localhost") {
+				now = true
+				if len(list) == 0 {
+					ev = append(ev, control.Saw("registry in force", info.Place, name, "TLS"))
+				}
+			}
+		}
+	}
+	if len(ev) > 0 {
+		o := control.Failed("images come from "+ev[0].Found+" without TLS: whoever is on the way may change them", ev...)
+		o.Persistent = control.TriOf(len(list) == 0)
+		return o
+	}
+	if now {
+		return control.Failed("the engine takes images without TLS")
+	}
+	if !h.Docker.Info.Known() && h.Snap.Source.Kind != "image" {
+		return control.CannotTell("whether the running engine takes images without TLS is not known: " + h.Docker.Info.Why)
+	}
+	return control.Passed("no registry is used without TLS")
+}

@@ -1,0 +1,70 @@
+package fact
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"picket/internal/core/snap"
+)
+
+// composeLabels are those of a container's labels that are kept.
+var composeLabels = []string{"com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.project.config_files"}
+
+// redactDocker keeps of the engine's answers what rules read, and nothing else:
+// arguments, labels and the environment are full of secrets.
+func redactDocker(o *snap.Output) {
+	if len(o.Argv) < 2 || o.Argv[0] != "docker" || len(o.Stdout) == 0 {
+		return
+	}
+	var kept any
+	switch o.Argv[1] {
+	case "inspect":
+		var cs []Container
+		if json.Unmarshal(o.Stdout, &cs) != nil {
+			break
+		}
+		for i := range cs {
+			env := cs[i].Config.Env
+			for j, e := range env {
+				name, value, _ := strings.Cut(e, "=")
+				if value != "" {
+					value = Hidden
+				}
+				env[j] = name + "=" + value
+			}
+			if hc := cs[i].Config.Healthcheck; hc != nil {
+				hc.Test = hc.Test[:min(len(hc.Test), 1)]
+			}
+			for k := range cs[i].Config.Labels {
+				if !slices.Contains(composeLabels, k) {
+					delete(cs[i].Config.Labels, k)
+				}
+			}
+		}
+		kept = cs
+	case "info":
+		var info DockerInfo
+		if json.Unmarshal(o.Stdout, &info) != nil {
+			break
+		}
+		kept = info
+	default:
+		return
+	}
+	if kept == nil {
+		o.Stdout = []byte("not kept: it is not the expected JSON\n")
+		return
+	}
+	data, err := json.Marshal(kept)
+	if err != nil {
+		data = []byte("not kept\n")
+	}
+	o.Stdout = data
+}
+
+// redactDaemonConfig keeps what the engine's settings hold but proxies with
+// their passwords, which hideSecrets and hideURLs take out.
+func redactDaemonConfig(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
+	return []byte(hideSecrets(string(e.Content)))
+}
