@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"picket/catalogue"
+	"picket/internal/core/app"
 	"picket/internal/core/audit"
 	"picket/internal/core/cases"
 	"picket/internal/core/control"
@@ -23,6 +24,9 @@ import (
 
 // builtIn loads the controls and profiles that are part of the program.
 func builtIn() ([]control.Control, []control.Profile, error) {
+	if _, problems := app.Load(catalogue.Apps()); len(problems) > 0 {
+		return nil, nil, fmt.Errorf("the built-in applications are broken: %w", problems.Err())
+	}
 	all, problems := control.Load(catalogue.Controls(), kind.All())
 	profiles, more := control.LoadProfiles(catalogue.Profiles(), all)
 	if err := append(problems, more...).Err(); err != nil {

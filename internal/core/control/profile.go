@@ -10,8 +10,9 @@ import (
 	"picket/internal/core/yaml"
 )
 
-// A Profile selects controls: those of some severity or above and those named,
-// less those excluded. A control exists once; profiles only choose.
+// A Profile selects controls: those of the profile that it extends, those of
+// some severity or above and those named, less those excluded. A control exists
+// once; profiles only choose.
 type Profile struct {
 	Name    string   // of its file
 	Title   string   `yaml:"title"`
@@ -19,12 +20,15 @@ type Profile struct {
 	AtLeast Severity `yaml:"at-least"` // every control of this severity or above; empty: none by that
 	Include []string `yaml:"include"`  // ids or patterns: ssh/*, */root-*
 	Exclude []string `yaml:"exclude"`
+	Extends string   `yaml:"extends"` // another profile, which extends none
+	base    *Profile
 }
 
 // Selects reports whether the profile holds a control.
 func (p Profile) Selects(c Control) bool {
 	severe := p.AtLeast != "" && c.Severity.Rank() >= p.AtLeast.Rank()
-	return (severe || Match(p.Include, c.ID)) && !Match(p.Exclude, c.ID)
+	based := p.base != nil && p.base.Selects(c)
+	return (severe || based || Match(p.Include, c.ID)) && !Match(p.Exclude, c.ID)
 }
 
 // Select returns the controls that the profile holds, in order.
@@ -148,6 +152,20 @@ func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
 		problems = append(problems, ps...)
 		if len(ps) == 0 {
 			out = append(out, p)
+		}
+	}
+	for i := range out {
+		if out[i].Extends == "" {
+			continue
+		}
+		file := out[i].Name + ".yaml"
+		switch base, err := Named(out, out[i].Extends); {
+		case err != nil:
+			problems = append(problems, yaml.Problem{File: file, Text: "extends: " + err.Error()})
+		case base.Extends != "":
+			problems = append(problems, yaml.Problem{File: file, Text: "extends: " + base.Name + " extends another profile itself"})
+		default:
+			out[i].base = &base
 		}
 	}
 	return out, problems

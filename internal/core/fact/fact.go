@@ -44,6 +44,8 @@ type Host struct {
 	Keys      Keys
 	Session   Session
 	TLS       TLS
+
+	Apps Apps
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -88,6 +90,7 @@ var topics = []topic{
 	{"logins", askLogins, parseLogins},
 	{"session", askSession, parseSession},
 	{"tls", askTLS, parseTLS},
+	{"apps", askApps, parseApps},
 	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }
 

@@ -24,6 +24,8 @@ func All() []control.Kind {
 		{Name: "package", Doc: "packages installed or absent", Decode: decodePackage},
 		{Name: "unit", Doc: "systemd units running, off, masked or absent", Decode: decodeUnit},
 		{Name: "sshd-option", Doc: "options of the SSH server, for everybody who might log in", Decode: decodeSSHDOption},
+		{Name: "app-setting", Doc: "the value of a setting of an application", Decode: decodeAppSetting},
+		{Name: "app-keys", Doc: "settings that an application does not read", Decode: decodeAppKeys},
 		{Name: "go", Doc: "a function of package check", Decode: decodeGo},
 	}
 }
