@@ -18,6 +18,7 @@ type App struct {
 	Title     string              `yaml:"title"`
 	Recognise Recognise           `yaml:"recognise"`
 	Settings  map[string]Settings `yaml:"settings"`
+	Look      []string            `yaml:"look"`     // what else rules look at: whether it is there, and its permissions
 	Controls  []string            `yaml:"controls"` // ids or patterns of those that apply
 }
 
@@ -112,6 +113,11 @@ func Parse(file, name string, data []byte) (App, yaml.Problems) {
 			if err := s.wrong(); err != "" && i < len(items) {
 				ps = append(ps, items[i].Problem("%s", err))
 			}
+		}
+	}
+	for _, p := range a.Look {
+		if !path.IsAbs(p) || path.Clean(p) != p {
+			ps = append(ps, at("look").Problem("%q is not a clean absolute path", p))
 		}
 	}
 	for _, group := range at("settings").Keys() {

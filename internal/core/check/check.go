@@ -46,6 +46,9 @@ func All() []Check {
 		tlsChecks,
 		pam,
 		cron,
+		mosquitto,
+		pioreactor,
+		webServers,
 	} {
 		all = append(all, topic...)
 	}

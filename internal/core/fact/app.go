@@ -131,6 +131,7 @@ func askApps(h *Host, _ *snap.Snapshot) snap.Manifest {
 		if a.State != Known {
 			continue
 		}
+		m.Stats = append(m.Stats, a.Look...)
 		for _, s := range a.App.Settings {
 			for _, p := range s.Files {
 				m.Files = append(m.Files, p)

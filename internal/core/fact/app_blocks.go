@@ -184,11 +184,11 @@ func readAppCaddy(r *appReader, text string) {
 		case last == "{" && len(p.parts) == 0:
 			p.enter("site")
 			r.add(first, strings.Join(words[:len(words)-1], " "), true, p.key("label")...)
-		case last == "{" && len(p.parts) < 2*maxAppDepth:
+		case last == "{" && len(words) > 1 && len(p.parts) < 2*maxAppDepth:
 			p.enter(words[0])
 			r.add(first, strings.Join(words[1:len(words)-1], " "), true, p.key("label")...)
 		case last == "{":
-			s.bad = "nested too deeply"
+			s.bad = "a { in the wrong place"
 		case len(p.parts) == 0 && !bare && words[0] != "import":
 			bare = true
 			p.enter("site")

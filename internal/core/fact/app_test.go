@@ -105,8 +105,8 @@ func TestAppSecretNotes(t *testing.T) {
 		"QWRtaW4=":         "[secret, base64 of a factory value]",
 		"YW15OnNlc2FtZQ==": "[secret, base64 of user:password]",
 		"$2b$12$XnkXMEnBOyVQCVSl9FC.2u7OWwzZHMkCzDCxnMGn8KRkUmPnmIxGG": "[secret, hashed with bcrypt]",
-		"s3same": "[secret, shorter than 8 characters]",
-		"$uper!": "[secret, shorter than 8 characters]",
+		"s3same":                       "[secret, shorter than 8 characters]",
+		"$uper!":                       "[secret, shorter than 8 characters]",
 		"correct horse battery staple": "[secret, 16 characters or more]",
 		"[secret, base64]":             "[secret, base64]",
 	} {
