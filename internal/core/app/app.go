@@ -51,7 +51,7 @@ type Settings struct {
 }
 
 // Formats of settings files.
-var Formats = []string{"ini", "toml", "yaml", "json", "hcl", "env", "words", "nginx", "lighttpd", "caddy", "users", "text"}
+var Formats = []string{"ini", "toml", "yaml", "json", "hcl", "env", "words", "nginx", "lighttpd", "caddy", "users", "git", "text"}
 
 // Load reads every *.yaml of fsys. Applications with problems are left out.
 func Load(fsys fs.FS) ([]App, yaml.Problems) {

@@ -48,6 +48,7 @@ func All() []Check {
 		cron,
 		mosquitto,
 		pioreactor,
+		nio,
 		webServers,
 	} {
 		all = append(all, topic...)

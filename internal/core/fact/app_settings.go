@@ -122,6 +122,7 @@ var appFormats = map[string]func(r *appReader, text string){
 	"lighttpd": readAppLighttpd,
 	"caddy":    readAppCaddy,
 	"users":    readAppUsers,
+	"git":      readAppGit,
 	"text":     readAppText,
 }
 
@@ -138,7 +139,7 @@ func readApp(e *snap.Entry, format string, sec Secrets) ([]AppSetting, string) {
 	switch {
 	case ok:
 		r.kept(kept)
-	case !utf8.ValidString(text) && format != "text":
+	case !utf8.ValidString(text) && format != "text" && format != "git":
 		r.fail(0, "not a text in UTF-8")
 	default:
 		appFormats[format](r, strings.TrimPrefix(text, "\uFEFF"))

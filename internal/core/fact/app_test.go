@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -198,4 +199,24 @@ func FuzzAppSettings(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestGitIndex reads what git 2.39 wrote of nio.conf, etc/users.json and five
+// other files, in two versions of the format.
+func TestGitIndex(t *testing.T) {
+	for version, b64 := range map[string]string{
+		"2": "RElSQwAAAAIAAAAHawmOJzI8HQNrCY4nMjwdAwAA/gAAmGGEAACBpAAAAAAAAAAAAAAAAtAEkf1+W7b6KMUXoLsyuLUGU51NAAtibG9ja3MvMS5weQAAAAAAAABrCY4nMjwdA2sJjicyPB0DAAD+AACYYZQAAIGkAAAAAAAAAAAAAAADK9WgqYo2zAitqIuATTvgR+aqW4oADGJsb2Nrcy8yMi5weQAAAAAAAGsJjicyPB0DawmOJzI8HQMAAP4AAJhhpAAAgaQAAAAAAAAAAAAAAARVvQrExC5GzXUet0BeEqNeYUJVUAANYmxvY2tzLzMzMy5weQAAAAAAawmOJzI8HQNrCY4nMjwdAwAA/gAAmGG0AACBpAAAAAAAAAAAAAAABbD22U6TnS7A225Imqn8SFRmTvkjAA5ibG9ja3MvNDQ0NC5weQAAAABrCY4nMjwdA2sJjicyPB0DAAD+AACYYcoAAIGkAAAAAAAAAAAAAAAGpdwCcaHwi/lS79m31ezNVU4I2r0AD2Jsb2Nrcy81NTU1NS5weQAAAGsJjicyPB0DawmOJzI8HQMAAP4AAJhhZQAAgaQAAAAAAAAAAAAAAAJheAeYIo0Xry00/OTPvfNVVoMkcgAOZXRjL3VzZXJzLmpzb24AAAAAawmOJzI8HQNrCY4nMjwdAwAA/gAAmGE0AACBpAAAAAAAAAAAAAAAAniYGSJhOyr7YCUEL/a9h4rBmU6FAAhuaW8uY29uZgAA1yVpOFzNOHUrK3xxL0JkudpaEAc=",
+		"4": "RElSQwAAAAQAAAAHawmOJzI8HQNrCY4nMjwdAwAA/gAAmGGEAACBpAAAAAAAAAAAAAAAAtAEkf1+W7b6KMUXoLsyuLUGU51NAAsAYmxvY2tzLzEucHkAawmOJzI8HQNrCY4nMjwdAwAA/gAAmGGUAACBpAAAAAAAAAAAAAAAAyvVoKmKNswIraiLgE074EfmqluKAAwEMjIucHkAawmOJzI8HQNrCY4nMjwdAwAA/gAAmGGkAACBpAAAAAAAAAAAAAAABFW9CsTELkbNdR63QF4So15hQlVQAA0FMzMzLnB5AGsJjicyPB0DawmOJzI8HQMAAP4AAJhhtAAAgaQAAAAAAAAAAAAAAAWw9tlOk50uwNtuSJqp/EhUZk75IwAOBjQ0NDQucHkAawmOJzI8HQNrCY4nMjwdAwAA/gAAmGHKAACBpAAAAAAAAAAAAAAABqXcAnGh8Iv5Uu/Zt9XszVVOCNq9AA8HNTU1NTUucHkAawmOJzI8HQNrCY4nMjwdAwAA/gAAmGFlAACBpAAAAAAAAAAAAAAAAmF4B5gijRevLTT85M+981VWgyRyAA4PZXRjL3VzZXJzLmpzb24AawmOJzI8HQNrCY4nMjwdAwAA/gAAmGE0AACBpAAAAAAAAAAAAAAAAniYGSJhOyr7YCUEL/a9h4rBmU6FAAgObmlvLmNvbmYAcQHK7Re0dY+GNA1EWhTfyY5gWFU=",
+	} {
+		raw, err := base64.StdEncoding.DecodeString(b64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := flat(t, "git", string(raw)), "0 tracked=etc/users.json\n0 tracked=nio.conf\n"; got != want {
+			t.Errorf("version %s: %q, want %q", version, got, want)
+		}
+		if got := flat(t, "git", string(raw[:len(raw)/2])); !strings.Contains(got, "ends too early") {
+			t.Errorf("version %s, half of it: %q", version, got)
+		}
+	}
 }
