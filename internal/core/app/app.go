@@ -19,6 +19,7 @@ type App struct {
 	Recognise Recognise           `yaml:"recognise"`
 	Settings  map[string]Settings `yaml:"settings"`
 	Look      []string            `yaml:"look"`     // what else rules look at: whether it is there, and its permissions
+	Metrics   map[string][]string `yaml:"metrics"`  // numbers that it gives Prometheus, with their labels
 	Controls  []string            `yaml:"controls"` // ids or patterns of those that apply
 }
 
@@ -46,7 +47,8 @@ type Settings struct {
 	Format  string            `yaml:"format"`
 	Files   []string          `yaml:"files"`   // paths or patterns
 	Merge   bool              `yaml:"merge"`   // they are one: what a later file sets goes over an earlier one's
-	Keys    []string          `yaml:"keys"`    // those that the application reads; * stands for one part, a last ** for any rest
+	Keys    []string          `yaml:"keys"`    // all that the application reads of the sections named here; * stands for one part, a last ** for any rest
+	Ignored []string          `yaml:"ignored"` // what it does not read
 	Instead map[string]string `yaml:"instead"` // what is often written, and what it should be
 }
 
@@ -158,15 +160,25 @@ func (s Sign) wrong() string {
 	return ""
 }
 
-// Known reports whether the application reads a setting.
+// Known reports whether the application reads a setting, so far as its profile
+// tells: of a section of which it names no key, it reads anything.
 func (s Settings) Known(key []string) bool {
-	return slices.ContainsFunc(s.Keys, func(p string) bool { return Match(p, key) })
+	matches := func(p string) bool { return Match(p, key) }
+	if slices.ContainsFunc(s.Ignored, matches) {
+		return false
+	}
+	named := slices.ContainsFunc(s.Keys, func(p string) bool {
+		first, _, _ := strings.Cut(p, ".")
+		return first == key[0]
+	})
+	return !named || slices.ContainsFunc(s.Keys, matches)
 }
 
 // Match compares a pattern such as security.api_keys.*.hash with the parts of
 // a setting's name.
 func Match(pattern string, key []string) bool {
 	parts := strings.Split(pattern, ".")
+	key = strings.Split(strings.Join(key, "."), ".") // a section may have a dot in its name
 	for i, p := range parts {
 		switch {
 		case p == "**" && i == len(parts)-1:

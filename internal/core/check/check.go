@@ -49,6 +49,10 @@ func All() []Check {
 		mosquitto,
 		pioreactor,
 		nio,
+		pisovereign,
+		vault,
+		traefik,
+		prometheus,
 		webServers,
 	} {
 		all = append(all, topic...)

@@ -131,6 +131,9 @@ func askApps(h *Host, _ *snap.Snapshot) snap.Manifest {
 		if a.State != Known {
 			continue
 		}
+		if a.Name == "prometheus" {
+			m.Commands = append(m.Commands, askSeries(h)...)
+		}
 		m.Stats = append(m.Stats, a.Look...)
 		for _, s := range a.App.Settings {
 			for _, p := range s.Files {
@@ -268,6 +271,8 @@ func readAppDir(s *snap.Snapshot, group, format, pattern string) appDir {
 	for _, e := range es {
 		f := AppFile{Entry: e}
 		switch _, f.State, f.Why = s.File(e.Path); {
+		case format == "text" && s.Entries[e.Path].Cut:
+			f.Settings, _ = appSettings(s.Entries[e.Path], format) // what was seen is there
 		case f.State != Known:
 		case e.Type == snap.Dir:
 			continue

@@ -102,14 +102,22 @@ func keepValue(key []string, v string, text bool, sec Secrets) string {
 	return maskWords(hideSecrets(v))
 }
 
-// secretKey tells by its name whether a setting is a secret. Items of a list
-// have the name of the list.
+// secretKey tells by its name whether a setting is a secret. What lies in
+// something of such a name is one too, unless its own name says otherwise.
 func secretKey(key []string) bool {
+	last := true
 	for _, k := range slices.Backward(key) {
 		if number(k) && k != "" {
 			continue
 		}
-		return appSecretKey.MatchString(k) && !appNoSecret.MatchString(k) || strings.Contains(k, "community")
+		plain := appNoSecret.MatchString(k)
+		if appSecretKey.MatchString(k) && !plain || strings.Contains(k, "community") {
+			return true
+		}
+		if last && plain {
+			return false
+		}
+		last = false
 	}
 	return false
 }

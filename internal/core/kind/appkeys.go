@@ -22,7 +22,7 @@ func decodeAppKeys(n *yaml.Node) (control.Rule, yaml.Problems) {
 		return nil, ps
 	}
 	s, ps := appGroup(n, r.App, r.File)
-	if len(ps) == 0 && len(s.Keys) == 0 {
+	if len(ps) == 0 && len(s.Keys)+len(s.Ignored) == 0 {
 		ps = yaml.Problems{n.Problem("%s does not say which keys it reads", r.App)}
 	}
 	return r, ps

@@ -57,6 +57,7 @@ var Table = []Permitted{
 	{Argv: []string{"ntpq", "-pn"}, Form: `($|\s*remote\s|No association)`},
 	{Argv: []string{"fail2ban-client", "ping"}, Slow: true},
 	{Argv: []string{"fail2ban-client", "status"}, Slow: true, Form: `Status`},
+	{Argv: []string{"promtool", "query", "series", "--match=*", "http://127.0.0.1:9090"}, Zero: true, Form: `($|\{)`},
 	{Argv: []string{"iw", "dev"}, Form: `($|phy#)`},
 	{Argv: []string{"wpa_cli", "-i", "*", "status"}, Form: `(Selected |[a-z_]+=)`},
 }
