@@ -83,8 +83,10 @@ func traefikTLS(h *fact.Host) control.Outcome {
 	if o.Effective == control.Untold && h.Sockets.State != fact.Known && h.Snap.Source.Kind != "image" {
 		return control.CannotTell(h.Sockets.Why)
 	}
-	if w := a.Unread("dynamic"); w != "" && o.Persistent != control.No && o.Effective != control.No {
-		return control.CannotTell(w)
+	for _, group := range []string{"static", "static-toml", "dynamic"} {
+		if w := a.Unread(group); w != "" && o.Persistent != control.No && o.Effective != control.No {
+			return control.CannotTell(w)
+		}
 	}
 	o = o.Judge().With(ev...)
 	switch {

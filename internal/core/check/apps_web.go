@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"picket/internal/core/control"
@@ -8,6 +10,10 @@ import (
 )
 
 var webServers = []Check{
+	{"apps.nginx-login-tls", nginxLoginTLS, "the servers in nginx's settings that ask for a password, and whether they listen without TLS"},
+	{"apps.nginx-tls-versions", nginxTLS, "ssl_protocols in nginx's settings, where a server listens with TLS"},
+	{"apps.caddy-admin", caddyAdmin, "admin in the Caddyfile's global options, and the open ports (`ss -Hltunpe`)"},
+	{"apps.caddy-http", caddyHTTP, "the addresses of the Caddyfile's sites that pass requests on or ask for a password"},
 	{"apps.lighttpd-login-tls", lighttpdLoginTLS, "auth.require and ssl.engine in lighttpd's settings"},
 	{"apps.lighttpd-passwords", lighttpdPasswords, "the files of accounts that lighttpd's settings name: how the passwords are hashed"},
 }
@@ -110,4 +116,197 @@ func lighttpdPasswords(h *fact.Host) control.Outcome {
 		return control.DoesNotApply("lighttpd has no file of accounts")
 	}
 	return control.Passed("the passwords in lighttpd's file of accounts are well hashed", fine...)
+}
+
+// An nginxServer is one server block.
+type nginxServer struct {
+	name  string // of its place
+	at    fact.Place
+	plain []fact.AppSetting // where it listens for others without TLS
+	tls   bool
+	login *fact.AppSetting // what asks for a password in it
+	moved bool             // it sends everybody elsewhere
+}
+
+// nginxServers reads the server blocks of all files.
+func nginxServers(a fact.App) []nginxServer {
+	var out []nginxServer
+	var everywhere *fact.AppSetting // a login for all of http
+	for _, f := range a.Files("config") {
+		for _, s := range f.All("http.0.auth_basic") {
+			if s.Value != "off" {
+				everywhere = &s
+			}
+		}
+	}
+	for _, f := range a.Files("config") {
+		byBlock := map[string]int{}
+		for _, s := range f.Settings {
+			i := slices.Index(s.Key, "server")
+			if i < 0 || i+2 >= len(s.Key) || slices.Contains(s.Key[:i], "upstream") || slices.Contains(s.Key[:i], "stream") {
+				continue
+			}
+			block := strings.Join(s.Key[:i+2], ".")
+			n, ok := byBlock[block]
+			if !ok {
+				n = len(out)
+				byBlock[block] = n
+				out = append(out, nginxServer{name: block, at: s.Place, login: everywhere})
+			}
+			srv := &out[n]
+			switch words := strings.Fields(s.Value); s.Last() {
+			case "listen":
+				local := len(words) > 0 && (strings.HasPrefix(words[0], "127.") || strings.HasPrefix(words[0], "[::1]") || strings.HasPrefix(words[0], "unix:") || strings.HasPrefix(words[0], "localhost"))
+				if slices.Contains(words, "ssl") {
+					srv.tls = true
+				} else if !local {
+					srv.plain = append(srv.plain, s)
+				}
+			case "ssl":
+				srv.tls = srv.tls || s.Value == "on"
+			case "auth_basic":
+				if s.Value != "off" {
+					srv.login = &s
+				}
+			case "return":
+				srv.moved = srv.moved || len(s.Key) == i+3 && len(words) > 1 && strings.HasPrefix(words[0], "30") && strings.HasPrefix(words[1], "https:")
+			}
+		}
+	}
+	return out
+}
+
+func nginxLoginTLS(h *fact.Host) control.Outcome {
+	a := h.Apps.Get("nginx")
+	var bad, fine []control.Evidence
+	for _, s := range nginxServers(a) {
+		if s.login == nil || s.moved {
+			continue
+		}
+		e := control.Saw("auth_basic", s.login.Place, "a password is asked for", "with TLS only")
+		if len(s.plain) > 0 && !(s.tls && len(s.plain) == 0) {
+			e.Found = "a password is asked for at " + s.plain[0].Value + ", without TLS"
+			bad = append(bad, e)
+		} else {
+			fine = append(fine, e)
+		}
+	}
+	switch why := a.Unread("config"); {
+	case len(bad) > 0:
+		return control.IsIneffective("nginx asks for a password, and has it sent in clear text", bad...)
+	case why != "":
+		return control.CannotTell(why)
+	case len(fine) == 0:
+		return control.DoesNotApply("nginx asks nobody for a password")
+	}
+	return control.Passed("nginx asks for passwords with TLS", fine...)
+}
+
+func nginxTLS(h *fact.Host) control.Outcome {
+	a := h.Apps.Get("nginx")
+	var bad, fine []control.Evidence
+	tls := slices.ContainsFunc(nginxServers(a), func(s nginxServer) bool { return s.tls })
+	for _, f := range a.Files("config") {
+		for _, s := range f.Named("ssl_protocols") {
+			e := control.Saw("ssl_protocols", s.Place, s.Value, "TLSv1.2 TLSv1.3")
+			if slices.ContainsFunc(strings.Fields(s.Value), func(w string) bool { return w != "TLSv1.2" && w != "TLSv1.3" }) {
+				bad = append(bad, e)
+			} else {
+				fine = append(fine, e)
+			}
+		}
+	}
+	switch why := a.Unread("config"); {
+	case len(bad) > 0 && tls:
+		return control.Failed("nginx is set to take "+bad[0].Found, bad...)
+	case why != "":
+		return control.CannotTell(why)
+	case !tls:
+		return control.DoesNotApply("nginx serves nothing with TLS")
+	}
+	return control.Passed("nginx takes TLS 1.2 and later", fine...)
+}
+
+func caddyAdmin(h *fact.Host) control.Outcome {
+	a := h.Apps.Get("caddy")
+	var bad, fine []control.Evidence
+	for _, f := range a.Files("config") {
+		for _, s := range f.All("site.*.admin") {
+			if label, _ := f.Last("site", s.Key[1], "label"); label.Value != "" {
+				continue
+			}
+			e := control.Saw("admin", s.Place, s.Value, "off, or an address of this host")
+			addr, _, _ := strings.Cut(s.Value, " ")
+			if addr == "off" || strings.HasPrefix(addr, "localhost") || strings.HasPrefix(addr, "127.") || strings.HasPrefix(addr, "[::1]") || strings.HasPrefix(addr, "unix/") {
+				fine = append(fine, e)
+			} else {
+				bad = append(bad, e)
+			}
+		}
+	}
+	for _, s := range h.Sockets.Listening {
+		if s.Process == "caddy" && s.Port == 2019 && s.Exposed() {
+			bad = append(bad, control.Saw("port 2019", s.Place, label(s), "an address of this host").Mend(""))
+		}
+	}
+	switch why := a.Unread("config"); {
+	case len(bad) > 0:
+		return control.Failed(fmt.Sprintf("Caddy takes orders from other hosts (%s), and asks nobody for a password", bad[0].Found), bad...)
+	case why != "":
+		return control.CannotTell(why)
+	case h.Sockets.State != fact.Known && h.Snap.Source.Kind != "image":
+		return control.CannotTell(h.Sockets.Why)
+	}
+	return control.Passed("Caddy takes orders from its own host only", fine...)
+}
+
+func caddyHTTP(h *fact.Host) control.Outcome {
+	a := h.Apps.Get("caddy")
+	var bad, fine []control.Evidence
+	off := false
+	for _, f := range a.Files("config") {
+		for _, s := range f.All("site.*.auto_https") {
+			off = off || s.Value == "off" || s.Value == "disable_certs"
+		}
+	}
+	for _, f := range a.Files("config") {
+		for _, site := range f.All("site.*.label") {
+			if site.Value == "" || strings.HasPrefix(site.Value, "(") {
+				continue // global options, a snippet
+			}
+			matters, tls := "", false
+			for _, s := range f.Under("site", site.Key[1]) {
+				for _, k := range s.Key {
+					if k == "reverse_proxy" || k == "basic_auth" || k == "basicauth" {
+						matters = k
+					}
+				}
+				tls = tls || s.Key[0] == "tls"
+			}
+			if matters == "" {
+				continue
+			}
+			for addr := range strings.FieldsFuncSeq(site.Value, func(r rune) bool { return r == ',' || r == ' ' }) {
+				e := control.Saw("site "+addr, site.Place, matters+" with TLS", "TLS")
+				local := strings.Contains(addr, "localhost") || strings.Contains(addr, "127.0.0.1") || strings.Contains(addr, "[::1]")
+				plain := strings.HasPrefix(addr, "http://") || strings.HasSuffix(addr, ":80") || strings.HasPrefix(addr, ":") && !strings.HasSuffix(addr, ":443") && !tls || off && !tls
+				if plain && !local {
+					e.Found = matters + " without TLS"
+					bad = append(bad, e)
+				} else {
+					fine = append(fine, e)
+				}
+			}
+		}
+	}
+	switch why := a.Unread("config"); {
+	case len(bad) > 0:
+		o := control.Outcome{Configured: control.TriOf(len(fine) > 0), Effective: control.No, Persistent: control.No}
+		return o.Judge().With(append(bad, fine...)...).Because("the %s is served without TLS", bad[0].Fact)
+	case why != "":
+		return control.CannotTell(why)
+	case len(fine) == 0:
+		return control.DoesNotApply("Caddy passes nothing on and asks nobody for a password")
+	}
+	return control.Passed("Caddy serves with TLS what it passes on", fine...)
 }

@@ -53,6 +53,7 @@ func All() []Check {
 		vault,
 		traefik,
 		prometheus,
+		cluster,
 		webServers,
 	} {
 		all = append(all, topic...)
