@@ -80,7 +80,7 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 		}
 	}
 	fmt.Fprintln(b, strings.Join(name, " · "))
-	if len(r.Apps) > 0 {
+	if len(r.Apps) > 0 && !t.Short {
 		var apps []string
 		for _, a := range r.Apps {
 			apps = append(apps, a.Name)

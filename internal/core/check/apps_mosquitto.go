@@ -15,7 +15,7 @@ var mosquitto = []Check{
 	{"apps.mosquitto-acl", mosquittoACL, looksMosquitto + "acl_file or a plugin for each listener that others reach"},
 	{"apps.mosquitto-tls", mosquittoTLS, looksMosquitto + "certfile and keyfile of each listener that others reach"},
 	{"apps.mosquitto-read", mosquittoRead, looksMosquitto + "what it does not read, and what keeps it from starting"},
-	{"apps.mosquitto-passwords", mosquittoPasswords, "the password file that mosquitto.conf names: hashed or not, and whether it is a password that an image ships with"},
+	{"apps.mosquitto-passwords", mosquittoPasswords, "the password file in /etc/mosquitto that mosquitto.conf names: hashed or not, and whether it is a password that an image ships with"},
 }
 
 // eachListener judges the listeners that others than this host reach.

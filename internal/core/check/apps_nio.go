@@ -11,12 +11,12 @@ import (
 )
 
 var nio = []Check{
-	{"apps.nio-users", nioUsers, "etc/users.json of each nio project: accounts that ship with it, and passwords that are only written in base64"},
-	{"apps.nio-permissions", nioPermissions, "etc/permissions.json of each nio project: who may do everything"},
-	{"apps.nio-tls", nioTLS, "ssl_certificate and ssl_private_key of [rest] in nio.conf, with what they refer to, and whether those files are there and valid"},
-	{"apps.nio-secrets", literalSecrets("nio", "config", "nio.conf"), "the settings in nio.conf: secrets that are written out where [[ NAME ]] could stand"},
-	{"apps.nio-block-secrets", literalSecrets("nio", "blocks", ""), "the settings of blocks in etc/core_persistence and etc/blocks: secrets that are written out"},
-	{"apps.nio-git", nioGit, "the index of the project's git (.git/index): tracked files that hold secrets"},
+	{"apps.nio-users", nioUsers, "etc/users.json of each nio project in ~, /opt and /srv: accounts that ship with it, and passwords that are only written in base64"},
+	{"apps.nio-permissions", nioPermissions, "etc/permissions.json of each nio project in ~, /opt and /srv: who may do everything"},
+	{"apps.nio-tls", nioTLS, "ssl_certificate and ssl_private_key of [rest] in the nio.conf of each project in ~, /opt and /srv, with what they refer to, and whether those files are there and valid"},
+	{"apps.nio-secrets", literalSecrets("nio", "config", "nio.conf"), "the settings in the nio.conf of each project in ~, /opt and /srv: secrets that are written out where [[ NAME ]] could stand"},
+	{"apps.nio-block-secrets", literalSecrets("nio", "blocks", ""), "the settings of blocks in etc/core_persistence and etc/blocks of each nio project in ~, /opt and /srv: secrets that are written out"},
+	{"apps.nio-git", nioGit, "the index of git of each nio project in ~, /opt and /srv: tracked files that hold secrets"},
 }
 
 func nioUsers(h *fact.Host) control.Outcome {

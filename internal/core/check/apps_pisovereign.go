@@ -10,11 +10,11 @@ import (
 )
 
 var pisovereign = []Check{
-	{"apps.pisovereign-api-keys", sovereignKeys, "security.api_keys in PiSovereign's config.toml, the only place that it reads them from"},
-	{"apps.pisovereign-environment", sovereignEnvironment, "environment in config.toml, and what .env sets over it: development, or leave to start with insecure settings"},
-	{"apps.pisovereign-secrets", sovereignSecrets, "the settings in config.toml: secrets that are written out, which win over those in Vault"},
-	{"apps.pisovereign-env-names", sovereignEnvNames, "the names in .env: which of them PiSovereign can read"},
-	{"apps.pisovereign-proxies", sovereignProxies, "security.trusted_proxies in config.toml, where Traefik stands in front"},
+	{"apps.pisovereign-api-keys", sovereignKeys, "security.api_keys in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~, the only place that it reads them from"},
+	{"apps.pisovereign-environment", sovereignEnvironment, "environment in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~, and what .env sets over it: development, or leave to start with insecure settings"},
+	{"apps.pisovereign-secrets", sovereignSecrets, "the settings in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~: secrets that are written out, which win over those in Vault"},
+	{"apps.pisovereign-env-names", sovereignEnvNames, "the names in the .env in /opt/pisovereign, /srv/pisovereign or ~: which of them PiSovereign can read"},
+	{"apps.pisovereign-proxies", sovereignProxies, "security.trusted_proxies in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~, where Traefik stands in front"},
 }
 
 // sovereignFiles are the config files that could be read; why is what was not.

@@ -13,10 +13,10 @@ import (
 
 var prometheus = []Check{
 	{"apps.prometheus-rules", prometheusRules,
-		"the metrics and labels in the expressions of alert rules, against those that a running Prometheus has (`promtool query series`) and those that applications are known to give"},
-	{"apps.prometheus-alerting", prometheusAlerting, "alerting in prometheus.yml, where there are alert rules"},
-	{"apps.prometheus-rule-files", prometheusRuleFiles, "rule_files in prometheus.yml, against the rule files that are there"},
-	{"apps.prometheus-targets", prometheusTargets, "the targets in prometheus.yml, against the open ports of this host and what the application's settings say"},
+		"the metrics and labels in the expressions of alert rules (/etc/prometheus), against those that a running Prometheus has (`promtool query series`) and those that applications are known to give"},
+	{"apps.prometheus-alerting", prometheusAlerting, "alerting in /etc/prometheus/prometheus.yml, where there are alert rules"},
+	{"apps.prometheus-rule-files", prometheusRuleFiles, "rule_files in /etc/prometheus/prometheus.yml, against the rule files in /etc/prometheus that are there"},
+	{"apps.prometheus-targets", prometheusTargets, "the targets in /etc/prometheus/prometheus.yml, against the open ports of this host and what the application's settings say"},
 }
 
 func prometheusRules(h *fact.Host) control.Outcome {

@@ -10,10 +10,10 @@ import (
 )
 
 var traefik = []Check{
-	{"apps.traefik-tls", traefikTLS, "the entry points in Traefik's static settings, the TLS settings in its dynamic ones, and what listens on port 443 (`ss -Hltunpe`)"},
-	{"apps.traefik-api", traefikSetting("the dashboard and the API ask nobody for a password: api.insecure is true", "api.insecure"), "api.insecure in Traefik's static settings"},
-	{"apps.traefik-exposed", traefikDocker, "providers.docker in Traefik's static settings: whether every container is published by itself"},
-	{"apps.traefik-tls-version", traefikVersions, "minVersion of the TLS options in Traefik's dynamic settings"},
+	{"apps.traefik-tls", traefikTLS, "the entry points in Traefik's static settings (/etc/traefik), the TLS settings in its dynamic ones, and what listens on port 443 (`ss -Hltunpe`)"},
+	{"apps.traefik-api", traefikSetting("the dashboard and the API ask nobody for a password: api.insecure is true", "api.insecure"), "api.insecure in Traefik's static settings (/etc/traefik)"},
+	{"apps.traefik-exposed", traefikDocker, "providers.docker in Traefik's static settings (/etc/traefik): whether every container is published by itself"},
+	{"apps.traefik-tls-version", traefikVersions, "minVersion of the TLS options in Traefik's dynamic settings (/etc/traefik)"},
 }
 
 // traefikStatic are Traefik's static settings in either format.

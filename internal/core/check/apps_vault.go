@@ -10,11 +10,11 @@ import (
 )
 
 var vault = []Check{
-	{"apps.vault-tls", vaultTLS, "listener in the server's settings (*.hcl): address and tls_disable"},
-	{"apps.vault-dev", vaultDev, "how vault.service or openbao.service starts the server"},
-	{"apps.vault-audit", vaultAudit, "audit in the server's settings (*.hcl)"},
-	{"apps.vault-storage", vaultStorage, "storage in the server's settings (*.hcl), and the folder's permissions"},
-	{"apps.vault-keys", vaultKeys, "files that the initialisation of Vault leaves, container logs and incident logs: unseal keys and root tokens, of which nothing is kept"},
+	{"apps.vault-tls", vaultTLS, "listener in the server's settings (*.hcl in /etc/vault.d, /etc/openbao and where compose files keep them): address and tls_disable"},
+	{"apps.vault-dev", vaultDev, "how vault.service or openbao.service (/etc/systemd/system, /usr/lib/systemd/system) starts the server"},
+	{"apps.vault-audit", vaultAudit, "audit in the server's settings (*.hcl in /etc/vault.d, /etc/openbao and where compose files keep them)"},
+	{"apps.vault-storage", vaultStorage, "storage in the server's settings (*.hcl in /etc/vault.d, /etc/openbao and where compose files keep them), and the folder's permissions"},
+	{"apps.vault-keys", vaultKeys, "files that the initialisation of Vault leaves (/root, ~, /opt, /var/lib/docker/volumes), container logs (/var/lib/docker/containers) and incident logs: unseal keys and root tokens, of which nothing is kept"},
 	{"apps.vault-token", vaultToken, "~/.vault-token of every home, which a login leaves"},
 }
 

@@ -10,12 +10,12 @@ import (
 )
 
 var webServers = []Check{
-	{"apps.nginx-login-tls", nginxLoginTLS, "the servers in nginx's settings that ask for a password, and whether they listen without TLS"},
-	{"apps.nginx-tls-versions", nginxTLS, "ssl_protocols in nginx's settings, where a server listens with TLS"},
-	{"apps.caddy-admin", caddyAdmin, "admin in the Caddyfile's global options, and the open ports (`ss -Hltunpe`)"},
-	{"apps.caddy-http", caddyHTTP, "the addresses of the Caddyfile's sites that pass requests on or ask for a password"},
-	{"apps.lighttpd-login-tls", lighttpdLoginTLS, "auth.require and ssl.engine in lighttpd's settings"},
-	{"apps.lighttpd-passwords", lighttpdPasswords, "the files of accounts that lighttpd's settings name: how the passwords are hashed"},
+	{"apps.nginx-login-tls", nginxLoginTLS, "the servers in nginx's settings (/etc/nginx) that ask for a password, and whether they listen without TLS"},
+	{"apps.nginx-tls-versions", nginxTLS, "ssl_protocols in nginx's settings (/etc/nginx), where a server listens with TLS"},
+	{"apps.caddy-admin", caddyAdmin, "admin in the global options of /etc/caddy/Caddyfile, and the open ports (`ss -Hltunpe`)"},
+	{"apps.caddy-http", caddyHTTP, "the addresses of the sites in /etc/caddy/Caddyfile that pass requests on or ask for a password"},
+	{"apps.lighttpd-login-tls", lighttpdLoginTLS, "auth.require and ssl.engine in lighttpd's settings (/etc/lighttpd)"},
+	{"apps.lighttpd-passwords", lighttpdPasswords, "the files of accounts that lighttpd's settings name (/etc/lighttpd.user.htpasswd, /etc/lighttpd): how the passwords are hashed"},
 }
 
 // lighttpdTLS reports whether the settings switch TLS on anywhere; why says
