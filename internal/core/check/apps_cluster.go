@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
@@ -45,6 +46,13 @@ func clusterMarks(group, mark, reason, good string, more ...string) func(*fact.H
 	}
 }
 
+// ofNode tells by a key's comment, as ssh-keygen writes it, whether it is that
+// of the same account on another host; a person's key has another name.
+func ofNode(h *fact.Host, account, comment string) bool {
+	user, host, ok := strings.Cut(comment, "@")
+	return ok && user == account && !(h.OS.Hostname.Known() && host == h.OS.Hostname.V)
+}
+
 // clusterMesh finds what a list of all nodes' keys, copied to all nodes, looks
 // like from one of them: its own key opens it, as do those of others, and
 // needs no passphrase.
@@ -66,7 +74,7 @@ func clusterMesh(h *fact.Host) control.Outcome {
 			switch {
 			case i >= 0:
 				own = &h.Keys.Private[name][i]
-			case len(k.Options) == 0:
+			case len(k.Options) == 0 && ofNode(h, name, k.Comment):
 				ev = append(ev, control.Saw("key of another node for "+name, k.Place, "may do everything", "only the leader's, with from=").Of(name))
 			}
 		}

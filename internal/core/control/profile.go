@@ -27,9 +27,11 @@ type Profile struct {
 // Selects reports whether the profile holds a control.
 func (p Profile) Selects(c Control) bool {
 	severe := p.AtLeast != "" && c.Severity.Rank() >= p.AtLeast.Rank()
-	based := p.base != nil && p.base.Selects(c)
-	return (severe || based || Match(p.Include, c.ID)) && !Match(p.Exclude, c.ID)
+	return (severe || p.Inherits(c) || Match(p.Include, c.ID)) && !Match(p.Exclude, c.ID)
 }
+
+// Inherits reports whether the profile that this one extends holds a control.
+func (p Profile) Inherits(c Control) bool { return p.base != nil && p.base.Selects(c) }
 
 // Select returns the controls that the profile holds, in order.
 func (p Profile) Select(all []Control) []Control {

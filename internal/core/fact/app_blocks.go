@@ -13,7 +13,6 @@ type blockScan struct {
 	line int
 	hash string // what begins a comment
 	ends string // characters that are words of their own
-	bare bool   // a # within a word begins no comment
 	was  bool   // the last word was quoted
 	bad  string
 }
