@@ -68,7 +68,11 @@ func keepIni(e *snap.Entry, sec Secrets) []byte {
 			out[i] = "="
 		}
 	}
-	return joinLines(out)
+	kept := joinLines(out)
+	if len(kept) > snap.MaxFile {
+		return []byte("=\n") // which cannot be read
+	}
+	return kept
 }
 
 var envLine = regexp.MustCompile(`^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(.*)$`)

@@ -124,6 +124,7 @@ func metricsOf(expr string) []MetricUse {
 			for i < len(tokens) && tokens[i] != "}" {
 				i++
 			}
+		case next == "by" || next == "without": // sum by (…)
 		case !word || next == "(" || slices.Contains(promWords, strings.ToLower(t)):
 		default:
 			u := MetricUse{Name: t}

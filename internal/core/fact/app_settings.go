@@ -181,6 +181,11 @@ func keepSettings(format string) func(*snap.Snapshot, *snap.Entry, Secrets) []by
 			value, _ := json.Marshal(s.Value)
 			fmt.Fprintf(&b, "%d\t%s\t%s\n", s.Place.Line, key, value)
 		}
+		if b.Len() > snap.MaxFile {
+			b.Reset()
+			b.WriteString(settingsHead)
+			why = e.Path + ": more settings than are kept"
+		}
 		if why != "" {
 			b.WriteString("! " + firstOf(hideSecrets(why)) + "\n")
 		}

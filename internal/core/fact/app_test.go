@@ -220,3 +220,45 @@ func TestGitIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestAppKeptSize: what is kept of a file has the size that a saved snapshot
+// may have, and says so where it would be more.
+func TestAppKeptSize(t *testing.T) {
+	for format, text := range map[string]string{
+		"yaml": strings.Repeat("- [[[[a]]]]\n", 15_000),
+		"env":  strings.Repeat("A_TOKEN=x\n", 60_000),
+		"ini":  "[a]\n" + strings.Repeat("token=a\n", 100),
+	} {
+		kept := keepSettings(format)(nil, &snap.Entry{Path: "/f", Content: []byte(text)}, Secrets{})
+		if len(kept) > snap.MaxFile+64<<10 {
+			t.Errorf("%s: %d bytes are kept of %d", format, len(kept), len(text))
+		}
+		if _, why := appSettings(&snap.Entry{Path: "/f", Content: kept}, format); format == "env" && why == "" {
+			t.Errorf("%s: nothing says that it is not all", format)
+		}
+	}
+	var b strings.Builder
+	b.WriteString("[a]\n")
+	for i := range 60_000 {
+		fmt.Fprintf(&b, "token%d=a\n", i)
+	}
+	kept := keepSettings("ini")(nil, &snap.Entry{Path: "/f", Content: []byte(b.String())}, Secrets{})
+	if _, why := appSettings(&snap.Entry{Path: "/f", Content: kept}, "ini"); len(kept) > snap.MaxFile || why == "" {
+		t.Errorf("ini: %d bytes are kept (%q)", len(kept), why)
+	}
+}
+
+func TestMetricsOf(t *testing.T) {
+	for expr, want := range map[string]string{
+		`rate(http_requests_client_error_total{status="401"}[5m]) > 10`:                 "[{http_requests_client_error_total [status]}]",
+		`sum by (job, instance) (rate(a_total{x=~"5..",y!="z",w=~".*"}[5m])) / b_total`: "[{a_total [x]} {b_total []}]",
+		`absent(up{job="x"})`:                         "[]",
+		`{__name__=~"x.*", job="y"} == 1`:             "[]",
+		`a and on(x) group_left(y) b offset 5m > 1e3`: "[{a []} {b []}]",
+		`up == bool 0 or vector(1)`:                   "[{up []}]",
+	} {
+		if got := fmt.Sprint(metricsOf(expr)); got != want {
+			t.Errorf("%s: %s, want %s", expr, got, want)
+		}
+	}
+}
