@@ -116,7 +116,7 @@ func TestAppSecretNotes(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]bool{
-		"api_key": true, "password_file": false, "token_ttl": false, "max_tokens": false, "root_token": true, "keys_b64": true, "listen": false, "PK_TOKEN": true,
+		"api_key": true, "password_file": false, "token_ttl": false, "max_tokens": false, "root_token": true, "PISOVEREIGN_VAULT_SECRET_ID": true, "secret_prefix": false, "keys_b64": true, "listen": false, "PK_TOKEN": true,
 	} {
 		if got := secretKey([]string{key, "0"}); got != want {
 			t.Errorf("%s a secret: %v", key, got)
