@@ -127,10 +127,18 @@ var textMarks = []struct {
 	{"not a host and taken for one", regexp.MustCompile(`^\s*#.*(?:worker|master)`)},
 }
 
+// textStems are what the expressions above look for: a line without any of
+// them says nothing. A log is long, and most of its lines are such.
+var textStems = []string{"token", "unseal", "keys", "user=", "curl", "wget", "htpdate", "worker", "master"}
+
 // readAppText looks for what is known in any text: a script, a log.
 func readAppText(r *appReader, text string) {
 	seen := map[string]int{}
 	for i, l := range splitText(text) {
+		low := strings.ToLower(l)
+		if !slices.ContainsFunc(textStems, func(stem string) bool { return strings.Contains(low, stem) }) {
+			continue
+		}
 		comment := strings.HasPrefix(strings.TrimSpace(l), "#")
 		for _, m := range textMarks {
 			if comment != strings.HasPrefix(m.name, "not a host") && comment || seen[m.name] >= 20 || !m.form.MatchString(l) {

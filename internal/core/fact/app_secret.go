@@ -45,7 +45,7 @@ func IsReference(v string) bool { return appReference.MatchString(strings.TrimSp
 var (
 	secretNote   = regexp.MustCompile(`^\[secret, [a-zA-Z0-9:,() -]{1,80}\]$`)
 	appReference = regexp.MustCompile(`^(?:\[\[\s*\w+\s*\]\]|\$\{\w+\}|\$[A-Z_][A-Z0-9_]*|\{\{[^{}]{1,80}\}\}|%\(\w+\)s|\{env\.\w+\}|\{\$\w+\}|\$__(?:env|file)\{[^{}]{1,200}\}|/(?:[\w.-]+/)+[\w.-]+|(?:[\w.-]+/)*[\w-]+\.(?:key|pem|crt))$`)
-	appSecretKey = regexp.MustCompile(`(?i)(pass(?:wor[dt]|wd|phrase|code)?$|passwo?r?d|passphrase|secret|token|api[_-]?keys?$|apikey|private[_-]?key|access[_-]?key|psk$|credential|unseal|keys_b(?:ase)?64|auth[_-]?key|^pwd$|_pw$)`)
+	appSecretKey = regexp.MustCompile(`(?i)(pass(?:wor[dt]|wd|phrase|code)?$|passwo?r?d|passphrase|secret|token|api[_-]?keys?$|apikey|private[_-]?key|access[_-]?key|psk$|[_-]key$|jwt|bearer|credential|unseal|keys_b(?:ase)?64|auth[_-]?key|^pwd$|_pw$)`)
 	appNoSecret  = regexp.MustCompile(`(?i)(_?(file|path|dir|folder|command|cmd|url|uri|type|ttl|timeout|policy|expiry|length|enabled|rounds?|prefix|name|method|port|format)s?$|^max_|_max_|tokens$|^tokens?_per|^password_file|^auth\.)`)
 	appHash      = regexp.MustCompile(`\$argon2(?:id|i|d)\$[^\s'"]+|\$(?:apr1|scrypt|pbkdf2[a-z0-9-]*|y|gy|7|6|5|1|2[abxy])\$[^\s'":,;)]+`)
 	tokenLike    = regexp.MustCompile(`^[A-Za-z0-9+/_=-]{20,}$`)

@@ -262,3 +262,15 @@ func TestMetricsOf(t *testing.T) {
 		}
 	}
 }
+
+// TestAppTextEffort: a container's log of a megabyte is looked through in the
+// time that an audit on a small board has.
+func TestAppTextEffort(t *testing.T) {
+	line := `{"log":"GET /health 200 1.2ms from 172.18.0.2 request abcdef0123456789\n","stream":"stdout","time":"2026-01-10T10:00:00.0Z"}` + "\n"
+	e := &snap.Entry{Path: "/f", Content: []byte(strings.Repeat(line, snap.MaxFile/len(line)))}
+	start := time.Now()
+	keepSettings("text")(nil, e, Secrets{})
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}

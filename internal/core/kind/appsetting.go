@@ -73,6 +73,7 @@ func (r *appSetting) Evaluate(h *fact.Host) control.Outcome {
 	var bad, good []control.Evidence
 	var merged *fact.AppSetting
 	var unset []string
+	name := strings.TrimPrefix(r.Key, "**.")
 	for _, f := range files {
 		if f.State != fact.Known || r.Where != "" && len(r.find(f, r.Where)) == 0 {
 			continue
@@ -111,7 +112,7 @@ func (r *appSetting) Evaluate(h *fact.Host) control.Outcome {
 		unset = nil // it is set in one of them
 	}
 	for _, p := range unset {
-		e := control.Saw(r.Key, fact.Place{Path: p}, "not set", r.wanted())
+		e := control.Saw(name, fact.Place{Path: p}, "not set", r.wanted())
 		if r.Default != "" {
 			e.Found = r.Default + " (default)"
 		}
