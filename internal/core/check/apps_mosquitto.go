@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/control"
@@ -11,7 +13,7 @@ import (
 const looksMosquitto = "the settings in /etc/mosquitto/mosquitto.conf and the files that it includes, as mosquitto reads them: "
 
 var mosquitto = []Check{
-	{"apps.mosquitto-anonymous", mosquittoAnonymous, looksMosquitto + "allow_anonymous of each listener"},
+	{"apps.mosquitto-anonymous", mosquittoAnonymous, looksMosquitto + "allow_anonymous of each listener, and where the broker listens (`ss -Hltunpe`)"},
 	{"apps.mosquitto-acl", mosquittoACL, looksMosquitto + "acl_file or a plugin for each listener that others reach"},
 	{"apps.mosquitto-tls", mosquittoTLS, looksMosquitto + "certfile and keyfile of each listener that others reach"},
 	{"apps.mosquitto-read", mosquittoRead, looksMosquitto + "what it does not read, and what keeps it from starting"},
@@ -44,10 +46,34 @@ func eachListener(h *fact.Host, good string, judge func(fact.BrokerListener) (co
 	case len(bad) > 0:
 		o := control.Outcome{Configured: control.TriOf(len(fine) > 0), Persistent: control.No, Effective: control.No}
 		return o.Judge().With(append(bad, fine...)...).Because("%s: %s, not %s", first, bad[0].Found, bad[0].Wanted)
-	case len(fine) == 0:
+	}
+	if h.Snap.Source.Kind != "image" {
+		if h.Sockets.State != fact.Known {
+			return control.Missing(fact.Not[bool](h.Sockets.State, h.Sockets.Why))
+		}
+		if e, stale := brokerStale(h, b); stale {
+			return control.IsIneffective("the running broker listens at "+e.Found+", which its settings do not have any more: it was not restarted since", e)
+		}
+	}
+	if len(fine) == 0 {
 		return control.Passed("the broker listens for its own host only")
 	}
 	return control.Passed(good, fine...)
+}
+
+// brokerStale finds a port that the running broker has open to others and that
+// its settings do not.
+func brokerStale(h *fact.Host, b fact.Broker) (control.Evidence, bool) {
+	for _, s := range h.Sockets.Listening {
+		if s.Process != "mosquitto" || s.Proto != "tcp" || !s.Exposed() {
+			continue
+		}
+		asked := slices.ContainsFunc(b.Listeners, func(l fact.BrokerListener) bool { return !l.Local() && l.Port == strconv.Itoa(s.Port) })
+		if !asked {
+			return control.Saw("the running broker", s.Place, s.Where(), "only where its settings say").Mend(""), true
+		}
+	}
+	return control.Evidence{}, false
 }
 
 func mosquittoAnonymous(h *fact.Host) control.Outcome {
