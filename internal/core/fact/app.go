@@ -165,7 +165,7 @@ func parseApps(h *Host, s *snap.Snapshot) {
 func recognise(h *Host, s *snap.Snapshot, r app.Recognise) (st State, by, why string) {
 	unseen := ""
 	for _, sign := range r.All {
-		got, name, reason := sign1(h, s, sign)
+		got, name, reason := lookFor(h, s, sign)
 		switch got {
 		case Known:
 			by = name
@@ -182,7 +182,7 @@ func recognise(h *Host, s *snap.Snapshot, r app.Recognise) (st State, by, why st
 		return Known, by, ""
 	}
 	for _, sign := range r.Any {
-		got, name, reason := sign1(h, s, sign)
+		got, name, reason := lookFor(h, s, sign)
 		switch {
 		case got == Known:
 			return Known, name, ""
@@ -198,8 +198,8 @@ func recognise(h *Host, s *snap.Snapshot, r app.Recognise) (st State, by, why st
 	return Absent, "", why
 }
 
-// sign1 looks for one sign.
-func sign1(h *Host, s *snap.Snapshot, sign app.Sign) (st State, name, why string) {
+// lookFor looks for one sign.
+func lookFor(h *Host, s *snap.Snapshot, sign app.Sign) (st State, name, why string) {
 	switch {
 	case sign.File != "":
 		es, st, why := s.Glob(sign.File)

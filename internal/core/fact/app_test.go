@@ -59,9 +59,9 @@ func TestAppFormats(t *testing.T) {
 	}
 }
 
-// TestAppSecretsGo: whatever the format, no secret is kept, what is kept says
+// TestAppSecretsAreNotKept: whatever the format, no secret is kept, what is kept says
 // the same as the file, and keeping it again changes nothing.
-func TestAppSecretsGo(t *testing.T) {
+func TestAppSecretsAreNotKept(t *testing.T) {
 	const plain, token = "Tr0ub4dor-and-3", "hvs.CAESIJlWh1CENSOREDxyzuvwABCDEF"
 	const hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG"
 	for format, text := range map[string]string{
@@ -185,7 +185,9 @@ func FuzzAppSettings(f *testing.F) {
 	f.Add("{\"a\": [1, {\"password\": \"QWRtaW4=\"}]}")
 	f.Add("a:\n- b: {c: d}\n")
 	f.Add(settingsHead + "1\t[\"a\"]\t\"b\"\n! x\n")
+	f.Add("sum by (a) (rate(b{c=~\"d|e\",f!=\"g\"}[5m])) > 1")
 	f.Fuzz(func(t *testing.T, text string) {
+		metricsOf(text)
 		for _, format := range app.Formats {
 			e := &snap.Entry{Path: "/f", Content: []byte(text)}
 			before, why := appSettings(e, format)
