@@ -1,4 +1,4 @@
-// Package catalogue embeds Picket's knowledge: its controls and profiles.
+// Package catalogue embeds Picket's knowledge: its controls, profiles and applications.
 package catalogue
 
 import (
@@ -6,7 +6,7 @@ import (
 	"io/fs"
 )
 
-//go:embed controls/*/*.yaml profiles/*.yaml
+//go:embed controls/*/*.yaml profiles/*.yaml apps/*.yaml
 var files embed.FS
 
 // Controls holds topic/name.yaml for every built-in control.
@@ -14,6 +14,9 @@ func Controls() fs.FS { return sub("controls") }
 
 // Profiles holds name.yaml for every built-in profile.
 func Profiles() fs.FS { return sub("profiles") }
+
+// Apps holds name.yaml for every application that is recognised.
+func Apps() fs.FS { return sub("apps") }
 
 func sub(dir string) fs.FS {
 	f, err := fs.Sub(files, dir)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"picket/catalogue"
+	"picket/internal/core/app"
 	"picket/internal/core/control"
 	"picket/internal/core/kind"
 	"picket/internal/core/yaml"
@@ -25,6 +26,9 @@ const (
 
 // builtIn loads the controls and profiles that are part of the program.
 func builtIn() ([]control.Control, []control.Profile, error) {
+	if _, problems := app.Load(catalogue.Apps()); len(problems) > 0 {
+		return nil, nil, fmt.Errorf("the built-in applications are broken: %w", problems.Err())
+	}
 	all, problems := control.Load(catalogue.Controls(), kind.All())
 	profiles, more := control.LoadProfiles(catalogue.Profiles(), all)
 	if err := append(problems, more...).Err(); err != nil {
@@ -75,6 +79,10 @@ func (p *program) catalogue() ([]control.Control, []control.Profile, error) {
 		for _, own := range more {
 			if slices.ContainsFunc(profiles, func(o control.Profile) bool { return o.Name == own.Name }) {
 				problems = append(problems, yaml.Problem{File: filepath.Join(d, own.Name+".yaml"), Text: "there is a built-in profile " + own.Name + "; give yours another name"})
+				continue
+			}
+			if err := own.Resolve(profiles); err != nil {
+				problems = append(problems, yaml.Problem{File: filepath.Join(d, own.Name+".yaml"), Text: err.Error()})
 				continue
 			}
 			profiles = append(profiles, own)

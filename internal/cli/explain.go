@@ -102,7 +102,7 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 	}
 	var in []string
 	for _, prof := range profiles {
-		if prof.Selects(c) {
+		if prof.Selects(c) && !prof.Inherits(c) {
 			in = append(in, prof.Name)
 		}
 	}

@@ -30,6 +30,14 @@ var stays = map[string]string{
 	"sudo/no-passwordless":           "wants an editor",
 	"mounts/tmp-noexec":              "wants an editor",
 	"mounts/separate-partitions":     "wants another disk",
+	"keys/full-mesh":                 "wants an editor",
+	"app/mosquitto-acl":              "wants to be told who may do what",
+	"app/mosquitto-passwords":        "asks for a new password",
+	"app/mosquitto-tls":              "wants a certificate",
+	"app/pioreactor-login":           "wants Pioreactor's own programs",
+	"app/pioreactor-mqtt-account":    "asks for a new password",
+	"app/pioreactor-reach":           "wants ufw",
+	"app/pioreactor-tls":             "wants a certificate",
 	"ssh/client-fits-server":         "comes of ssh/key-exchange, which warns of it",
 }
 

@@ -80,6 +80,13 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 		}
 	}
 	fmt.Fprintln(b, strings.Join(name, " · "))
+	if len(r.Apps) > 0 && !t.Short {
+		var apps []string
+		for _, a := range r.Apps {
+			apps = append(apps, a.Name)
+		}
+		fmt.Fprintln(b, ui.Wrap("applications: "+strings.Join(apps, ", "), t.Width, "  "))
+	}
 	color := map[string]string{bad: ui.Red, fair: ui.Yellow, good: ui.Green}[band(r)]
 	score := t.Style.Paint(fmt.Sprintf("score %d of 100", r.Score), color, ui.Bold)
 	if r.Confidence == 0 && r.Counts.Waived == 0 {

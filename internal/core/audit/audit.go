@@ -29,8 +29,16 @@ type Report struct {
 	ScoreWithoutWaivers int       `json:"scoreWithoutWaivers"`
 	Confidence          int       `json:"confidence"` // 0 to 100: weighted share of what could be judged
 	Counts              Counts    `json:"counts"`
+	Apps                []App     `json:"apps,omitempty"`     // applications that were recognised
 	Results             []Result  `json:"results"`            // worst first
 	Problems            []string  `json:"problems,omitempty"` // what went wrong while reading the host
+}
+
+// App is an application that the host has.
+type App struct {
+	Name  string `json:"name"`  // of its profile in catalogue/apps
+	Title string `json:"title"` // for a person
+	By    string `json:"by"`    // what it was recognised by
 }
 
 // Host is how a report names its host.
@@ -116,6 +124,9 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 		Schema: Schema, Picket: opt.Version, Taken: s.Taken, Profile: opt.Profile, Problems: s.Problems,
 		Host:    HostOf(h),
 		Results: []Result{},
+	}
+	for _, a := range h.Apps.Found() {
+		r.Apps = append(r.Apps, App{a.Name, a.Title, cut(a.Sign, MaxText)})
 	}
 	for _, c := range controls {
 		r.Results = append(r.Results, one(c, h, opt))

@@ -52,6 +52,15 @@ func All() []Check {
 		integrity,
 		cardChecks,
 		kernelChecks,
+		mosquitto,
+		pioreactor,
+		nio,
+		pisovereign,
+		vault,
+		traefik,
+		prometheus,
+		cluster,
+		webServers,
 	} {
 		all = append(all, topic...)
 	}

@@ -14,6 +14,7 @@ type Applies struct {
 	File      []string `yaml:"file"`      // any of these paths or patterns exists
 	Hardware  string   `yaml:"hardware"`  // raspberry-pi
 	Live      bool     `yaml:"live"`      // a running host, not an image
+	App       string   `yaml:"app"`       // an application of catalogue/apps that is recognised
 }
 
 // To tells whether the conditions hold. If not, reason says which one; unknown
@@ -27,6 +28,15 @@ func (a Applies) To(h *fact.Host) (ok bool, reason, unknown string) {
 			return false, "", h.OS.Model.Why
 		}
 		return false, "this is not a Raspberry Pi", ""
+	}
+	if a.App != "" {
+		switch app := h.Apps.Get(a.App); app.State {
+		case fact.Known:
+		case fact.Absent:
+			return false, app.Why, ""
+		default:
+			return false, "", app.Why
+		}
 	}
 	if len(a.Installed) > 0 {
 		some := false

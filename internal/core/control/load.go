@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"picket/internal/core/fact"
 	"picket/internal/core/snap"
 	"picket/internal/core/yaml"
 )
@@ -20,6 +21,10 @@ type Kind struct {
 
 // An Asker is a rule that reads more of a host than the topics do.
 type Asker interface{ Ask() snap.Manifest }
+
+// ofApp is a rule about the settings of one application; it applies where the
+// host has that.
+type ofApp interface{ Application() string }
 
 // Load reads every *.yaml below topic folders of fsys. Controls that have
 // problems are left out; all problems of all files are returned, in the order
@@ -79,6 +84,9 @@ func Parse(file, id string, data []byte, kinds []Kind) (Control, yaml.Problems) 
 		}
 	}
 	c.Rule, c.params, c.decode = rule, params, kinds[i].Decode
+	if a, ok := rule.(ofApp); ok && c.Applies.App == "" {
+		c.Applies.App = a.Application()
+	}
 	ps = append(ps, rps...)
 	if len(ps) == 0 {
 		ps = c.problems(node)
@@ -124,6 +132,9 @@ func (c Control) problems(n *yaml.Node) yaml.Problems {
 	}
 	if h := c.Applies.Hardware; h != "" && h != "raspberry-pi" {
 		ps = append(ps, at("applies").Problem("%s", unknownWord("hardware", h, []string{"raspberry-pi"})))
+	}
+	if a := c.Applies.App; a != "" && !slices.Contains(fact.AppNames(), a) {
+		ps = append(ps, at("applies").Problem("%s", unknownWord("application", a, fact.AppNames())))
 	}
 	for _, f := range c.Applies.File {
 		if !path.IsAbs(f) {

@@ -82,6 +82,9 @@ func (p Profile) For(c Control) Control {
 	if t, ok := p.tuned[c.ID]; ok {
 		return t
 	}
+	if p.base != nil {
+		return p.base.For(c)
+	}
 	return c
 }
 

@@ -10,8 +10,9 @@ import (
 	"picket/internal/core/yaml"
 )
 
-// A Profile selects controls: those of some severity or above and those named,
-// less those excluded. A control exists once; profiles only choose.
+// A Profile selects controls: those of the profile that it extends, those of
+// some severity or above and those named, less those excluded. A control exists
+// once; profiles only choose.
 type Profile struct {
 	Name    string   // of its file
 	Title   string   `yaml:"title"`
@@ -19,18 +20,23 @@ type Profile struct {
 	AtLeast Severity `yaml:"at-least"` // every control of this severity or above; empty: none by that
 	Include []string `yaml:"include"`  // ids or patterns: ssh/*, */root-*
 	Exclude []string `yaml:"exclude"`
+	Extends string   `yaml:"extends"` // another profile, which extends none
 
 	Benchmark  Benchmark  `yaml:"benchmark"`  // or by the numbers of one
 	Parameters parameters `yaml:"parameters"` // where baselines disagree: what this profile wants of a control
 
 	tuned map[string]Control // by id, with Parameters
+	base  *Profile
 }
 
 // Selects reports whether the profile holds a control.
 func (p Profile) Selects(c Control) bool {
 	severe := p.AtLeast != "" && c.Severity.Rank() >= p.AtLeast.Rank()
-	return (severe || Match(p.Include, c.ID) || p.Benchmark.selects(c)) && !Match(p.Exclude, c.ID)
+	return (severe || p.Inherits(c) || Match(p.Include, c.ID) || p.Benchmark.selects(c)) && !Match(p.Exclude, c.ID)
 }
+
+// Inherits reports whether the profile that this one extends holds a control.
+func (p Profile) Inherits(c Control) bool { return p.base != nil && p.base.Selects(c) }
 
 // Select returns the controls that the profile holds, in order and with its
 // own parameters.
@@ -137,7 +143,28 @@ func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
 			out = append(out, p)
 		}
 	}
+	for i := range out {
+		if err := out[i].Resolve(out); err != nil {
+			problems = append(problems, yaml.Problem{File: out[i].Name + ".yaml", Text: err.Error()})
+		}
+	}
 	return out, problems
+}
+
+// Resolve finds the profile that this one extends among others.
+func (p *Profile) Resolve(profiles []Profile) error {
+	if p.Extends == "" {
+		return nil
+	}
+	base, err := Named(profiles, p.Extends)
+	switch {
+	case err != nil:
+		return fmt.Errorf("extends: %w", err)
+	case base.Extends != "":
+		return fmt.Errorf("extends: %s extends another profile itself", base.Name)
+	}
+	p.base = &base
+	return nil
 }
 
 // ParseProfile reads one profile over the controls that there are.

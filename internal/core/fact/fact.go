@@ -49,6 +49,8 @@ type Host struct {
 	Keys      Keys
 	Session   Session
 	TLS       TLS
+
+	Apps Apps
 }
 
 // A topic is one subject: what it still wants to read, given what is known so
@@ -99,6 +101,7 @@ var topics = []topic{
 	{"integrity", askIntegrity, func(*Host, *snap.Snapshot) {}},
 	{"sandboxes", askSandboxes, parseSandboxes},
 	{"auditd", askAuditd, parseAuditd},
+	{"apps", askApps, parseApps},
 	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }
 

@@ -14,6 +14,7 @@ type pyIni struct {
 	order    []string // sections as they first appear, DEFAULT left out
 	sections map[string]map[string]Value[string]
 	refused  []Problem // lines that Python does not take: it then takes nothing of the file
+	exact    bool      // strict=False, allow_no_value=True, names as written, no comments behind a value
 }
 
 const pyDefault = "DEFAULT"
@@ -62,8 +63,11 @@ func (p *pyIni) parse(e *snap.Entry) {
 		}
 	}
 	for _, l := range lines(e) {
-		t := strings.TrimSpace(pyUncomment(l.text))
-		if t == "" || t[0] == '#' {
+		t := strings.TrimSpace(l.text)
+		if !p.exact {
+			t = strings.TrimSpace(pyUncomment(l.text))
+		}
+		if t == "" || t[0] == '#' || p.exact && t[0] == ';' {
 			continue
 		}
 		// What is indented deeper than its key goes on with the value.
@@ -83,7 +87,7 @@ func (p *pyIni) parse(e *snap.Entry) {
 				section, key = "", ""
 				continue
 			}
-			if seen[name] && name != pyDefault {
+			if seen[name] && name != pyDefault && !p.exact {
 				refuse(l.at, "the section ["+name+"] is there twice")
 			}
 			section, key, seen[name] = name, "", true
@@ -94,6 +98,9 @@ func (p *pyIni) parse(e *snap.Entry) {
 			continue
 		}
 		i := strings.IndexAny(t, "=:")
+		if i < 0 && p.exact {
+			i, t = len(t), t+"=" // a key without a value
+		}
 		if i <= 0 || section == "" {
 			key = ""
 			text := "a setting stands before the first [section]"
@@ -103,8 +110,10 @@ func (p *pyIni) parse(e *snap.Entry) {
 			refuse(l.at, text)
 			continue
 		}
-		key = strings.ToLower(strings.TrimSpace(t[:i]))
-		if seen["["+section+"] "+key] {
+		if key = strings.TrimSpace(t[:i]); !p.exact {
+			key = strings.ToLower(key)
+		}
+		if seen["["+section+"] "+key] && !p.exact {
 			refuse(l.at, key+" is set twice in ["+section+"]")
 		}
 		seen["["+section+"] "+key] = true
@@ -160,7 +169,10 @@ func (p *pyIni) fill(section, text string, depth int) string {
 			out.WriteString("%(" + rest)
 			break
 		}
-		from, key := section, strings.ToLower(name)
+		from, key := section, name
+		if !p.exact {
+			key = strings.ToLower(name)
+		}
 		if sec, k, found := strings.Cut(name, "/"); found {
 			if key = strings.ToLower(k); sec != "known" {
 				from = sec

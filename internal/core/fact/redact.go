@@ -40,7 +40,7 @@ func tlsRedactions() []redaction {
 
 // redactions, the first that matches a path wins. A file that may hold a
 // secret and is asked for by a topic has its line here.
-var redactions = append(tlsRedactions(), []redaction{
+var redactions = slices.Concat(tlsRedactions(), []redaction{
 	{"/etc/passwd*", redactShadow},
 	{"/etc/shadow*", redactShadow},
 	{"/etc/group*", redactGroup},
@@ -129,7 +129,7 @@ var redactions = append(tlsRedactions(), []redaction{
 	{"/etc/profile.d/*", redactStart},
 	{"/root/.profile", redactStart},
 	{"/root/.bash*", redactStart},
-}...)
+}, appRedactions())
 
 // talkative commands repeat what files say, secrets included.
 var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"sshd", "-T"}}

@@ -53,10 +53,16 @@ func redactKeyfile(_ *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 	return redactWifi(iniForm, e, sec)
 }
 
-// redactPioreactor keeps one section of Pioreactor's settings, which hold the
-// broker's password and those of plugins as well.
+// redactPioreactor keeps the access point's section of Pioreactor's settings as
+// one of a network, and the rest as an application's.
 func redactPioreactor(_ *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
-	return redactWifi(iniForm, e, sec)
+	out, rest := rawLines(redactWifi(iniForm, e, sec)), rawLines(keepIni(e, sec))
+	for i, l := range rest {
+		if i < len(out) && out[i] == "" {
+			out[i] = l
+		}
+	}
+	return joinLines(out)
 }
 
 func redactWifi(form wifiForm, e *snap.Entry, sec Secrets) []byte {

@@ -321,3 +321,17 @@ var (
 	neutral   = strings.NewReplacer(operators...)
 	restored  = strings.NewReplacer("\x01", ";", "\x02", "|", "\x03", "&", "\x04", "(", "\x05", ")", "\x06", "<", "\x07", ">", "\x08", "#")
 )
+
+// ServiceFile is what the files of a service say, whether it runs or not;
+// hidden is why one of them could not be read.
+func ServiceFile(s *snap.Snapshot, name string) (one Service, ok bool, hidden string) {
+	if one, ok, hidden = serviceFromFiles(s, name); ok || hidden != "" {
+		return one, ok, hidden
+	}
+	for _, dir := range UnitDirs {
+		if _, st, why := s.File(dir + "/" + name); st == Denied {
+			return one, false, why
+		}
+	}
+	return one, false, ""
+}

@@ -172,7 +172,7 @@ func TestWifiFiles(t *testing.T) {
 			want: []string{
 				`/home/pioreactor/.pioreactor/config.ini:6: offers "pioreactor" WPA1, weak only the first WPA is allowed, which is broken, secret passphrase, guessed factory password, off there is no /boot/firmware/local_access_point`,
 			},
-			secrets: []string{"hunter-two", "aHVudGVy", "raspberry", "api_key"},
+			secrets: []string{"hunter-two", "aHVudGVy", "raspberry"},
 		},
 		{
 			name: "Pioreactor's file on the boot partition", path: "/boot/firmware/wifi.ini",

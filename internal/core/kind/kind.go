@@ -28,6 +28,8 @@ func All() []control.Kind {
 		{Name: "package-files", Doc: "files of packages that were changed", Decode: decodePackageFiles},
 		{Name: "audit-rule", Doc: "what the kernel's audit records", Decode: decodeAuditRule},
 		{Name: "sshd-option", Doc: "options of the SSH server, for everybody who might log in", Decode: decodeSSHDOption},
+		{Name: "app-setting", Doc: "the value of a setting of an application", Decode: decodeAppSetting},
+		{Name: "app-keys", Doc: "settings that an application does not read", Decode: decodeAppKeys},
 		{Name: "go", Doc: "a function of package check", Decode: decodeGo},
 	}
 }

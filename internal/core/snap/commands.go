@@ -70,6 +70,7 @@ var Table = []Permitted{
 	{Argv: []string{"dpkg", "--verify", "..."}, Timeout: 30 * time.Second, Form: `($|missing |[?.5]{9} )`},
 	{Argv: []string{"auditctl", "-l"}, Zero: true, Form: `(-[aAw] |No rules)`},
 	{Argv: []string{"auditctl", "-s"}, Zero: true, Form: `(?s)(AUDIT_STATUS: )?enabled[ =]\d`},
+	{Argv: []string{"promtool", "query", "series", "--match=*", "http://127.0.0.1:9090"}, Zero: true, Form: `($|\{)`},
 	{Argv: []string{"iw", "dev"}, Form: `($|phy#)`},
 	{Argv: []string{"wpa_cli", "-i", "*", "status"}, Form: `(Selected |[a-z_]+=)`},
 }

@@ -1,0 +1,166 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"picket/internal/core/app"
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+)
+
+var traefik = []Check{
+	{"apps.traefik-tls", traefikTLS, "the entry points in Traefik's static settings (/etc/traefik), the TLS settings in its dynamic ones, and what listens on port 443 (`ss -Hltunpe`)"},
+	{"apps.traefik-api", traefikSetting("the dashboard and the API ask nobody for a password: api.insecure is true", "api.insecure"), "api.insecure in Traefik's static settings (/etc/traefik)"},
+	{"apps.traefik-exposed", traefikDocker, "providers.docker in Traefik's static settings (/etc/traefik): whether every container is published by itself"},
+	{"apps.traefik-tls-version", traefikVersions, "minVersion of the TLS options in Traefik's dynamic settings (/etc/traefik)"},
+}
+
+// traefikStatic are Traefik's static settings in either format.
+func traefikStatic(h *fact.Host) (all []fact.AppSetting, why string) {
+	a := h.Apps.Get("traefik")
+	n := 0
+	for _, group := range []string{"static", "static-toml"} {
+		if w := a.Unread(group); w != "" {
+			why = w
+		}
+		for _, f := range a.Files(group) {
+			n++
+			all = append(all, f.Settings...)
+		}
+	}
+	if why == "" && n == 0 {
+		why = "Traefik has no file of static settings: they stand in its command line"
+	}
+	return all, why
+}
+
+func traefikTLS(h *fact.Host) control.Outcome {
+	a := h.Apps.Get("traefik")
+	static, why := traefikStatic(h)
+	asked, router := false, false
+	var ev []control.Evidence
+	for _, f := range a.Files("dynamic") {
+		for _, s := range f.Settings {
+			if s.Key[0] == "tls" && !asked {
+				asked = true
+				ev = append(ev, control.Saw("tls", s.Place, "set", "").Mend(""))
+			}
+			router = router || app.Match("http.routers.*.tls.**", s.Key) && s.Value != "false"
+		}
+	}
+	entry := false
+	for _, s := range static {
+		switch {
+		case app.Match("entryPoints.*.http.tls.**", s.Key):
+			entry = entry || s.Value != "false"
+		case app.Match("entryPoints.*.address", s.Key):
+			ev = append(ev, control.Saw("entry point "+s.Key[1], s.Place, s.Value, "one with TLS"))
+			entry = entry || strings.HasSuffix(strings.TrimSuffix(s.Value, "/tcp"), ":443") && (router || asked)
+		case s.Key[0] == "certificatesResolvers":
+			asked = true
+		}
+	}
+	o := control.Outcome{Configured: control.TriOf(asked || entry), Persistent: control.Untold, Effective: control.Untold}
+	if why == "" {
+		o.Persistent = control.TriOf(entry)
+	}
+	if h.Sockets.State == fact.Known && h.Snap.Source.Kind != "image" {
+		on := map[int]fact.Socket{}
+		for _, s := range h.Sockets.Listening {
+			if s.Proto == "tcp" && slices.Contains([]string{"traefik", "docker-proxy"}, s.Process) {
+				on[s.Port] = s
+			}
+		}
+		if s, ok := on[443]; ok {
+			o.Effective = control.Yes
+			ev = append(ev, control.Saw("port 443", s.Place, s.Who(), "").Mend(""))
+		} else if s, ok := on[80]; ok {
+			o.Effective = control.No
+			ev = append(ev, control.Saw("port 443", s.Place, "nobody; port 80 is open", "Traefik").Mend(""))
+		}
+	}
+	if o.Effective == control.Untold && h.Sockets.State != fact.Known && h.Snap.Source.Kind != "image" {
+		return control.CannotTell(h.Sockets.Why)
+	}
+	for _, group := range []string{"static", "static-toml", "dynamic"} {
+		if w := a.Unread(group); w != "" && o.Persistent != control.No && o.Effective != control.No {
+			return control.CannotTell(w)
+		}
+	}
+	o = o.Judge().With(ev...)
+	switch {
+	case o.Verdict == control.Unknown:
+		return control.CannotTell(why, ev...)
+	case o.Verdict == control.Pass:
+		return o.Because("Traefik has an entry point with TLS")
+	case o.Verdict == control.Ineffective:
+		return o.Because("TLS is set up in Traefik, and no entry point speaks it: everything is served in clear text")
+	}
+	return o.Because("Traefik has no entry point with TLS: everything is served in clear text")
+}
+
+// traefikSetting fails where a static setting is switched on.
+func traefikSetting(reason, key string) func(*fact.Host) control.Outcome {
+	return func(h *fact.Host) control.Outcome {
+		static, why := traefikStatic(h)
+		for _, s := range static {
+			if s.Name() == key && s.Value == "true" {
+				return control.Failed(reason, control.Saw(key, s.Place, "true", "false"))
+			}
+		}
+		if why != "" {
+			return control.CannotTell(why)
+		}
+		return control.Passed(key + " is not set")
+	}
+}
+
+func traefikDocker(h *fact.Host) control.Outcome {
+	static, why := traefikStatic(h)
+	docker, off := false, false
+	var at fact.Place
+	for _, s := range static {
+		if len(s.Key) > 1 && s.Key[0] == "providers" && s.Key[1] == "docker" {
+			docker, at = true, s.Place
+			if len(s.Key) == 3 && strings.EqualFold(s.Key[2], "exposedByDefault") {
+				off = s.Value == "false"
+			}
+		}
+	}
+	switch {
+	case docker && !off && why == "":
+		return control.Failed("Traefik publishes every container that runs, wanted or not", control.Saw("providers.docker.exposedByDefault", at, "true (default)", "false"))
+	case why != "":
+		return control.CannotTell(why)
+	case !docker:
+		return control.DoesNotApply("Traefik does not look at containers")
+	}
+	return control.Passed("Traefik publishes only containers that ask for it", control.Saw("providers.docker.exposedByDefault", at, "false", "false"))
+}
+
+func traefikVersions(h *fact.Host) control.Outcome {
+	a := h.Apps.Get("traefik")
+	var bad, fine []control.Evidence
+	for _, f := range a.Files("dynamic") {
+		for _, s := range f.Named("minVersion") {
+			e := control.Saw(s.Name(), s.Place, s.Value, "VersionTLS12 or VersionTLS13")
+			if s.Value == "VersionTLS12" || s.Value == "VersionTLS13" {
+				fine = append(fine, e)
+			} else {
+				bad = append(bad, e)
+			}
+		}
+	}
+	switch why := a.Unread("dynamic"); {
+	case len(bad) > 0:
+		return control.Failed("Traefik takes "+bad[0].Found, bad...)
+	case why != "":
+		return control.CannotTell(why)
+	case len(fine) == 0:
+		o := control.Passed("Traefik takes TLS 1.2 and later by default")
+		o.Explicit = control.No
+		return o
+	}
+	return control.Passed("Traefik takes "+fine[0].Found+" and later", fine...)
+}
