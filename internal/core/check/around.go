@@ -108,7 +108,7 @@ func leadsIn(programs []leader, what string) func(*fact.Host) control.Outcome {
 		if image {
 			o.Effective = control.Untold
 		}
-		return o.Judge().Because("nothing here is %s to the Internet that Picket knows", what)
+		return o.Judge().Because("no program that Picket knows as %s runs here, now or after a boot", what)
 	}
 }
 

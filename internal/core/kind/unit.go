@@ -116,6 +116,9 @@ func (r *unitRule) one(u fact.Unit) control.Outcome {
 	}
 	switch r.State {
 	case "running":
+		if u.FileState.V == "static" && running == control.Untold {
+			return control.CannotTell(u.Name + " is started by another unit, or not; that is not known of an image")
+		}
 		o.Configured = control.TriOf(u.Exists && u.Enabled())
 		o.Persistent = control.TriOf(u.Enabled() || u.FileState.V == "static" && u.Running())
 		o.Effective = running
