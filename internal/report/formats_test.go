@@ -25,7 +25,7 @@ import (
 )
 
 // hostile is what a host may send to steer whoever reads a report.
-const hostile = "=cmd|' /C calc'!A0\n]]></failure><script>alert(1)</script> | [x](javascript:alert(1)) `a` \x1b[31m \xff \"q\" \\ ‮ www.evil.test http://evil.test"
+const hostile = "=cmd|' /C calc'!A0\n]]></failure><script>alert(1)</script> | [x](javascript:alert(1)) `a` \x1b[31m \xff \"q\" \\ \u202e www.evil.test http://evil.test"
 
 // all are the recorded hosts' reports, and one of a hostile host.
 func all(t *testing.T) map[string]audit.Report {

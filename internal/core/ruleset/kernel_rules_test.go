@@ -9,11 +9,6 @@ import (
 // pick one at random.
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-func some(r *rand.Rand, n int, from ...string) []string {
-	r.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
-	return from[:min(n, len(from))]
-}
-
 // nftRules makes a ruleset of nft's language.
 func nftRules(r *rand.Rand) string {
 	var b strings.Builder
