@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -237,7 +238,7 @@ func (w *walk) hook(p *packet, name string) bool {
 			return false
 		}
 	}
-	return pass(1 << 31)
+	return pass(math.MaxInt)
 }
 
 // sees reports whether a base chain is asked about a packet.
