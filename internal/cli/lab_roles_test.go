@@ -167,4 +167,8 @@ func hasFactoryPassword(t *testing.T, r audit.Report) {
 	must(t, r, "updates/automatic", "fail|ineffective", "mask")                        // T5
 	must(t, r, "keys/passphrases", "fail|ineffective", "/home/pioreactor/.ssh/id_rsa") // T20
 	must(t, r, "sudo/no-passwordless", "fail|ineffective", "/etc/sudoers.d/010_pioreactor-nopasswd")
+	must(t, r, "app/pioreactor-flags", "fail", "DISALLOW_UI_FILE_SYSTEM") // T7
+	must(t, r, "app/pioreactor-reach", "fail|ineffective")                // T8: what the workers' interface hands out
+	must(t, r, "app/mosquitto-passwords", "fail", "/etc/mosquitto/pw.txt", "pioreactor")
+	must(t, r, "app/pioreactor-mqtt-account", "fail", "pioreactor")
 }
