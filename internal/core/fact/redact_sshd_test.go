@@ -65,7 +65,7 @@ func TestManyMatches(t *testing.T) {
 	}
 	begun := time.Now()
 	who, left := c.Logins(a)
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > 20*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	if len(who) != MaxSSHDLogins || left < n {
