@@ -89,7 +89,7 @@ func TestHideHostileText(t *testing.T) {
 	for _, unit := range []string{"\n", " \n", "=\n", "a=\n", "key\n", "\"key", "key=", "a\n\n="} {
 		begin := time.Now()
 		hideSecrets(strings.Repeat(unit, (256<<10)/len(unit)))
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > 15*time.Second {
 			t.Errorf("%q again and again: %v", unit, took)
 		}
 	}
