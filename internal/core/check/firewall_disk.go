@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,11 +160,11 @@ func dockerPublished(h *fact.Host) control.Outcome {
 				}
 				// A port that the operator has opened for everybody is meant to be.
 				meant := filters(r, c.Family) && r.Ask(ruleset.Packet{Family: c.Family, Proto: proto, Port: port}).Accept
-				shut, why := userChainDrops(r, c, rule, proto, port)
+				shut, why := refusedToStrangers(h, proto, port)
 				if !meant && why != "" {
 					hidden = why
 				}
-				if !meant && !shut && !slices.ContainsFunc(open, func(p published) bool { return p.port == port }) {
+				if !meant && !shut && why == "" && !slices.ContainsFunc(open, func(p published) bool { return p.port == port }) {
 					open = append(open, published{port, rule})
 				}
 			}
@@ -175,7 +174,7 @@ func dockerPublished(h *fact.Host) control.Outcome {
 	case !docker:
 		return control.DoesNotApply("Docker has no rules in the kernel")
 	case len(open) == 0 && hidden != "":
-		return control.CannotTell("whether DOCKER-USER refuses what containers publish hangs on that: " + hidden)
+		return control.CannotTell("whether strangers reach what containers publish is not known: " + hidden)
 	case len(open) == 0:
 		return control.Passed("no container's port is open past the firewall's rules")
 	}
@@ -191,15 +190,20 @@ func dockerPublished(h *fact.Host) control.Outcome {
 	return control.Failed(fmt.Sprintf("containers publish port %s to everybody", joinInts(ports)), ev...)
 }
 
-// userChainDrops reports whether DOCKER-USER refuses what strangers send to a
-// published port, or may: then the operator has taken it in hand.
-func userChainDrops(r fact.Ruleset, nat ruleset.Chain, rule ruleset.Rule, proto string, published int) (shut bool, unknown string) {
-	c, ok := r.Chain(nat.Family, "filter", "DOCKER-USER", nat.Legacy)
-	to, err := netip.ParseAddrPort(rule.Target)
-	if !ok || err != nil {
-		return false, ""
+// refusedToStrangers reports whether no stranger comes through to a published
+// port: then the operator has taken it in hand, as in DOCKER-USER.
+func refusedToStrangers(h *fact.Host, proto string, published int) (shut bool, unknown string) {
+	shut = true
+	for _, e := range h.Exposure() {
+		switch {
+		case e.Port != published || e.Proto != proto:
+		case e.Stranger.Reached == fact.NotKnown:
+			unknown = e.Stranger.Rule()
+		case e.Stranger.Reached >= fact.Limited:
+			return false, ""
+		}
 	}
-	return r.Refuses(c, ruleset.Packet{Family: nat.Family, Proto: proto, Port: int(to.Port()), To: to.Addr(), Published: published})
+	return shut, unknown
 }
 
 func loopbackAddress(v string) bool {

@@ -7,7 +7,6 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
-	"picket/internal/core/ruleset"
 )
 
 var listenerChecks = []Check{
@@ -35,35 +34,15 @@ var listenerChecks = []Check{
 		"LLMNR in /etc/systemd/resolved.conf and its drop-ins, and whether port 5355 is open (`ss -Hltunpe`)"},
 }
 
-// open says whether a stranger reaches a socket: the kernel's rules are asked
-// for each family that the socket takes.
+// open says whether a stranger reaches a socket, past the host's rules.
 func open(h *fact.Host, s fact.Socket) control.Tri {
-	if !s.Exposed() {
+	switch h.Reach(s).Stranger.Reached {
+	case fact.NotKnown:
+		return control.Untold
+	case fact.Nobody:
 		return control.No
 	}
-	r := h.Firewall.Running
-	if r.State != fact.Known {
-		return control.Untold
-	}
-	doubt := false
-	for _, family := range families(s) {
-		if past(r, s, family) {
-			c, rule, ok := publishes(r, s, family)
-			shut, why := userChainDrops(r, c, rule, s.Proto, s.Port)
-			if !ok || !shut {
-				return control.Yes
-			}
-			doubt = doubt || why != ""
-			continue
-		}
-		if r.Ask(ruleset.Packet{Family: family, Proto: s.Proto, Port: s.Port}).Accept {
-			return control.Yes
-		}
-	}
-	if doubt {
-		return control.Untold
-	}
-	return control.No
+	return control.Yes
 }
 
 // families are those of the packets that a socket takes.
@@ -77,34 +56,12 @@ func families(s fact.Socket) []string {
 	return []string{"ip"}
 }
 
-// past is whether packets to a socket go past the rules for incoming ones, as
-// Docker forwards them before. Where its rule is not seen it may be of another
-// form; only of IPv6 it is known that Docker seldom forwards it, and the proxy itself is
-// reached.
-func past(r fact.Ruleset, s fact.Socket, family string) bool {
-	if s.Process != "docker-proxy" {
-		return false
+// unsure is why it is not known who reaches a socket.
+func unsure(h *fact.Host, s fact.Socket) string {
+	if h.Firewall.Running.State != fact.Known {
+		return control.Missing(h.Firewall.Running.Denies("ip")).Reason
 	}
-	_, _, seen := publishes(r, s, family)
-	_, _, other := publishes(r, s, "ip")
-	return seen || family != "ip6" || !other
-}
-
-// publishes finds the rule by which Docker forwards a port.
-func publishes(r fact.Ruleset, s fact.Socket, family string) (ruleset.Chain, ruleset.Rule, bool) {
-	for _, c := range r.Chains {
-		if c.Table != "nat" || c.Name != "DOCKER" || c.Family != family {
-			continue
-		}
-		for _, rule := range c.Rules {
-			port, ok := rule.Match("dport")
-			proto, known := rule.Match("proto")
-			if rule.Verdict == "dnat" && ok && port.HasPort(s.Port) && (!known || slices.Contains(proto.Values, s.Proto)) {
-				return c, rule, true
-			}
-		}
-	}
-	return ruleset.Chain{}, ruleset.Rule{}, false
+	return h.Reach(s).Stranger.Rule()
 }
 
 // label names a socket for a person: "Redis (redis-server as redis) at 0.0.0.0:6379/tcp".
@@ -123,7 +80,7 @@ func notReachable(what string, names ...string) func(*fact.Host) control.Outcome
 			return control.Missing(fact.Not[bool](h.Sockets.State, h.Sockets.Why))
 		}
 		var bad, shut, doubt []control.Evidence
-		var first string
+		var first, why string
 		local := 0
 		for _, s := range h.Sockets.Listening {
 			if !slices.Contains(names, s.Service()) {
@@ -138,7 +95,7 @@ func notReachable(what string, names ...string) func(*fact.Host) control.Outcome
 					first = label(s)
 				}
 			case open(h, s) == control.Untold:
-				doubt = append(doubt, ev)
+				doubt, why = append(doubt, ev), unsure(h, s)
 			default:
 				shut = append(shut, ev)
 			}
@@ -152,7 +109,7 @@ func notReachable(what string, names ...string) func(*fact.Host) control.Outcome
 			return o
 		case len(doubt) > 0:
 			return control.CannotTell(doubt[0].Found+" listens to the network, and whether the firewall refuses that is not known: "+
-				control.Missing(h.Firewall.Running.Denies("ip")).Reason, doubt...)
+				why, doubt...)
 		case len(shut) > 0:
 			return control.Passed(shut[0].Found+" listens to the network; the firewall refuses strangers", shut...)
 		case local > 0:
@@ -175,6 +132,7 @@ func allowedByName(h *fact.Host) control.Outcome {
 	}
 	var bad, all, doubt []control.Evidence
 	var names []string
+	why := ""
 	for _, s := range h.Sockets.Listening {
 		if !s.Exposed() {
 			continue
@@ -187,10 +145,11 @@ func allowedByName(h *fact.Host) control.Outcome {
 		r := h.Firewall.Running
 		switch open(h, s) {
 		case control.Untold:
-			doubt = append(doubt, ev)
+			doubt, why = append(doubt, ev), unsure(h, s)
 		case control.Yes:
 			// With default deny, what is open has a rule of its own, or goes past all rules.
-			if !slices.ContainsFunc(families(s), func(family string) bool { return !filters(r, family) || past(r, s, family) }) {
+			led := h.Reach(s).Forwarded != ""
+			if !led && !slices.ContainsFunc(families(s), func(family string) bool { return !filters(r, family) }) {
 				continue
 			}
 			bad = append(bad, ev)
@@ -213,7 +172,7 @@ func allowedByName(h *fact.Host) control.Outcome {
 		return control.Failed("open to everybody on the network without a rule that says so: "+reason, bad...)
 	case len(doubt) > 0:
 		return control.CannotTell(doubt[0].Found+" listens to the network, and the firewall could not be read: "+
-			control.Missing(h.Firewall.Running.Denies("ip")).Reason, doubt...)
+			why, doubt...)
 	case len(all) == 0:
 		return control.Passed("nothing listens to the network")
 	}

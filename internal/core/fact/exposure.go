@@ -41,6 +41,9 @@ type Exposed struct {
 	// it has none a router has to forward the port.
 	Anywhere Reach
 	Public   bool
+	// Stranger is from whoever no rule names, by whichever of its cards: a
+	// neighbour is none where a rule lets the whole network in.
+	Stranger Reach
 	// Local is whether it is for the host alone, whatever the rules: it listens on
 	// the loopback, or on no address that a network card has.
 	Local bool
@@ -75,8 +78,11 @@ const maxAsked = 24
 // Exposure is every port that listens or is forwarded, and who reaches it.
 // What is not known of the firewall or the network is said port by port.
 func (h *Host) Exposure() []Exposed {
+	if h.exposed != nil {
+		return h.exposed
+	}
 	q := newExposureQuestion(h)
-	var out []Exposed
+	out := []Exposed{}
 	for _, s := range h.Sockets.Listening {
 		out = append(out, q.ask(s))
 	}
@@ -87,7 +93,19 @@ func (h *Host) Exposure() []Exposed {
 			out = append(out, e)
 		}
 	}
+	h.exposed = out
 	return out
+}
+
+// Reach is who reaches one of the sockets that listen.
+func (h *Host) Reach(s Socket) Exposed {
+	i := slices.IndexFunc(h.Exposure(), func(e Exposed) bool {
+		return e.Proto == s.Proto && e.Addr == s.Addr && e.Port == s.Port && e.Iface == s.Iface
+	})
+	if i < 0 {
+		return Exposed{Socket: s}
+	}
+	return h.exposed[i]
 }
 
 type exposureQuestion struct {
@@ -162,11 +180,11 @@ func (q *exposureQuestion) ask(s Socket) Exposed {
 	e.Host.Asked = true
 	e.Local = !s.Exposed()
 	if q.why != "" {
-		for _, r := range []*Reach{&e.Host, &e.Network, &e.Anywhere} {
+		for _, r := range []*Reach{&e.Host, &e.Network, &e.Anywhere, &e.Stranger} {
 			*r = Reach{Asked: true, Why: q.why}
 		}
 		if e.Local {
-			e.Network, e.Anywhere = onlyHere, onlyHere
+			e.Network, e.Anywhere, e.Stranger = onlyHere, onlyHere, onlyHere
 		}
 		return e
 	}
@@ -174,7 +192,7 @@ func (q *exposureQuestion) ask(s Socket) Exposed {
 		e.Host.join(q.try(&e, "", []netip.Addr{to}, to))
 	}
 	if e.Local {
-		e.Network, e.Anywhere = onlyHere, onlyHere
+		e.Network, e.Anywhere, e.Stranger = onlyHere, onlyHere, onlyHere
 		return e
 	}
 	for _, c := range q.cards {
@@ -189,6 +207,7 @@ func (q *exposureQuestion) ask(s Socket) Exposed {
 			continue
 		}
 		e.Network.join(reach)
+		e.Stranger.join(q.try(&e, c.name, far[:min(len(far), 1)], a))
 		if c.gateway && !a.IsLinkLocalUnicast() {
 			public := Public(a)
 			if e.Public && !public {
@@ -201,7 +220,7 @@ func (q *exposureQuestion) ask(s Socket) Exposed {
 		}
 	}
 	e.Local = !e.Network.Asked && !e.VPN.Asked
-	for _, r := range []*Reach{&e.Network, &e.Anywhere} {
+	for _, r := range []*Reach{&e.Network, &e.Anywhere, &e.Stranger} {
 		if !r.Asked {
 			*r = Reach{Asked: true, Reached: Nobody, Why: "it listens on no address of a card that leads there"}
 		}
@@ -211,15 +230,14 @@ func (q *exposureQuestion) ask(s Socket) Exposed {
 
 // Public reports whether an address is one of the Internet's.
 func Public(a netip.Addr) bool {
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !tailnet.Contains(a) && !documentation(a)
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !tailnet.Contains(a) &&
+		!slices.ContainsFunc(nobodys, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// documentation reports whether an address is one of those for examples and
-// measurements, which nobody has.
-func documentation(a netip.Addr) bool {
-	return slices.ContainsFunc([]string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "2001:db8::/32"}, func(p string) bool {
-		return netip.MustParsePrefix(p).Contains(a)
-	})
+// nobodys are addresses for examples and measurements.
+var nobodys = []netip.Prefix{
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("2001:db8::/32"),
 }
 
 // onlyHere is the reach of what listens on the loopback.

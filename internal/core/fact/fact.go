@@ -13,6 +13,8 @@ import (
 type Host struct {
 	Snap *snap.Snapshot // for rules about plain files: modes, presence
 
+	exposed []Exposed // what Exposure has worked out
+
 	OS       OS
 	Packages Packages
 	Accounts Accounts

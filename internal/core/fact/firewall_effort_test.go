@@ -55,10 +55,6 @@ func TestFirewallEffort(t *testing.T) {
 		if v := h.Firewall.Running.Denies("ip6"); tt.cut && v.Known() {
 			t.Errorf("%s: known after all effort was spent: %+v", tt.name, v)
 		}
-		c := h.Firewall.Running.Chains[0]
-		if _, why := h.Firewall.Running.Refuses(c, ruleset.Packet{Family: "ip", Proto: "tcp", Port: 1}); (strings.Contains(why, "more rules")) != tt.cut {
-			t.Errorf("%s: whether a chain refuses: %q", tt.name, why)
-		}
 		if took := time.Since(begin); took > 15*time.Second {
 			t.Errorf("%s: took %v", tt.name, took)
 		}

@@ -92,7 +92,7 @@ func parseNetwork(h *Host, s *snap.Snapshot) {
 // switchedOn reads a kernel setting that is 0 or more.
 func switchedOn(s *snap.Snapshot, name string) Value[bool] {
 	e, st, why := s.File(name)
-	if st == Absent { // a kernel without IPv6
+	if st == Absent && name == forward6 { // a kernel without IPv6
 		return Is(false, Place{Path: name})
 	}
 	if st != Known {

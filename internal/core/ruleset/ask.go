@@ -1,9 +1,6 @@
 package ruleset
 
-import (
-	"net/netip"
-	"slices"
-)
+import "slices"
 
 // A Packet opens a new connection to an address of the host itself.
 type Packet struct {
@@ -20,13 +17,9 @@ type Packet struct {
 	// Card is the network card that it comes in by. Where none is said, the
 	// answer is that of the card which lets it in most easily.
 	Card string
-	// To is set for a packet that is handed on, as to a container: its address
-	// there. Published is then the port of the host that it was sent to.
-	To        netip.Addr
-	Published int
 }
 
-// A Answer is what the rules do with a packet. Both are set when that
+// An Answer is what the rules do with a packet. Both are set when that
 // hangs on something Picket does not read.
 type Answer struct {
 	Accept, Drop bool
@@ -87,38 +80,6 @@ func (a Answer) opens() int {
 		return 1
 	}
 	return 0
-}
-
-// Refuses reports whether a chain refuses, or may refuse, a packet that passes
-// through it, by whichever card it comes in; unknown is why that cannot be
-// said of all cards.
-func (f Filter) Refuses(c Chain, p Packet) (yes bool, unknown string) {
-	if p.From == 0 {
-		p.From = anyPort
-	}
-	e := f.ready()
-	i := slices.IndexFunc(e.chains, func(o *chain) bool {
-		return o.Family == c.Family && o.Table == c.Table && o.Name == c.Name && o.Legacy == c.Legacy
-	})
-	if i < 0 {
-		return false, ""
-	}
-	one := e.chains[i]
-	drops := func(card string) bool {
-		p.Card = card
-		w := &walk{made: e, asked: p}
-		return w.chain(one, 0).drops
-	}
-	if slices.ContainsFunc(e.cards, func(card string) bool { return !drops(card) }) {
-		return false, ""
-	}
-	switch {
-	case e.left <= 0:
-		return true, tooMuch
-	case f.CardsWhy != "" && !drops(anyCard):
-		return true, "the network cards of this host are not known: " + f.CardsWhy
-	}
-	return true, ""
 }
 
 // ask follows a packet of which all is said.

@@ -50,26 +50,17 @@ func (w *walk) match(m Match) matching {
 			}
 			return sure(v == p.Card)
 		})
-	case "oif":
-		if p.To.IsValid() {
-			return maybe
-		}
-		return no
-	case "icmp-type", "rt-type": // the packet is none of these
+	case "oif", "icmp-type", "rt-type": // the packet is none of these
 		return no
 	case "recent": // a stranger is on no list of who was seen
 		if !p.Anybody {
 			return no
 		}
-	case "orig-dport":
-		if p.Published != 0 {
-			return sure(m.HasPort(p.Published))
-		}
 	case "ct-dir":
 		return is("original")
 	case "ct-status":
 		// A connection to the host itself was sent nowhere else.
-		if !p.To.IsValid() && !slices.ContainsFunc(m.Values, func(v string) bool { return v != "dnat" && v != "snat" }) {
+		if !slices.ContainsFunc(m.Values, func(v string) bool { return v != "dnat" && v != "snat" }) {
 			return no
 		}
 	case "proto":
@@ -95,9 +86,6 @@ func (w *walk) match(m Match) matching {
 		}
 		return is("new")
 	case "dst-type":
-		if p.To.IsValid() {
-			return maybe
-		}
 		return is("local")
 	case "pkttype":
 		return is("host", "unicast")
@@ -143,15 +131,10 @@ func (w *walk) from(v string) matching {
 
 // to judges a destination: one of the host's own addresses, which we may not know.
 func (w *walk) to(v string) matching {
-	prefix, all, got, done := w.prefix(v)
+	prefix, _, got, done := w.prefix(v)
 	switch {
 	case done:
 		return got
-	case w.asked.To.IsValid():
-		if prefix.Contains(w.asked.To) && !all {
-			return maybe
-		}
-		return sure(prefix.Contains(w.asked.To))
 	case prefix.Addr().IsLoopback():
 		return sure(w.asked.Loopback)
 	case prefix.Addr().IsMulticast(), v == "255.255.255.255", w.prerouting:
