@@ -107,32 +107,40 @@ func readOwn[T any](dir string, parse func(file, name string, data []byte) (T, y
 	if why := foreign(info); why != "" {
 		return nil, yaml.Problems{{File: dir, Text: why}}
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		return nil, yaml.Problems{{File: dir, Text: err.Error()}}
-	}
-	slices.Sort(files)
-	for _, file := range files {
-		info, err := os.Stat(file)
-		if err == nil {
-			if why := foreign(info); why != "" {
-				err = errors.New(why)
-			}
-		}
-		var data []byte
-		if err == nil {
-			data, err = readBounded(file)
-		}
-		if err != nil {
-			problems = append(problems, yaml.Problem{File: file, Text: strings.TrimPrefix(err.Error(), file+": ")})
-			continue
-		}
-		one, ps := parse(file, strings.TrimSuffix(filepath.Base(file), ".yaml"), data)
-		if problems = append(problems, ps...); len(ps) == 0 {
-			out = append(out, one)
+	out, problems = yaml.Files(ownFS{os.DirFS(dir), dir}, "*.yaml", func(file, name string, data []byte) (T, yaml.Problems) {
+		return parse(filepath.Join(dir, file), name, data)
+	})
+	for i, p := range problems {
+		if filepath.Dir(p.File) == "." {
+			problems[i].File = filepath.Join(dir, p.File)
 		}
 	}
 	return out, problems
+}
+
+// ownFS is a folder of whose files only those are read that are to be trusted.
+type ownFS struct {
+	fs.FS
+	dir string
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (f ownFS) ReadFile(name string) ([]byte, error) {
+	file := filepath.Join(f.dir, name)
+	info, err := os.Stat(file)
+	if err == nil {
+		if why := foreign(info); why != "" {
+			err = errors.New(why)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := readBounded(file)
+	if err != nil {
+		err = errors.New(strings.TrimPrefix(err.Error(), file+": "))
+	}
+	return data, err
 }
 
 // foreign says why a file or folder is not to be trusted: somebody else than

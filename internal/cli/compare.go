@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -45,14 +44,9 @@ Exit codes: 0 nothing became worse · 1 something did · 2 wrong usage or settin
 }
 
 func (p *program) compare(ctx context.Context, sides []string, opt auditOptions) error {
-	outputs, err := parseOutputs(opt.outputs)
+	outputs, err := textOrJSON(opt.outputs, "a comparison")
 	if err != nil {
 		return err
-	}
-	for _, out := range outputs {
-		if out.format != "text" && out.format != "json" {
-			return usage(fmt.Errorf("--output %s: a comparison is written as text or json", out.format))
-		}
 	}
 	var found []audit.Report
 	for _, s := range sides {
@@ -64,26 +58,15 @@ func (p *program) compare(ctx context.Context, sides []string, opt auditOptions)
 	}
 	c := audit.Compare(found[0], found[1])
 	for _, out := range outputs {
-		render := func(w io.Writer, style ui.Style) error {
+		err := p.emit(out, func(w io.Writer, style ui.Style) error {
 			if out.format == "json" {
 				return report.CompareJSON(w, c)
 			}
 			return report.Compare{Width: p.width(), Style: style}.Write(w, c)
-		}
-		if out.file == "" {
-			if err := render(p.io.Out, p.style); err != nil {
-				return err
-			}
-			continue
-		}
-		var b bytes.Buffer
-		if err := render(&b, ui.Style{}); err != nil {
+		})
+		if err != nil {
 			return err
 		}
-		if err := replaceFile(out.file, b.Bytes()); err != nil {
-			return fmt.Errorf("--output %s: %w", out.format, err)
-		}
-		fmt.Fprintf(p.io.Err, "wrote %s\n", out.file)
 	}
 	if len(c.Of(audit.Worse)) > 0 {
 		return errFindings

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,14 +44,9 @@ func (p *program) exposure(ctx context.Context, targets, wanted []string, ssh ss
 	if err := ssh.check(); err != nil {
 		return err
 	}
-	outputs, err := parseOutputs(wanted)
+	outputs, err := textOrJSON(wanted, "exposure")
 	if err != nil {
 		return err
-	}
-	for _, out := range outputs {
-		if out.format != "text" && out.format != "json" {
-			return usage(fmt.Errorf("--output %s: exposure is written as text or json", out.format))
-		}
 	}
 	if len(targets) == 0 {
 		targets = []string{"local"}
@@ -77,7 +71,10 @@ func (p *program) exposure(ctx context.Context, targets, wanted []string, ssh ss
 	}
 	if len(found) > 0 {
 		for _, out := range outputs {
-			if err := p.writeExposure(out, found, len(targets) > 1); err != nil {
+			err := p.emit(out, func(w io.Writer, style ui.Style) error {
+				return p.renderExposure(w, out.format, found, len(targets) > 1, style)
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -96,22 +93,6 @@ func (p *program) exposure(ctx context.Context, targets, wanted []string, ssh ss
 			}
 		}
 	}
-	return nil
-}
-
-func (p *program) writeExposure(out output, found []audit.Exposure, several bool) error {
-	var b bytes.Buffer
-	w, style := p.io.Out, p.style
-	if out.file != "" {
-		w, style = &b, ui.Style{}
-	}
-	if err := p.renderExposure(w, out.format, found, several, style); err != nil || out.file == "" {
-		return err
-	}
-	if err := replaceFile(out.file, b.Bytes()); err != nil {
-		return fmt.Errorf("--output %s: %w", out.format, err)
-	}
-	fmt.Fprintf(p.io.Err, "wrote %s\n", out.file)
 	return nil
 }
 

@@ -51,14 +51,19 @@ func parseOutputs(args []string) ([]output, error) {
 }
 
 // write renders all reports in one format. Several is whether several targets
-// were asked for: the form of JSON must not depend on how many could be read. Files are written whole or not at
-// all.
+// were asked for: the form of JSON must not depend on how many could be read.
 func (p *program) write(out output, reports []audit.Report, several bool, opt auditOptions) error {
+	return p.emit(out, func(w io.Writer, style ui.Style) error { return p.render(w, out.format, reports, several, opt, style) })
+}
+
+// emit renders into standard output, or into the file of an --output, whole or
+// not at all.
+func (p *program) emit(out output, render func(io.Writer, ui.Style) error) error {
 	if out.file == "" {
-		return p.render(p.io.Out, out.format, reports, several, opt, p.style)
+		return render(p.io.Out, p.style)
 	}
 	var b bytes.Buffer
-	if err := p.render(&b, out.format, reports, several, opt, ui.Style{}); err != nil {
+	if err := render(&b, ui.Style{}); err != nil {
 		return err
 	}
 	if err := replaceFile(out.file, b.Bytes()); err != nil {
@@ -66,6 +71,21 @@ func (p *program) write(out output, reports []audit.Report, several bool, opt au
 	}
 	fmt.Fprintf(p.io.Err, "wrote %s\n", out.file)
 	return nil
+}
+
+// textOrJSON are the outputs of a command that has no other formats; what says
+// of what.
+func textOrJSON(args []string, what string) ([]output, error) {
+	outputs, err := parseOutputs(args)
+	if err != nil {
+		return nil, err
+	}
+	for _, out := range outputs {
+		if out.format != "text" && out.format != "json" {
+			return nil, usage(fmt.Errorf("--output %s: %s is written as text or json", out.format, what))
+		}
+	}
+	return outputs, nil
 }
 
 func (p *program) render(w io.Writer, format string, reports []audit.Report, several bool, opt auditOptions, style ui.Style) error {

@@ -56,27 +56,7 @@ type Settings struct {
 var Formats = []string{"ini", "toml", "yaml", "json", "hcl", "env", "words", "nginx", "lighttpd", "caddy", "users", "git", "text"}
 
 // Load reads every *.yaml of fsys. Applications with problems are left out.
-func Load(fsys fs.FS) ([]App, yaml.Problems) {
-	var out []App
-	var problems yaml.Problems
-	names, err := fs.Glob(fsys, "*.yaml")
-	if err != nil {
-		return nil, yaml.Problems{{File: ".", Text: err.Error()}}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			problems = append(problems, yaml.Problem{File: name, Text: err.Error()})
-			continue
-		}
-		a, ps := Parse(name, strings.TrimSuffix(name, ".yaml"), data)
-		if problems = append(problems, ps...); len(ps) == 0 {
-			out = append(out, a)
-		}
-	}
-	return out, problems
-}
+func Load(fsys fs.FS) ([]App, yaml.Problems) { return yaml.Files(fsys, "*.yaml", Parse) }
 
 // Parse reads one application.
 func Parse(file, name string, data []byte) (App, yaml.Problems) {

@@ -30,25 +30,9 @@ type ofApp interface{ Application() string }
 // problems are left out; all problems of all files are returned, in the order
 // of the files.
 func Load(fsys fs.FS, kinds []Kind) ([]Control, yaml.Problems) {
-	var out []Control
-	var problems yaml.Problems
-	names, err := fs.Glob(fsys, "*/*.yaml")
-	if err != nil {
-		return nil, yaml.Problems{{File: ".", Text: err.Error()}}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			problems = append(problems, yaml.Problem{File: name, Text: err.Error()})
-			continue
-		}
-		c, ps := Parse(name, strings.TrimSuffix(name, ".yaml"), data, kinds)
-		if problems = append(problems, ps...); len(ps) == 0 {
-			out = append(out, c)
-		}
-	}
-	return out, problems
+	return yaml.Files(fsys, "*/*.yaml", func(file, id string, data []byte) (Control, yaml.Problems) {
+		return Parse(file, id, data, kinds)
+	})
 }
 
 // Parse reads one control.

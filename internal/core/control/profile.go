@@ -124,25 +124,9 @@ func Named(profiles []Profile, name string) (Profile, error) {
 // LoadProfiles reads every *.yaml of fsys. A pattern that selects none of the
 // controls is a problem.
 func LoadProfiles(fsys fs.FS, all []Control) ([]Profile, yaml.Problems) {
-	var out []Profile
-	var problems yaml.Problems
-	names, err := fs.Glob(fsys, "*.yaml")
-	if err != nil {
-		return nil, yaml.Problems{{File: ".", Text: err.Error()}}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			problems = append(problems, yaml.Problem{File: name, Text: err.Error()})
-			continue
-		}
-		p, ps := ParseProfile(name, strings.TrimSuffix(name, ".yaml"), data, all)
-		problems = append(problems, ps...)
-		if len(ps) == 0 {
-			out = append(out, p)
-		}
-	}
+	out, problems := yaml.Files(fsys, "*.yaml", func(file, name string, data []byte) (Profile, yaml.Problems) {
+		return ParseProfile(file, name, data, all)
+	})
 	for i := range out {
 		if err := out[i].Resolve(out); err != nil {
 			problems = append(problems, yaml.Problem{File: out[i].Name + ".yaml", Text: err.Error()})

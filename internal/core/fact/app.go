@@ -131,9 +131,6 @@ func askApps(h *Host, _ *snap.Snapshot) snap.Manifest {
 		if a.State != Known {
 			continue
 		}
-		if a.Name == "prometheus" {
-			m.Commands = append(m.Commands, askSeries(h)...)
-		}
 		m.Stats = append(m.Stats, a.Look...)
 		for _, s := range a.App.Settings {
 			for _, p := range s.Files {

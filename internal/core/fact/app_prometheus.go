@@ -51,22 +51,21 @@ func (as Apps) AlertRules() (rules []AlertRule, recorded []string) {
 }
 
 // askSeries asks a Prometheus of this host for the metrics that alerts use.
-func askSeries(h *Host) []snap.Command {
+func askSeries(h *Host, _ *snap.Snapshot) (m snap.Manifest) {
 	if h.Snap.Source.Kind == "image" || !slices.ContainsFunc(h.Sockets.Listening, func(s Socket) bool { return s.Port == 9090 && s.Proto == "tcp" }) {
-		return nil
+		return m
 	}
-	var out []snap.Command
 	seen := map[string]bool{}
 	rules, recorded := h.Apps.AlertRules()
 	for _, r := range rules {
 		for _, u := range r.Uses {
-			if !seen[u.Name] && !slices.Contains(recorded, u.Name) && len(out) < maxMetrics {
+			if !seen[u.Name] && !slices.Contains(recorded, u.Name) && len(m.Commands) < maxMetrics {
 				seen[u.Name] = true
-				out = append(out, snap.Command{Argv: seriesCommand(u.Name)})
+				m.Commands = append(m.Commands, snap.Command{Argv: seriesCommand(u.Name)})
 			}
 		}
 	}
-	return out
+	return m
 }
 
 func seriesCommand(metric string) []string {

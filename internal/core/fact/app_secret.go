@@ -39,9 +39,6 @@ func AppSecret(v string) (what string, ok bool) {
 	return strings.TrimSuffix(what, "]"), ok
 }
 
-// IsReference reports whether a value is filled in from somewhere else.
-func IsReference(v string) bool { return appReference.MatchString(strings.TrimSpace(v)) }
-
 var (
 	secretNote   = regexp.MustCompile(`^\[secret, [a-zA-Z0-9:,() -]{1,80}\]$`)
 	appReference = regexp.MustCompile(`^(?:\[\[\s*\w+\s*\]\]|\$\{\w+\}|\$[A-Z_][A-Z0-9_]*|\{\{[^{}]{1,80}\}\}|%\(\w+\)s|\{env\.\w+\}|\{\$\w+\}|\$__(?:env|file)\{[^{}]{1,200}\}|/(?:[\w.-]+/)+[\w.-]+|(?:[\w.-]+/)*[\w-]+\.(?:key|pem|crt))$`)

@@ -104,6 +104,7 @@ var topics = []topic{
 	{"sandboxes", askSandboxes, parseSandboxes},
 	{"auditd", askAuditd, parseAuditd},
 	{"apps", askApps, parseApps},
+	{"prometheus", askSeries, func(*Host, *snap.Snapshot) {}},
 	{"keys", askKeys, parseKeys}, // last, as it may be led to any file
 }
 

@@ -115,7 +115,7 @@ func (w *walk) match(m Match) matching {
 
 // from judges a source address.
 func (w *walk) from(v string) matching {
-	prefix, _, got, done := w.prefix(v)
+	prefix, got, done := w.prefix(v)
 	switch {
 	case done:
 		return got
@@ -131,7 +131,7 @@ func (w *walk) from(v string) matching {
 
 // to judges a destination: one of the host's own addresses, which we may not know.
 func (w *walk) to(v string) matching {
-	prefix, _, got, done := w.prefix(v)
+	prefix, got, done := w.prefix(v)
 	switch {
 	case done:
 		return got
@@ -146,17 +146,17 @@ func (w *walk) to(v string) matching {
 
 // prefix reads addresses as parsePrefix does; done when that alone tells
 // whether one of the packet's is among them, whichever it is.
-func (w *walk) prefix(v string) (p netip.Prefix, all bool, got matching, done bool) {
+func (w *walk) prefix(v string) (p netip.Prefix, got matching, done bool) {
 	p, all, ok := parsePrefix(v)
 	switch {
 	case !ok:
-		return p, all, maybe, true
+		return p, maybe, true
 	case p.Addr().Is4() != (w.asked.Family == "ip"):
-		return p, all, no, true
+		return p, no, true
 	case p.Bits() == 0 && all:
-		return p, all, yes, true
+		return p, yes, true
 	}
-	return p, all, no, false
+	return p, no, false
 }
 
 // wide reports whether so many public addresses are in it that a stranger may
