@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -145,6 +146,15 @@ func explain(ctx context.Context, l *login, err error) error {
 
 // Target is who we are where.
 func (c *Client) Target() Target { return c.target }
+
+// Addr is the address that the connection goes to; not valid when it is none of
+// IP.
+func (c *Client) Addr() netip.Addr {
+	if a, ok := c.ssh.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
 
 // Start runs a command. It ends with its stdin, or with the connection.
 func (c *Client) Start(command string) (stdin io.WriteCloser, stdout, stderr io.Reader, err error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,14 @@ import (
 type Connection interface {
 	Start(command string) (stdin io.WriteCloser, stdout, stderr io.Reader, err error)
 	Close() error
+}
+
+// Addr is the address by which the host was reached, where its connection tells.
+func (t *sshTaker) Addr() netip.Addr {
+	if c, ok := t.conn.(interface{ Addr() netip.Addr }); ok {
+		return c.Addr()
+	}
+	return netip.Addr{}
 }
 
 // SSHOptions of NewSSH.

@@ -1,0 +1,339 @@
+package fact
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"picket/internal/core/app"
+	"picket/internal/core/snap"
+)
+
+// A Probe is one attempt at a service of the host, made by Picket from where it
+// runs. Its answer is kept in the snapshot as that of a command would be.
+type Probe struct {
+	app.Probe
+	To  netip.AddrPort // where it goes
+	SSH bool           // a login by SSH; without a password: only which ways of logging in are offered
+}
+
+// Limits of all attempts at one host.
+const (
+	MaxProbes   = 64
+	maxSSHUsers = 2 // accounts that logins by SSH are tried for
+)
+
+const probeWord = "probe"
+
+// IsProbe tells an attempt from the commands of a snapshot. It is in no table of
+// permitted ones: no host is ever asked to run it.
+func IsProbe(argv []string) bool { return len(argv) > 2 && argv[0] == probeWord }
+
+// Argv is under what its answer stands in the snapshot: all of the attempt but
+// the password. Several rules may want the same.
+func (p Probe) Argv() []string { return append(p.asked(), p.To.String()) }
+
+func (p Probe) asked() []string {
+	argv := []string{probeWord}
+	switch {
+	case p.SSH && p.Password == "":
+		argv = append(argv, "ssh-offer")
+	case p.SSH:
+		argv = append(argv, "ssh")
+	case p.MQTT:
+		argv = append(argv, "mqtt")
+	case p.TLS:
+		argv = append(argv, "tls")
+	default:
+		argv = append(argv, "http", p.HTTP)
+	}
+	if p.User != "" {
+		argv = append(argv, "user="+p.User)
+	}
+	if p.Mark != "" {
+		argv = append(argv, "mark="+p.Mark)
+	}
+	return argv
+}
+
+// String says to a person what will be done.
+func (p Probe) String() string {
+	login := ""
+	if p.Password != "" {
+		login = fmt.Sprintf(" as %s with the factory password", p.User)
+	}
+	switch {
+	case p.SSH && login == "":
+		return fmt.Sprintf("ask sshd at %s how %s may log in", p.To, p.User)
+	case p.SSH:
+		return fmt.Sprintf("log in by SSH at %s%s", p.To, login)
+	case p.MQTT:
+		return fmt.Sprintf("log in to the MQTT broker at %s%s", p.To, cmp.Or(login, " without a name"))
+	case p.TLS:
+		return fmt.Sprintf("shake hands with %s in each version of TLS", p.To)
+	}
+	return fmt.Sprintf("%s at %s%s", p.HTTP, p.To, cmp.Or(login, " without a password"))
+}
+
+// Probes are the attempts that would be made, from this host itself or, over
+// the network, at the address by which it was reached. Nothing else than an
+// address of the audited host is ever among them; an error says why there can be
+// none.
+func (h *Host) Probes(at netip.Addr) ([]Probe, error) {
+	at = at.Unmap()
+	switch {
+	case h.Snap.Source.Kind == "image":
+		return nil, errors.New("nothing runs on an image")
+	case h.Sockets.State != Known:
+		return nil, fmt.Errorf("it is not known what listens: %s", h.Sockets.Why)
+	case h.Network.State != Known:
+		return nil, fmt.Errorf("its addresses are not known: %s", h.Network.Why)
+	case at.IsValid() && !h.owns(at):
+		return nil, fmt.Errorf("%s is no address of its own; something before it passes connections on, and other ports there may be another host's", at)
+	}
+	var out []Probe
+	add := func(p Probe) {
+		if len(out) < MaxProbes && !slices.ContainsFunc(out, func(o Probe) bool { return slices.Equal(o.Argv(), p.Argv()) }) {
+			out = append(out, p)
+		}
+	}
+	for _, e := range h.Exposure() {
+		to, ok := h.dial(e, at)
+		if !ok {
+			continue
+		}
+		if e.Service() == "SSH" {
+			for _, p := range h.sshProbes() {
+				p.To = to
+				add(p)
+			}
+		}
+		for _, a := range h.Apps.Found() {
+			for _, name := range slices.Sorted(maps.Keys(a.Probes)) {
+				if p := a.Probes[name]; serves(p, e) {
+					add(Probe{Probe: p, To: to})
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// ProbesFor says to a person what would be tried for a control.
+func ProbesFor(control string) []string {
+	var out []string
+	if ssh, ok := sshTries[control]; ok {
+		out = append(out, ssh.What)
+	}
+	for _, a := range knownApps() {
+		for _, name := range slices.Sorted(maps.Keys(a.Probes)) {
+			p := a.Probes[name]
+			if p.Control != control {
+				continue
+			}
+			how := p.HTTP
+			switch {
+			case p.MQTT:
+				how = "a login to MQTT"
+			case p.TLS:
+				how = "a handshake a version"
+			}
+			if p.User != "" {
+				how += " as " + p.User
+			}
+			out = append(out, fmt.Sprintf("%s: %s (%s)", a.Title, p.What, how))
+		}
+	}
+	return out
+}
+
+func (h *Host) owns(a netip.Addr) bool {
+	return slices.ContainsFunc(h.Network.Addresses, func(own Address) bool { return own.Addr.Addr() == a.WithZone("") })
+}
+
+// dial is where a port is tried. A host that we are on is tried at an address that
+// others have for it, and only what others are meant to reach is tried.
+func (h *Host) dial(e Exposed, at netip.Addr) (netip.AddrPort, bool) {
+	if e.Proto != "tcp" || e.Local || e.Port < 1 || e.Port > 65535 {
+		return netip.AddrPort{}, false
+	}
+	a := e.Addr.Unmap().WithZone("")
+	any := a.IsUnspecified()
+	hears := func(to netip.Addr) bool { return a == to || any && (e.Both || a.Is4() == to.Is4()) }
+	if at.IsValid() {
+		return netip.AddrPortFrom(at, uint16(e.Port)), hears(at)
+	}
+	for _, own := range h.Network.Addresses {
+		to := own.Addr.Addr()
+		if own.Iface != "lo" && !to.IsLinkLocalUnicast() && hears(to) {
+			return netip.AddrPortFrom(to, uint16(e.Port)), true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// serves reports whether an application's probe is for a port. A port that is led
+// to a container tells nothing of the process there.
+func serves(p app.Probe, e Exposed) bool {
+	if e.Process == "" || e.Process == "docker-proxy" || e.Forwarded != "" {
+		return slices.Contains(p.Ports, e.Port)
+	}
+	return len(p.Process) > 0 && slices.Contains(p.Process, e.Process) || len(p.Process) == 0 && slices.Contains(p.Ports, e.Port)
+}
+
+// sshProbes are logins that should not be possible. An account is tried once, and
+// few of them are, and none of which it is known that the password is another:
+// where sshd's log is watched, failures would get us banned.
+func (h *Host) sshProbes() []Probe {
+	var offers, logins []Probe
+	add := func(list *[]Probe, control, user, password string) {
+		if len(*list) < maxSSHUsers {
+			p := Probe{SSH: true, Probe: sshTries[control]}
+			p.Control, p.User, p.Password = control, user, password
+			*list = append(*list, p)
+		}
+	}
+	for _, u := range h.Accounts.Users {
+		if h.Accounts.Human(u) {
+			add(&offers, offerControl, u.Name, "")
+		}
+		pw, known := h.Accounts.Passwords.V[u.Name]
+		ruledOut := known && (pw.Locked || pw.Scheme == "" || pw.Checked && pw.Guessed != factory)
+		if words := factoryPairs[u.Name]; len(words) > 0 && !ruledOut {
+			add(&logins, loginControl, u.Name, words[0])
+		}
+	}
+	return append(offers, logins...)
+}
+
+// The controls that logins by SSH bear on, and what is tried for them.
+const (
+	offerControl = "ssh/password-login"
+	loginControl = "accounts/factory-password"
+)
+
+var sshTries = map[string]app.Probe{
+	offerControl: {What: "which ways to log in sshd offers", Bad: []string{"password", "keyboard-interactive"}, Good: []string{"no-password"}},
+	loginControl: {What: "a login by SSH with the factory password", Bad: []string{"accepted"}, Good: []string{"refused"}},
+}
+
+// A Tried probe and what it says of a control.
+type Tried struct {
+	What, To, From string
+	Answer         string // for a person: "200 plain"
+	Bad, Good      bool   // neither: it tells nothing
+	Why            string // there was no answer
+	Wanted         string
+	Unsure         bool // it is not known who listens there, so not who answered
+}
+
+// Tried are the attempts that were made and bear on a control.
+func (h *Host) Tried(control string) []Tried {
+	keys := h.probed()
+	if len(keys) == 0 {
+		return nil
+	}
+	var out []Tried
+	for _, p := range h.probesOf(control) {
+		for _, key := range keys {
+			o := h.Snap.Commands[key]
+			last := len(o.Argv) - 1
+			if slices.Equal(o.Argv[:last], p.asked()) && h.meant(p, o.Argv[last]) {
+				t := p.told(o, o.Argv[last])
+				t.Unsure = !p.SSH && h.Sockets.State != Known
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// told is what an answer says.
+func (p Probe) told(o *snap.Output, to string) Tried {
+	t := Tried{What: p.What, To: to, Wanted: strings.Join(p.Good, " or ")}
+	if p.User != "" {
+		t.What += ", as " + p.User
+	}
+	from, words, ok := parseProbe(o)
+	switch {
+	case o.Err != "":
+		t.Why = o.Err
+	case !ok:
+		t.Why = "its answer is not of the form that is known"
+	default:
+		t.From, t.Answer = from, strings.Join(words, " ")
+		t.Bad = app.Matches(p.Bad, words)
+		t.Good = !t.Bad && app.Matches(p.Good, words)
+	}
+	return t
+}
+
+// probesOf are the attempts that would bear on a control.
+func (h *Host) probesOf(control string) []Probe {
+	var out []Probe
+	for _, a := range h.Apps.Found() {
+		for _, name := range slices.Sorted(maps.Keys(a.Probes)) {
+			if p := a.Probes[name]; p.Control == control {
+				out = append(out, Probe{Probe: p})
+			}
+		}
+	}
+	for _, p := range h.sshProbes() {
+		if p.Control == control {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// meant reports whether an attempt at a port is about what the probe is for.
+// Where it is not known who listens, the port tells.
+func (h *Host) meant(p Probe, to string) bool {
+	at, err := netip.ParseAddrPort(to)
+	switch {
+	case err != nil:
+		return false
+	case p.SSH:
+		return true
+	case h.Sockets.State != Known:
+		return slices.Contains(p.Ports, int(at.Port()))
+	}
+	return slices.ContainsFunc(h.Exposure(), func(e Exposed) bool {
+		return e.Proto == "tcp" && e.Port == int(at.Port()) && !e.Local && serves(p.Probe, e)
+	})
+}
+
+// ProbeCount is how many attempts were made.
+func (h *Host) ProbeCount() int { return len(h.probed()) }
+
+func (h *Host) probed() []string {
+	var keys []string
+	for key, o := range h.Snap.Commands {
+		if IsProbe(o.Argv) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// ProbeAnswer is the form in which an answer is kept: from where it was tried,
+// and the words.
+func ProbeAnswer(from netip.Addr, words []string) *snap.Output {
+	return &snap.Output{Stdout: []byte("from " + from.Unmap().String() + "\nsaid " + strings.Join(words, " ") + "\n")}
+}
+
+func parseProbe(o *snap.Output) (from string, words []string, ok bool) {
+	first, rest, _ := strings.Cut(string(o.Stdout), "\n")
+	from, ok1 := strings.CutPrefix(first, "from ")
+	said, ok2 := strings.CutPrefix(strings.TrimSuffix(rest, "\n"), "said ")
+	words = strings.Fields(said)
+	if _, err := netip.ParseAddr(from); err != nil || !ok1 || !ok2 || len(words) == 0 || strings.Contains(said, "\n") || o.Cut || o.Exit != 0 {
+		return "", nil, false
+	}
+	return from, words, true
+}
