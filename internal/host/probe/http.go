@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -22,7 +21,7 @@ const maxBody = 1 << 20
 func (a *attempt) http(p app.Probe) ([]string, error) {
 	scheme := "https"
 	switch err := a.handshake(0); {
-	case errors.As(err, new(*net.OpError)) && a.from.IsValid() == false:
+	case err != nil && !a.from.IsValid(): // not even a connection
 		return nil, err
 	case err != nil:
 		scheme = "http"
