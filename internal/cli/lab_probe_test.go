@@ -68,11 +68,11 @@ proxy.server = ("" => (("host" => "127.0.0.1", "port" => 4999)))
 	for id, evidence := range map[string]string{
 		"accounts/factory-password":      h.Addr() + ":22" + from + ": tried: a login by SSH with the factory password, as pioreactor: accepted",
 		"ssh/password-login":             ":22" + from + ": tried: which ways to log in sshd offers, as operator: password",
-		"app/pioreactor-login":           ":80" + from + ": tried: the web interface without a password: 200 plain",
-		"app/pioreactor-tls":             ":80" + from + ": tried: the web interface without TLS: 200 plain",
-		"app/pioreactor-flags":           ":80" + from + ": tried: an order to install nothing: 400 plain",
+		"app/pioreactor-login":           ":80" + from + ": tried: the web interface without a password: 200 without TLS",
+		"app/pioreactor-tls":             ":80" + from + ": tried: the web interface without TLS: 200 without TLS",
+		"app/pioreactor-flags":           ":80" + from + ": tried: an order to install nothing: 400 without TLS",
 		"app/pioreactor-mqtt-account":    ":1883" + from + ": tried: the broker with the factory password, as pioreactor: accepted",
-		"app/pioreactor-shared-password": ":80" + from + ": tried: the unit's settings without a password: 200 plain mark",
+		"app/pioreactor-shared-password": ":80" + from + ": tried: the unit's settings without a password: 200 without TLS with ui_basic_auth",
 	} {
 		must(t, r, id, "fail|ineffective", evidence)
 	}
@@ -101,8 +101,8 @@ proxy.server = ("" => (("host" => "127.0.0.1", "port" => 4999)))
 		for f in INSTALLS UPLOADS FILE_SYSTEM; do touch $dot/DISALLOW_UI_$f; done`)
 	r, _, _ = over(t, h, "--probe", sudoPassword(t))
 	for id, evidence := range map[string]string{
-		"ssh/password-login":          "which ways to log in sshd offers, as operator: no-password",
-		"app/pioreactor-flags":        "tried: the unit's files without a password: 403 plain",
+		"ssh/password-login":          "which ways to log in sshd offers, as operator: no password",
+		"app/pioreactor-flags":        "tried: the unit's files without a password: 403 without TLS",
 		"app/pioreactor-mqtt-account": "as pioreactor: refused",
 	} {
 		must(t, r, id, "pass", evidence)

@@ -114,7 +114,7 @@ func (h *Host) Probes(at netip.Addr) ([]Probe, error) {
 		}
 		for _, a := range h.Apps.Found() {
 			for _, name := range slices.Sorted(maps.Keys(a.Probes)) {
-				if p := a.Probes[name]; serves(p, e) {
+				if p := a.Probes[name]; h.serves(p, e) {
 					add(Probe{Probe: p, To: to})
 				}
 			}
@@ -176,13 +176,17 @@ func (h *Host) dial(e Exposed, at netip.Addr) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// serves reports whether an application's probe is for a port. A port that is led
-// to a container tells nothing of the process there.
-func serves(p app.Probe, e Exposed) bool {
-	if e.Process == "" || e.Process == "docker-proxy" || e.Forwarded != "" {
-		return slices.Contains(p.Ports, e.Port)
+// serves reports whether an application's probe is for a port: one of its usual
+// ones or, where its process listens at none of these, any of the process. A port
+// that is led to a container tells nothing of the process there.
+func (h *Host) serves(p app.Probe, e Exposed) bool {
+	usual := slices.Contains(p.Ports, e.Port)
+	if e.Process == "" || e.Process == "docker-proxy" || e.Forwarded != "" || len(p.Process) == 0 {
+		return usual
 	}
-	return len(p.Process) > 0 && slices.Contains(p.Process, e.Process) || len(p.Process) == 0 && slices.Contains(p.Ports, e.Port)
+	return slices.Contains(p.Process, e.Process) && (usual || !slices.ContainsFunc(h.Sockets.Listening, func(s Socket) bool {
+		return s.Proto == "tcp" && s.Process == e.Process && slices.Contains(p.Ports, s.Port)
+	}))
 }
 
 // sshProbes are logins that should not be possible. An account is tried once, and
@@ -254,7 +258,13 @@ func (h *Host) Tried(control string) []Tried {
 
 // told is what an answer says.
 func (p Probe) told(o *snap.Output, to string) Tried {
-	t := Tried{What: p.What, To: to, Wanted: strings.Join(p.Good, " or ")}
+	t := Tried{What: p.What, To: to}
+	for i, alternative := range p.Good {
+		if i > 0 {
+			t.Wanted += ", or "
+		}
+		t.Wanted += p.say(strings.Split(alternative, "+"))
+	}
 	if p.User != "" {
 		t.What += ", as " + p.User
 	}
@@ -265,11 +275,33 @@ func (p Probe) told(o *snap.Output, to string) Tried {
 	case !ok:
 		t.Why = "its answer is not of the form that is known"
 	default:
-		t.From, t.Answer = from, strings.Join(words, " ")
+		t.From, t.Answer = from, p.say(words)
 		t.Bad = app.Matches(p.Bad, words)
 		t.Good = !t.Bad && app.Matches(p.Good, words)
 	}
 	return t
+}
+
+// say puts an answer's words for a person.
+func (p Probe) say(words []string) string {
+	out := slices.Clone(words)
+	for i, w := range out {
+		switch w {
+		case "plain":
+			out[i] = "without TLS"
+		case "tls":
+			out[i] = "over TLS"
+		case "to-https":
+			out[i] = "sent on to https"
+		case "mark":
+			out[i] = "with " + p.Mark
+		case "no-tls":
+			out[i] = "no TLS"
+		case "no-password":
+			out[i] = "no password"
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 // probesOf are the attempts that would bear on a control.
@@ -303,7 +335,7 @@ func (h *Host) meant(p Probe, to string) bool {
 		return slices.Contains(p.Ports, int(at.Port()))
 	}
 	return slices.ContainsFunc(h.Exposure(), func(e Exposed) bool {
-		return e.Proto == "tcp" && e.Port == int(at.Port()) && !e.Local && serves(p.Probe, e)
+		return e.Proto == "tcp" && e.Port == int(at.Port()) && !e.Local && h.serves(p.Probe, e)
 	})
 }
 

@@ -65,6 +65,12 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%v: a password would be kept", p.Argv())
 		}
 	}
+	elsewhere := probedHost(t, "$ ss -Hltunpe", `tcp LISTEN 0 128 0.0.0.0:8080 0.0.0.0:* users:(("lighttpd",pid=2,fd=3)) ino:3
+tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=3,fd=3)) ino:4
+`)
+	if list, err := elsewhere.Probes(netip.MustParseAddr("192.168.1.20")); err != nil || len(list) != 5 || list[0].To.Port() != 8080 {
+		t.Errorf("at a port of its own: %v (%v)", list, err)
+	}
 	own, err := h.Probes(netip.Addr{})
 	if err != nil || len(own) != len(list) {
 		t.Errorf("on the host itself: %d attempts (%v), over the network %d", len(own), err, len(list))
@@ -85,9 +91,9 @@ func TestTried(t *testing.T) {
 		o           snap.Output
 		want        Tried
 	}{
-		"bad":     {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 200 plain\n", snap.Output{}, Tried{Bad: true, From: "10.0.0.1", Answer: "200 plain"}},
-		"good":    {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 401 plain\n", snap.Output{}, Tried{Good: true, From: "10.0.0.1", Answer: "401 plain"}},
-		"neither": {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 503 plain\n", snap.Output{}, Tried{From: "10.0.0.1", Answer: "503 plain"}},
+		"bad":     {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 200 plain\n", snap.Output{}, Tried{Bad: true, From: "10.0.0.1", Answer: "200 without TLS"}},
+		"good":    {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 401 plain\n", snap.Output{}, Tried{Good: true, From: "10.0.0.1", Answer: "401 without TLS"}},
+		"neither": {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 503 plain\n", snap.Output{}, Tried{From: "10.0.0.1", Answer: "503 without TLS"}},
 		"none":    {"probe http 'GET /' 192.168.1.20:80", "", snap.Output{Err: "no answer in 8s"}, Tried{Why: "no answer in 8s"}},
 		"garbled": {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 200\nplain\n", snap.Output{}, Tried{Why: "its answer is not of the form that is known"}},
 		"cut":     {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 200 plain\n", snap.Output{Cut: true}, Tried{Why: "its answer is not of the form that is known"}},
