@@ -11,6 +11,8 @@ var (
 	goodSetup string
 	//go:embed roles/pioreactor.sh
 	pioreactorSetup string
+	//go:embed roles/router.sh
+	routerSetup string
 )
 
 // What a test can log in with, besides the lab's key.
@@ -74,6 +76,13 @@ var Pioreactor = Role{
 	ready: "for port in 80 1883 9001; do ss -Hltn \"sport = :$port\" | grep -q .; done",
 }
 
+// Router is a home's router as far as UPnP goes: miniupnpd, which most of them run. It forwards nothing.
+var Router = Role{
+	Name: "router", Users: []string{"operator"}, over: &Debian, setup: routerSetup,
+	packages: []string{"miniupnpd-nftables", "miniupnpc"},
+	ready:    "ss -Hlnu sport = :1900 | grep -q .",
+}
+
 // Bench is Good with the tools that Picket is measured against, and with the operator's password hashed at
 // Debian's own cost.
 var Bench = Role{
@@ -83,4 +92,4 @@ var Bench = Role{
 }
 
 // Roles lists all roles.
-func Roles() []Role { return []Role{Debian, Debian13, Guides, Good, Pioreactor, Bench} }
+func Roles() []Role { return []Role{Debian, Debian13, Guides, Good, Pioreactor, Router, Bench} }

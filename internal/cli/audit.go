@@ -31,6 +31,7 @@ type auditOptions struct {
 	failOn  string
 	save    string
 	probe   string
+	router  bool
 	all     bool
 	timings bool
 	guess   time.Duration
@@ -74,6 +75,7 @@ made. Over SSH they come from here, so they show what this computer can do there
 	f.StringVar(&opt.save, "save", "", "keep what was read in this `FILE`, to be audited again later; it holds no secrets")
 	f.StringVar(&opt.probe, "probe", "", "after reading, also try what should not be possible on this host alone: factory passwords, pages without one, old TLS; `HOW` is run or, to see them first, list")
 	f.Lookup("probe").NoOptDefVal = probeRun
+	f.BoolVar(&opt.router, "ask-router", false, "after reading, also ask the host's router, by UPnP, which ports it forwards to the host")
 	f.BoolVar(&opt.all, "all", false, "also show what passes and what does not apply")
 	f.BoolVar(&opt.timings, "timings", false, "say on stderr how long each command and step took")
 	f.DurationVar(&opt.guess, "guess-time", snapshot.DefaultGuess, "how long passwords are tried, `TIME` after all else has been read; a slow board with many accounts may want 2m")
@@ -189,8 +191,8 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 		if err := checkTarget(t); err != nil {
 			return err
 		}
-		if strings.HasPrefix(t, "image:") && opt.probe != "" {
-			return withHint(usage(fmt.Errorf("--probe: %s has no services that run", t)), "leave --probe out, or audit the running host")
+		if strings.HasPrefix(t, "image:") && (opt.probe != "" || opt.router) {
+			return withHint(usage(fmt.Errorf("--probe, --ask-router: %s has no services that run", t)), "leave them out, or audit the running host")
 		}
 	}
 	limit := failOn(opt.failOn, s)
@@ -288,13 +290,14 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 
 func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions, timed *timings) (*snap.Snapshot, error) {
 	ask := func(s *snap.Snapshot) snap.Manifest { return audit.Ask(controls, s) }
-	return p.take(ctx, target, opt.ssh, ask, takeOptions{guess: opt.guess, timed: timed, probe: opt.probe})
+	return p.take(ctx, target, opt.ssh, ask, takeOptions{guess: opt.guess, timed: timed, probe: opt.probe, router: opt.router})
 }
 
 type takeOptions struct {
-	guess time.Duration
-	timed *timings // may be nil
-	probe string   // run, list, or "": nothing is tried
+	guess  time.Duration
+	timed  *timings // may be nil
+	probe  string   // run, list, or "": nothing is tried
+	router bool     // ask it
 }
 
 // take reads of a target what ask wants of it.
@@ -302,8 +305,8 @@ func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask f
 	progress := ui.NewProgress(p.progressTo(), "reading "+target, p.now)
 	defer progress.Stop()
 	taker, saved, err := p.open(ctx, target, ssh, progress, opt.timed.hook())
-	if saved != nil && opt.probe != "" {
-		return nil, withHint(usage(fmt.Errorf("--probe: %s was saved before; there is no host to try", target)), "leave --probe out; what was tried when it was saved is judged again")
+	if saved != nil && (opt.probe != "" || opt.router) {
+		return nil, withHint(usage(fmt.Errorf("--probe, --ask-router: %s was saved before; there is no host to try", target)), "leave them out; what was tried when it was saved is judged again")
 	}
 	if err != nil || saved != nil {
 		return saved, err
@@ -321,8 +324,8 @@ func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask f
 		}
 		return nil, err
 	}
-	if opt.probe != "" {
-		p.probe(ctx, target, opt.probe, taker, shot, progress)
+	if opt.probe != "" || opt.router {
+		p.probe(ctx, target, opt, taker, shot, progress)
 	}
 	return shot, ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"picket/internal/core/audit"
 	"picket/lab"
 )
 
@@ -132,4 +133,35 @@ func unpacked(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// TestRouter asks a real miniupnpd which ports it forwards, and takes its word
+// for the host that it leads to and for no other.
+func TestRouter(t *testing.T) {
+	t.Parallel()
+	const id = "network/router-forwardings"
+	router, h := start(t, lab.Router), start(t, lab.Good)
+	h.Sh("ip route replace default via " + router.Addr())
+	forward := func(to string, port, outside string) {
+		router.Sh("upnpc -u http://" + router.Addr() + ":5000/rootDesc.xml -a " + to + " " + port + " " + outside + " tcp >/dev/null")
+	}
+	ask := func() audit.Report {
+		r, messages, _ := over(t, h, "--only", id, "--ask-router", sudoPassword(t))
+		if want := "ask the router at " + router.Addr() + ":1900, by UPnP, which ports it forwards"; !strings.Contains(messages, want) {
+			t.Errorf("not told before: %q", messages)
+		}
+		return r
+	}
+	unasked, _, _ := over(t, h, "--only", id, sudoPassword(t))
+	must(t, unasked, id, "not-applicable", "--ask-router")
+	must(t, ask(), id, "pass")
+	forward("192.168.77.250", "80", "8081")
+	must(t, ask(), id, "pass", "1 ports are forwarded to them")
+	forward(h.Addr(), "22", "2222")
+	must(t, ask(), id, "pass", "port 2222/tcp of the router: leads to port 22 of this host: SSH")
+	forward(h.Addr(), "9090", "8080")
+	must(t, ask(), id, "fail", "port 8080/tcp of the router: leads to port 9090 of this host")
+	must(t, auditOn(t, h, "--only", id, "--ask-router"), id, "fail")
+	router.Sh("systemctl stop miniupnpd")
+	must(t, ask(), id, "unknown", "does not say by UPnP")
 }

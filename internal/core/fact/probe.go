@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/app"
@@ -19,6 +20,8 @@ type Probe struct {
 	app.Probe
 	To  netip.AddrPort // where it goes
 	SSH bool           // a login by SSH; without a password: only which ways of logging in are offered
+
+	Router bool // no attempt at the host: its router is asked which ports it forwards
 }
 
 // Limits of all attempts at one host.
@@ -40,6 +43,8 @@ func (p Probe) Argv() []string { return append(p.asked(), p.To.String()) }
 func (p Probe) asked() []string {
 	argv := []string{probeWord}
 	switch {
+	case p.Router:
+		argv = append(argv, "upnp")
 	case p.SSH && p.Password == "":
 		argv = append(argv, "ssh-offer")
 	case p.SSH:
@@ -67,6 +72,8 @@ func (p Probe) String() string {
 		login = fmt.Sprintf(" as %s with the factory password", p.User)
 	}
 	switch {
+	case p.Router:
+		return fmt.Sprintf("ask the router at %s, by UPnP, which ports it forwards", p.To)
 	case p.SSH && login == "":
 		return fmt.Sprintf("ask sshd at %s how %s may log in", p.To, p.User)
 	case p.SSH:
@@ -121,6 +128,70 @@ func (h *Host) Probes(at netip.Addr) ([]Probe, error) {
 		}
 	}
 	return out, nil
+}
+
+// RouterProbe is the question to the host's router. Over the network it is asked
+// only where the one who asks, at an address of its own, stands in the same network: a
+// router of the same address elsewhere is another one.
+func (h *Host) RouterProbe(own netip.Addr) (Probe, error) {
+	if h.Network.State != Known || h.Network.RoutesWhy != "" {
+		return Probe{}, fmt.Errorf("its addresses and routes are not known: %s", cmp.Or(h.Network.Why, h.Network.RoutesWhy))
+	}
+	for _, r := range h.Network.Routes {
+		if !r.Gateway || r.To.Bits() != 0 || !r.Via.Is4() {
+			continue
+		}
+		for _, a := range h.Network.Addresses {
+			if a.Iface == r.Iface && a.Addr.Contains(r.Via) && (!own.IsValid() || a.Addr.Contains(own.Unmap())) {
+				return Probe{Router: true, To: netip.AddrPortFrom(r.Via, upnpPort)}, nil
+			}
+		}
+	}
+	if own.IsValid() {
+		return Probe{}, fmt.Errorf("%s, from where it would be asked, is not in the network of its router", own.Unmap())
+	}
+	return Probe{}, errors.New("it has no router for IPv4")
+}
+
+const upnpPort = 1900
+
+// A Forwarding is a port of the router that leads to a machine behind it.
+type Forwarding struct {
+	Proto string
+	Port  int
+	To    netip.AddrPort
+}
+
+// Forwardings are those that the router has told of, and where that stands. They are
+// absent where it was not asked.
+func (h *Host) Forwardings() Value[[]Forwarding] {
+	for _, key := range h.probed() {
+		o := h.Snap.Commands[key]
+		if o.Argv[1] != "upnp" {
+			continue
+		}
+		at := Place{Command: key}
+		if o.Err != "" {
+			return Value[[]Forwarding]{State: Unknown, Place: at, Why: o.Err}
+		}
+		_, words, ok := parseProbe(o)
+		if !ok || words[0] != "asked" {
+			return Value[[]Forwarding]{State: Unknown, Place: at, Why: "its answer is not of the form that is known"}
+		}
+		list := []Forwarding{}
+		for _, w := range words[1:] {
+			proto, rest, _ := strings.Cut(w, "/")
+			port, to, _ := strings.Cut(rest, ">")
+			n, err1 := strconv.Atoi(port)
+			addr, err2 := netip.ParseAddrPort(to)
+			if err1 != nil || err2 != nil || proto != "tcp" && proto != "udp" {
+				return Value[[]Forwarding]{State: Unknown, Place: at, Why: "its answer is not of the form that is known"}
+			}
+			list = append(list, Forwarding{proto, n, addr})
+		}
+		return Is(list, at)
+	}
+	return Not[[]Forwarding](Absent, "nobody asked the router")
 }
 
 // ProbesFor says to a person what would be tried for a control.

@@ -66,6 +66,8 @@ func try(ctx context.Context, p fact.Probe, version string) *snap.Output {
 	var words []string
 	var err error
 	switch {
+	case p.Router:
+		words, err = a.router()
 	case p.SSH:
 		words, err = a.ssh(p.User, p.Password)
 	case p.MQTT:

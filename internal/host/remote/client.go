@@ -147,13 +147,16 @@ func explain(ctx context.Context, l *login, err error) error {
 // Target is who we are where.
 func (c *Client) Target() Target { return c.target }
 
-// Addr is the address that the connection goes to; not valid when it is none of
-// IP.
-func (c *Client) Addr() netip.Addr {
-	if a, ok := c.ssh.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
+// Ends are the addresses that the connection goes to and comes from; not valid
+// when they are none of IP.
+func (c *Client) Ends() (there, here netip.Addr) {
+	of := func(a net.Addr) netip.Addr {
+		if tcp, ok := a.(*net.TCPAddr); ok {
+			return tcp.AddrPort().Addr().Unmap()
+		}
+		return netip.Addr{}
 	}
-	return netip.Addr{}
+	return of(c.ssh.RemoteAddr()), of(c.ssh.LocalAddr())
 }
 
 // Start runs a command. It ends with its stdin, or with the connection.

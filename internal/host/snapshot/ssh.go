@@ -22,12 +22,15 @@ type Connection interface {
 	Close() error
 }
 
-// Addr is the address by which the host was reached, where its connection tells.
-func (t *sshTaker) Addr() netip.Addr {
-	if c, ok := t.conn.(interface{ Addr() netip.Addr }); ok {
-		return c.Addr()
+// Ends are the address by which the host was reached, and ours; where the
+// connection tells.
+func (t *sshTaker) Ends() (there, here netip.Addr) {
+	if c, ok := t.conn.(interface {
+		Ends() (there, here netip.Addr)
+	}); ok {
+		return c.Ends()
 	}
-	return netip.Addr{}
+	return netip.Addr{}, netip.Addr{}
 }
 
 // SSHOptions of NewSSH.
