@@ -68,8 +68,12 @@ func TestHTTP(t *testing.T) {
 	})
 	plain, secure := httptest.NewServer(pages), httptest.NewTLSServer(pages)
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	old := httptest.NewUnstartedServer(pages)
+	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}
+	old.StartTLS()
 	defer plain.Close()
 	defer secure.Close()
+	defer old.Close()
 	for _, c := range []struct {
 		server *httptest.Server
 		p      app.Probe
@@ -83,6 +87,7 @@ func TestHTTP(t *testing.T) {
 		{plain, app.Probe{HTTP: "GET /secret", Mark: "api_key"}, "said 200 plain mark\n"},
 		{plain, app.Probe{HTTP: "GET /secret", Mark: "other"}, "said 200 plain\n"},
 		{secure, app.Probe{HTTP: "GET /endless", Mark: "other"}, "said 200 tls\n"},
+		{old, app.Probe{HTTP: "GET /"}, "said 401 tls\n"},
 		{plain, app.Probe{HTTP: "POST /orders"}, "said 401 plain\n"},
 	} {
 		if got := answer(t, fact.Probe{Probe: c.p, To: at(t, c.server.URL)}); got != "from 127.0.0.1\n"+c.want {
@@ -94,7 +99,7 @@ func TestHTTP(t *testing.T) {
 	for a := range asked {
 		seen = append(seen, a)
 	}
-	if len(seen) != 9 || seen[8] != "POST /orders  0" {
+	if len(seen) != 10 || seen[9] != "POST /orders  0" {
 		t.Errorf("requests: %q", seen)
 	}
 }
@@ -205,8 +210,12 @@ func TestInterrupted(t *testing.T) {
 
 // listen serves connections on the loopback address until the test ends.
 func listen(t *testing.T, serve func(net.Conn)) netip.AddrPort {
+	return listenAt(t, "127.0.0.1", serve)
+}
+
+func listenAt(t *testing.T, addr string, serve func(net.Conn)) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", addr+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

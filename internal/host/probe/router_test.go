@@ -16,7 +16,7 @@ import (
 // matter of the lab's hosts.
 func TestHostileRouter(t *testing.T) {
 	t.Parallel()
-	elsewhere := listen(t, func(c net.Conn) {
+	elsewhere := listenAt(t, "127.0.0.2", func(c net.Conn) {
 		t.Error("another address was asked")
 		c.Close()
 	})
