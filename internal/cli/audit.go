@@ -194,6 +194,9 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 		if strings.HasPrefix(t, "image:") && (opt.probe != "" || opt.router) {
 			return withHint(usage(fmt.Errorf("--probe, --ask-router: %s has no services that run", t)), "leave them out, or audit the running host")
 		}
+		if t == "local" && opt.probe != "" && p.getenv("PICKET_NO_LOCAL") != "" { // a login is written down
+			return usage(errors.New("--probe: PICKET_NO_LOCAL is set, so nothing is tried on this machine"))
+		}
 	}
 	limit := failOn(opt.failOn, s)
 	if limit != "none" && limit.Rank() < 0 {

@@ -20,7 +20,7 @@ var aroundChecks = []Check{
 	{"around.neighbours", fewStrangers,
 		"the machines with which the host has spoken lately (`ip -j neigh`), against the names in /etc/hosts; nothing is scanned"},
 	{"around.forwardings", noForwardings,
-		"with --ask-router: which ports the router forwards to this host, as it says itself by UPnP"},
+		"with --ask-router: which ports the router forwards to this host, as it says itself by UPnP (`probe upnp`)"},
 }
 
 // A leader is a program that lets the Internet in: the names of its processes,
