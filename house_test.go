@@ -32,7 +32,7 @@ var floors = [][]string{
 	{"internal/core/check"},
 	{"internal/core/control"},
 	{"internal/core/fact"},
-	{"internal/core/ruleset", "internal/core/app"},
+	{"internal/core/ruleset", "internal/core/app", "internal/core/compose"},
 	{"internal/core/snap", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml", "catalogue"},
 }
 
