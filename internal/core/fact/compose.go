@@ -18,6 +18,7 @@ type Composed struct {
 	State    State // Known when all places could be looked at
 	Why      string
 	wants    []string // files that are still to be read
+	led      []string // all files that compose files lead to, read or not
 }
 
 // A ComposeProject is some compose files over each other.
@@ -26,6 +27,13 @@ type ComposeProject struct {
 	Name     string
 	Started  bool // the engine has containers that were made of it
 	Services []ComposeService
+}
+
+// Reached are the files that the project is made of, as far as it is followed.
+func (p ComposeProject) Reached() []string {
+	return slices.DeleteFunc(slices.Clone(p.Read), func(f string) bool {
+		return !slices.Contains(p.Files, f) && f != path.Join(p.Dir, ".env") && !composeReach(p.Dir, f)
+	})
 }
 
 // Unread is what could not be read or followed, "" when all could.
@@ -107,7 +115,7 @@ func askCompose(h *Host, _ *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{Files: composePatterns(), Commands: []snap.Command{{Argv: dockerPsAll}}}
 	m.Files = append(m.Files, h.Composed.wants...)
 	for _, p := range h.Composed.Projects {
-		for _, f := range p.Read {
+		for _, f := range p.Reached() {
 			m.Stats = append(m.Stats, withParents(f)...)
 		}
 	}
@@ -150,7 +158,8 @@ func parseCompose(h *Host, s *snap.Snapshot) {
 		vars, _, _ := c.env(s, d, path.Join(d, ".env"))
 		files := compose.Discover(d, vars, func(p string) bool { return have[p] })
 		files = slices.DeleteFunc(files, func(f string) bool { return !composeReach(d, f) })
-		if len(files) == 0 || slices.Contains(named, files[0]) {
+		// What another project has put in already is judged there.
+		if len(files) == 0 || slices.Contains(named, files[0]) || slices.ContainsFunc(found, func(p *compose.Project) bool { return slices.Contains(p.Read, files[0]) }) {
 			continue
 		}
 		if len(found) == maxComposeProjects {
@@ -251,6 +260,7 @@ func (c *Composed) load(s *snap.Snapshot, dir string, files []string) *compose.P
 			if !slices.Contains(files, p) && !composeReach(dir, p) {
 				return nil, &compose.Problem{File: p, Text: "it is not followed out of the project's folder"}
 			}
+			c.led = append(c.led, p)
 			e, st, why := s.File(p)
 			switch {
 			case st == Known:
@@ -269,6 +279,7 @@ func (c *Composed) env(s *snap.Snapshot, dir, p string) (vars compose.Vars, why 
 	if !composeReach(dir, p) && p != path.Join(dir, ".env") {
 		return nil, "it is not followed out of the project's folder", true
 	}
+	c.led = append(c.led, p)
 	e, st, why := s.File(p)
 	switch {
 	case st == Absent:
@@ -519,13 +530,8 @@ func ledByCompose(s *snap.Snapshot) func(p string) func(*snap.Snapshot, *snap.En
 	parseDocker(h, s)
 	parseCompose(h, s)
 	led := map[string]bool{}
-	for _, p := range h.Composed.wants {
+	for _, p := range h.Composed.led {
 		led[p] = true
-	}
-	for _, p := range h.Composed.Projects {
-		for _, f := range p.Read {
-			led[f] = true
-		}
 	}
 	return func(p string) func(*snap.Snapshot, *snap.Entry, Secrets) []byte {
 		switch {

@@ -14,7 +14,7 @@ import (
 
 // composeHead begins what is kept of a compose file. Every other line is the
 // number of a line, the path to a value as JSON (items of lists by number) and
-// the value as JSON, with a tag where there is one; --- stands between two
+// the value as JSON ([] and {} before what is in them), with a tag where there is one; --- stands between two
 // documents, and after an exclamation mark why the file could not be read.
 const composeHead = "# a compose file as Picket keeps it\n"
 
@@ -82,7 +82,7 @@ func (k *composeKeeper) node(n *compose.Node, path []string) *compose.Node {
 		return nil
 	}
 	out := &compose.Node{Kind: n.Kind, File: n.File, Line: n.Line}
-	if n.Tag == "!reset" || n.Tag == "!override" {
+	if len(path) > 0 && (n.Tag == "!reset" || n.Tag == "!override") {
 		out.Tag = n.Tag
 	}
 	form := deeper
@@ -389,27 +389,25 @@ func redactCompose(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 }
 
 func writeCompose(b *strings.Builder, n *compose.Node, path []any) {
-	if n.Kind == compose.Scalar || n.Kind == compose.Nothing || len(n.Items) == 0 || n.Tag != "" {
-		var v any
-		switch n.Kind {
-		case compose.Scalar:
-			v = n.Text
-		case compose.List:
-			v = []any{}
-		case compose.Map:
-			v = map[string]any{}
-		}
-		if path == nil {
-			path = []any{}
-		}
-		key, _ := json.Marshal(path)
-		value, _ := json.Marshal(v)
-		fmt.Fprintf(b, "%d\t%s\t%s", n.Line, key, value)
-		if n.Tag != "" {
-			b.WriteString("\t" + n.Tag)
-		}
-		b.WriteByte('\n')
+	var v any
+	switch n.Kind {
+	case compose.Scalar:
+		v = n.Text
+	case compose.List:
+		v = []any{}
+	case compose.Map:
+		v = map[string]any{}
 	}
+	if path == nil {
+		path = []any{}
+	}
+	key, _ := json.Marshal(path)
+	value, _ := json.Marshal(v)
+	fmt.Fprintf(b, "%d\t%s\t%s", n.Line, key, value)
+	if n.Tag != "" {
+		b.WriteString("\t" + n.Tag)
+	}
+	b.WriteByte('\n')
 	for i, it := range n.Items {
 		var key any = i
 		if n.Kind == compose.Map {
@@ -461,6 +459,9 @@ func readKeptCompose(file, text string) ([]*compose.Node, *compose.Problem) {
 		if root == nil {
 			root = &compose.Node{Kind: compose.Map, File: file, Line: line}
 			out = append(out, root)
+		}
+		if len(path) == 0 {
+			root.Line = line
 		}
 		if !putCompose(root, path, leaf) {
 			return nil, odd
