@@ -1,4 +1,4 @@
-// Compose writes what the library behind `docker compose` makes of the
+// Command compose writes what the library behind `docker compose` makes of the
 // projects of a folder: internal/core/compose is held to it.
 //
 //	go run . ../../internal/core/compose/testdata

@@ -221,7 +221,9 @@ func (l *loader) extend(dir, file string, services *Node, name string, vars Vars
 		}
 		docs, bad := l.src.File(file)
 		if bad != nil {
-			l.bad(*bad)
+			if bad.Line > 0 {
+				l.bad(*bad)
+			}
 			return lost(bad.Text)
 		}
 		services = &Node{Kind: Map}

@@ -88,6 +88,17 @@ func (s ComposeService) Open(keys ...string) string {
 	return ""
 }
 
+// Unsure is why what the service asks for may be another, "" where it is what
+// its files say: one that goes over them could not be read.
+func (s ComposeService) Unsure() string {
+	for _, b := range s.Project.Problems {
+		if slices.Contains(s.Project.Files, b.File) {
+			return Problem{At(b.File, b.Line), b.Text}.String()
+		}
+	}
+	return ""
+}
+
 // ByImage reports whether the file leaves a key to the image.
 func (s ComposeService) ByImage(key string) bool { return s.byImage[key] }
 
@@ -166,7 +177,13 @@ func parseCompose(h *Host, s *snap.Snapshot) {
 			unseen(Unknown, "there are more compose files than are read")
 			break
 		}
-		found = append(found, c.load(s, d, files))
+		p := c.load(s, d, files)
+		for _, n := range slices.Concat(compose.DefaultNames, compose.DefaultOverlay) {
+			if _, st, why := s.Stat(path.Join(d, n)); st == Denied {
+				p.Problems = append(p.Problems, compose.Problem{File: files[0], Text: "whether " + n + " changes it is not known: " + why})
+			}
+		}
+		found = append(found, p)
 	}
 	for i, p := range found {
 		c.Projects = append(c.Projects, ComposeProject{Project: p, Name: p.Name(), Started: i < started})
@@ -569,6 +586,9 @@ func (h *Host) ComposeUnits() []ComposeUnit {
 			runs[s] = true
 			c.Built = s.Container.Built
 		}
+		if project, name := labels["com.docker.compose.project"], labels["com.docker.compose.service"]; u.Unread != "" || u.Service != nil && u.Service.Unsure() != "" {
+			c.Built = c.Config.Image == project+"-"+name || c.Config.Image == project+"_"+name // by its name, as compose gives it
+		}
 		out = append(out, u)
 	}
 	for i := range h.Composed.Projects {
@@ -601,4 +621,59 @@ func (c *Composed) service(l labelled, name string) (s *ComposeService, why stri
 		}
 	}
 	return nil, ""
+}
+
+// A WrittenSecret is one that stands in a compose file itself.
+type WrittenSecret struct {
+	Name  string // of the variable, option or label
+	Kind  string // what is known of it, as of AppSecret
+	Place Place
+}
+
+// WrittenOut are the secrets that the files say of a service: not those that a
+// variable stands for, nor hashes of passwords.
+func (s ComposeService) WrittenOut() []WrittenSecret {
+	var out []WrittenSecret
+	add := func(name string, n *compose.Node, value string) {
+		kind, ok := AppSecret(value)
+		if ext := path.Ext(n.File); ok && n.Open == "" && !strings.HasPrefix(kind, SecretHashed) && (ext == ".yml" || ext == ".yaml") {
+			out = append(out, WrittenSecret{name, kind, At(n.File, n.Line)})
+		}
+	}
+	for _, keys := range [][]string{{"environment"}, {"build", "args"}, {"labels"}, {"deploy", "labels"}} {
+		m := s.Named(keys...)
+		for i, k := range m.Keys {
+			add(k, m.Items[i], m.Items[i].Text)
+		}
+	}
+	for _, key := range []string{"command", "entrypoint"} {
+		for _, n := range s.List(key) {
+			name, value, has := strings.Cut(n.Text, "=")
+			if !has {
+				name, value = key, n.Text
+			}
+			add(name, n, value)
+		}
+	}
+	return out
+}
+
+// Internal reports whether a network of the project leads nowhere but to those
+// that are in it.
+func (p ComposeProject) Internal(name string) (bool, string) {
+	n := compose.Service{Node: p.Top.Get("networks", name)}
+	if n.Node == nil {
+		return false, ""
+	}
+	if n.Get("external") != nil {
+		return false, "network " + name + " was made by somebody else"
+	}
+	return n.Flag("internal")
+}
+
+// ImageName is the last part of an image's name, without its tag.
+func ImageName(image string) string {
+	name, _, _ := strings.Cut(image[strings.LastIndexByte(image, '/')+1:], "@")
+	name, _, _ = strings.Cut(name, ":")
+	return name
 }
