@@ -225,6 +225,10 @@ func composeFiles(h *fact.Host) control.Outcome {
 				unseen = unknown
 			}
 			for _, w := range writers {
+				if len(w.Accounts) > 0 && (h.Accounts.State != fact.Known || h.Accounts.GroupState != fact.Known) {
+					unseen = "who may ask Docker anyway is not known"
+					continue
+				}
 				if len(w.Accounts) > 0 && !slices.ContainsFunc(w.Accounts, func(a string) bool { return !asGoodAsRoot(h, a) }) {
 					continue
 				}
@@ -299,6 +303,9 @@ func internalNetworks(h *fact.Host) control.Outcome {
 			seen = true
 			for _, n := range s.Networks() {
 				inner, why := p.Internal(n)
+				if unsure := s.Unsure(); unsure != "" {
+					why = unsure
+				}
 				switch {
 				case why != "":
 					open = s.Label() + ": " + why

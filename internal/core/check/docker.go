@@ -51,9 +51,9 @@ var dockerChecks = []Check{
 	{"docker.compose-files", composeFiles,
 		"who may change the compose files that containers were made of (`docker ps -a`) and those in /opt, /srv and /root, with the files that they lead to and the folders above"},
 	{"docker.compose-secrets", composeSecrets,
-		"compose files: environment, command, entrypoint, labels and build arguments of services; of the values only their kind is kept"},
+		"compose files in /opt, /srv, /home and /root, and those that containers were made of: environment, command, entrypoint, labels and build arguments of services; of the values only their kind is kept"},
 	{"docker.internal-networks", internalNetworks,
-		"compose files: the networks of services that run a database, and whether these are internal"},
+		"compose files in /opt, /srv, /home and /root, and those that containers were made of: the networks of services that run a database, and whether these are internal"},
 
 	{"docker.icc", engine("icc", "containers on the default bridge may talk to each other", false, isFalse),
 		"icc in /etc/docker/daemon.json and on the engine's command line"},

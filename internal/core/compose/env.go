@@ -12,8 +12,18 @@ type Var struct {
 	Hidden bool
 }
 
-// Vars are those that are known, by name.
+// Vars are those that are known, by name. Where one has no name there may be
+// others: not all files of variables could be read.
 type Vars map[string]Var
+
+// Others makes of variables some that may not be all.
+func (v Vars) Others() Vars {
+	out := Vars{"": {Hidden: true}}
+	for k, x := range v {
+		out[k] = x
+	}
+	return out
+}
 
 // An EnvLine is one variable of a .env file.
 type EnvLine struct {
@@ -179,6 +189,9 @@ func (f *filling) braced(s string, depth int) string {
 	}
 	other := op[1:]
 	v, set := f.vars[name]
+	if _, more := f.vars[""]; more && !set {
+		return f.value(name)
+	}
 	there := set && !(colon && v.Value == "" && !v.Hidden)
 	switch {
 	case op[0] == '+' && there, op[0] == '-' && !there:
@@ -194,7 +207,10 @@ func (f *filling) braced(s string, depth int) string {
 
 func (f *filling) value(name string) string {
 	v, set := f.vars[name]
+	_, more := f.vars[""]
 	switch {
+	case !set && more:
+		f.open = fmt.Sprintf("whether %s is set is not known, as a file of variables could not be read", name)
 	case !set:
 		f.open = fmt.Sprintf("%s is set in no file that was read", name)
 	case v.Hidden:

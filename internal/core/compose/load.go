@@ -67,6 +67,7 @@ func (l *loader) env(file string, known Vars, wanted bool) Vars {
 	}
 	if why != "" && (exists || wanted) {
 		l.bad(Problem{File: file, Text: why})
+		vars = vars.Others()
 	}
 	for _, from := range []Vars{vars, known} {
 		for k, v := range from {
