@@ -17,8 +17,11 @@ type Composed struct {
 	Projects []ComposeProject
 	State    State // Known when all places could be looked at
 	Why      string
-	wants    []string // files that are still to be read
-	led      []string // all files that compose files lead to, read or not
+	// UnreadEnv is why a file of variables could not be read, "" when all could.
+	UnreadEnv string
+	wants     []string // files that are still to be read
+	secret    []string // files of variables that hold a secret
+	led       []string // all files that compose files lead to, read or not
 }
 
 // A ComposeProject is some compose files over each other.
@@ -305,11 +308,16 @@ func (c *Composed) env(s *snap.Snapshot, dir, p string) (vars compose.Vars, why 
 		c.wants = append(c.wants, p)
 		return nil, why, true
 	case st != Known:
+		c.UnreadEnv = cmp.Or(c.UnreadEnv, why)
 		return nil, why, true
 	}
 	list, why := envSettings(s, e, Secrets{})
+	c.UnreadEnv = cmp.Or(c.UnreadEnv, why)
 	vars = compose.Vars{}
 	for _, v := range list {
+		if what, ok := AppSecret(v.Value); ok && !strings.HasPrefix(what, SecretHashed) {
+			c.secret = append(c.secret, p)
+		}
 		hidden := v.Value == valueNotKept || v.Value == Hidden || secretNote.MatchString(v.Value) || strings.Contains(v.Value, "$")
 		vars[v.Last()] = compose.Var{Value: v.Value, Hidden: hidden}
 	}
@@ -676,4 +684,16 @@ func ImageName(image string) string {
 	name, _, _ := strings.Cut(image[strings.LastIndexByte(image, '/')+1:], "@")
 	name, _, _ = strings.Cut(name, ":")
 	return name
+}
+
+// EnvFiles are the files of variables that hold a secret, but those that lie
+// where SecretFiles has them.
+func (c Composed) EnvFiles() []string {
+	var out []string
+	for _, f := range c.secret {
+		if !slices.ContainsFunc(SecretFiles, func(pattern string) bool { return snap.Match(pattern, f) }) && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
