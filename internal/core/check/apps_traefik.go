@@ -10,9 +10,9 @@ import (
 )
 
 var traefik = []Check{
-	{"apps.traefik-tls", traefikTLS, "the entry points in Traefik's static settings (/etc/traefik), the TLS settings in its dynamic ones, and what listens on port 443 (`ss -Hltunpe`)"},
-	{"apps.traefik-api", traefikSetting("the dashboard and the API ask nobody for a password: api.insecure is true", "api.insecure"), "api.insecure in Traefik's static settings (/etc/traefik)"},
-	{"apps.traefik-exposed", traefikDocker, "providers.docker in Traefik's static settings (/etc/traefik): whether every container is published by itself"},
+	{"apps.traefik-tls", traefikTLS, "the entry points in Traefik's static settings (/etc/traefik) or on the command line that a compose file gives it, the TLS settings in its dynamic ones and in labels, and what listens on port 443 (`ss -Hltunpe`)"},
+	{"apps.traefik-api", traefikSetting("the dashboard and the API ask nobody for a password: api.insecure is true", "api.insecure"), "api.insecure in Traefik's static settings (/etc/traefik) or on the command line that a compose file gives it"},
+	{"apps.traefik-exposed", traefikDocker, "providers.docker in Traefik's static settings (/etc/traefik) or on the command line that a compose file gives it: whether every container is published by itself"},
 	{"apps.traefik-tls-version", traefikVersions, "minVersion of the TLS options in Traefik's dynamic settings (/etc/traefik)"},
 }
 
@@ -29,10 +29,52 @@ func traefikStatic(h *fact.Host) (all []fact.AppSetting, why string) {
 			all = append(all, f.Settings...)
 		}
 	}
+	if list, ok, unread := traefikComposed(h); ok {
+		return list, unread
+	}
 	if why == "" && n == 0 {
 		why = "Traefik has no file of static settings: they stand in its command line"
 	}
 	return all, why
+}
+
+// traefikComposed are the settings on the command line that a compose file
+// gives Traefik; ok is false where there is none, or where a file that the
+// container is given counts in its place.
+func traefikComposed(h *fact.Host) (all []fact.AppSetting, ok bool, why string) {
+	for _, s := range h.Composed.Image("traefik") {
+		given := slices.ContainsFunc(s.Container.Mounts, func(m fact.ContainerMount) bool {
+			return m.Destination == "/etc/traefik" || strings.HasPrefix(m.Destination, "/etc/traefik/traefik.") || m.Destination == "/traefik.yml"
+		})
+		if given {
+			continue
+		}
+		ok = true
+		if unsure := s.Unsure(); unsure != "" {
+			why = unsure
+		}
+		for _, set := range s.Flags() {
+			for i, k := range set.Key {
+				set.Key[i] = traefikName(k)
+			}
+			if set.NotKept() {
+				why = set.Place.String() + ": the value of " + set.Name() + " is not known"
+			}
+			all = append(all, set)
+		}
+	}
+	return all, ok, why
+}
+
+// traefikName is a part of a setting's name as files have it: on the command
+// line small and capital letters are the same.
+func traefikName(k string) string {
+	for _, name := range []string{"entryPoints", "certificatesResolvers", "exposedByDefault"} {
+		if strings.EqualFold(k, name) {
+			return name
+		}
+	}
+	return strings.ToLower(k)
 }
 
 func traefikTLS(h *fact.Host) control.Outcome {
@@ -47,6 +89,16 @@ func traefikTLS(h *fact.Host) control.Outcome {
 				ev = append(ev, control.Saw("tls", s.Place, "set", "").Mend(""))
 			}
 			router = router || app.Match("http.routers.*.tls.**", s.Key) && s.Value != "false"
+		}
+	}
+	for _, p := range h.Composed.Projects {
+		for _, s := range p.Services {
+			for _, l := range s.Labels() {
+				if !router && app.Match("traefik.http.routers.*.tls.**", l.Key) && l.Value != "false" {
+					router = true
+					ev = append(ev, control.Saw(l.Name(), l.Place, "set", "").Mend(""))
+				}
+			}
 		}
 	}
 	entry := false

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -387,9 +388,9 @@ func (l *loader) environment() {
 			if why != "" && (needed || exists) {
 				own.Open = why
 			}
-			for k, v := range vars {
+			for _, k := range slices.Sorted(maps.Keys(vars)) {
 				if own.Get(k) == nil {
-					own.Set(k, l.value(v, file.Text, 0))
+					own.Set(k, l.value(vars[k], file.Text, 0))
 				}
 			}
 		}

@@ -697,3 +697,76 @@ func (c Composed) EnvFiles() []string {
 	}
 	return out
 }
+
+// Flags are the settings of a program's command line that are kept, and those of
+// its environment: --api.insecure=true, TRAEFIK_API_INSECURE=true.
+func (s ComposeService) Flags() []AppSetting {
+	var out []AppSetting
+	add := func(n *compose.Node, key []string, value string) {
+		if n.Open != "" {
+			value = valueNotKept
+		}
+		out = append(out, AppSetting{key, value, At(n.File, n.Line)})
+	}
+	for _, key := range []string{"entrypoint", "command"} {
+		for _, n := range s.List(key) {
+			if name, value, ok := strings.Cut(n.Text, "="); ok && strings.HasPrefix(name, "--") {
+				add(n, strings.Split(name[2:], "."), value)
+			}
+		}
+	}
+	env := s.Named("environment")
+	for i, k := range env.Keys {
+		if name, ok := strings.CutPrefix(k, "TRAEFIK_"); ok {
+			add(env.Items[i], strings.Split(strings.ToLower(name), "_"), env.Items[i].Text)
+		}
+	}
+	return out
+}
+
+// Variables are those of its environment whose names begin so, with as much of
+// their values as is kept.
+func (s ComposeService) Variables(prefix string) []AppSetting {
+	var out []AppSetting
+	env := s.Named("environment")
+	for i, k := range env.Keys {
+		if n := env.Items[i]; strings.HasPrefix(k, prefix) && n.Kind == compose.Scalar {
+			v := n.Text
+			if n.Open != "" && v != "" {
+				v = valueNotKept
+			}
+			out = append(out, AppSetting{[]string{k}, v, At(n.File, n.Line)})
+		}
+	}
+	return out
+}
+
+// NotKept reports whether nothing is known of a setting's value.
+func (s AppSetting) NotKept() bool { return s.Value == valueNotKept }
+
+// Labels are those of its labels whose values are kept.
+func (s ComposeService) Labels() []AppSetting {
+	var out []AppSetting
+	m := s.Named("labels")
+	for i, k := range m.Keys {
+		if n := m.Items[i]; n.Open == "" && n.Text != valueNotKept {
+			out = append(out, AppSetting{strings.Split(k, "."), n.Text, At(n.File, n.Line)})
+		}
+	}
+	return out
+}
+
+// Image finds the services that run an image, or whose name is that of the
+// program.
+func (c Composed) Image(name string) []*ComposeService {
+	var out []*ComposeService
+	for i := range c.Projects {
+		for j := range c.Projects[i].Services {
+			s := &c.Projects[i].Services[j]
+			if image := ImageName(s.Container.Config.Image); image == name || image == "" && s.Name == name {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
