@@ -125,8 +125,11 @@ func composePatterns() []string {
 // files they were made.
 var dockerPsAll = []string{"docker", "ps", "-a", "--no-trunc", "--format", `{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}`}
 
-func askCompose(h *Host, _ *snap.Snapshot) snap.Manifest {
-	m := snap.Manifest{Files: composePatterns(), Commands: []snap.Command{{Argv: dockerPsAll}}}
+func askCompose(h *Host, s *snap.Snapshot) snap.Manifest {
+	m := snap.Manifest{Files: composePatterns()}
+	if s.Source.Kind != "image" {
+		m.Commands = append(m.Commands, snap.Command{Argv: dockerPsAll})
+	}
 	m.Files = append(m.Files, h.Composed.wants...)
 	for _, p := range h.Composed.Projects {
 		for _, f := range p.Reached() {
@@ -224,9 +227,9 @@ func composeLabelled(h *Host, s *snap.Snapshot, unseen func(State, string)) []la
 	}
 	o, st, why := s.Run(dockerPsAll...)
 	switch {
-	case o == nil && s.Complete(), st == Absent:
+	case o == nil && s.Complete(), st == Absent, s.Source.Kind == "image":
 	case st != Known:
-		unseen(st, dockerWhy(s, why))
+		unseen(st, dockerWhy(s, strings.Replace(why, snap.CommandKey(dockerPsAll...), "docker ps -a", 1)))
 	default:
 		for _, l := range outLines(o) {
 			dir, files, _ := strings.Cut(l.text, "|")
@@ -285,7 +288,7 @@ func (c *Composed) load(s *snap.Snapshot, dir string, files []string) *compose.P
 			switch {
 			case st == Known:
 				return readCompose(e)
-			case st == Unknown && e == nil:
+			case st == Unknown:
 				c.wants = append(c.wants, p)
 			}
 			return nil, &compose.Problem{File: p, Text: why}
@@ -304,7 +307,7 @@ func (c *Composed) env(s *snap.Snapshot, dir, p string) (vars compose.Vars, why 
 	switch {
 	case st == Absent:
 		return nil, why, false
-	case st == Unknown && e == nil:
+	case st == Unknown:
 		c.wants = append(c.wants, p)
 		return nil, why, true
 	case st != Known:
