@@ -94,7 +94,7 @@ func (r *containerRule) judge(u fact.ComposeUnit) {
 		default:
 			r.mended++
 			r.add("container "+u.Container.Label(), place, what+"; it runs so, and no longer so in "+s.Project.Files[0],
-				fmt.Sprintf("%s still %s: %s. Its compose file no longer says so: docker compose up -d", u.Container.Label(), r.does, what))
+				fmt.Sprintf("%s %s: %s (no longer so in its compose file: docker compose up -d)", u.Container.Label(), r.does, what))
 		}
 	}
 	for _, what := range next {
@@ -104,10 +104,10 @@ func (r *containerRule) judge(u fact.ComposeUnit) {
 		r.file = true
 		if u.Container != nil {
 			r.add("container "+u.Container.Label(), r.at(s, what), what+"; so in the file, and it runs without",
-				fmt.Sprintf("%s %s after the next `docker compose up`: %s", u.Container.Label(), r.does, what))
+				fmt.Sprintf("%s %s: %s (from the next `docker compose up` on)", u.Container.Label(), r.does, what))
 			continue
 		}
-		r.add(s.Label(), r.at(s, what), what+"; so in the file, and it does not run", fmt.Sprintf("%s %s when it is started: %s", s.Label(), r.does, what))
+		r.add(s.Label(), r.at(s, what), what+"; so in the file, and it does not run", fmt.Sprintf("%s %s: %s (it does not run)", s.Label(), r.does, what))
 	}
 	if len(r.ev) > before {
 		r.names++

@@ -70,9 +70,14 @@ var harmlessCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID",
 	"NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP", "SYS_NICE", "IPC_LOCK", "WAKE_ALARM"}
 
 func capabilities(c fact.Container) (out []string) {
-	for _, name := range c.HostConfig.CapAdd {
-		if !slices.Contains(harmlessCapabilities, strings.TrimPrefix(strings.ToUpper(name), "CAP_")) {
+	for _, name := range c.HostConfig.CapAdd { // with or without CAP_, as whoever made it has written
+		name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+		switch {
+		case slices.Contains(harmlessCapabilities, name):
+		case name == "ALL":
 			out = append(out, name)
+		default:
+			out = append(out, "CAP_"+name)
 		}
 	}
 	return out

@@ -151,9 +151,7 @@ func parseCompose(h *Host, s *snap.Snapshot) {
 	var named []string // folders whose project the engine names
 	for _, l := range composeLabelled(h, s, unseen) {
 		found = append(found, c.load(s, l.dir, l.files))
-		for _, f := range l.files {
-			named = append(named, f)
-		}
+		named = append(named, l.files...)
 	}
 	started := len(found)
 	have := map[string]bool{}
@@ -403,18 +401,10 @@ func composeService(p *ComposeProject, svc compose.Service) ComposeService {
 	h.Privileged, h.ReadonlyRootfs = flag("privileged"), flag("read_only")
 	h.PidMode, h.IpcMode, h.UTSMode, h.UsernsMode = text("pid"), text("ipc"), text("uts"), text("userns_mode")
 	h.NetworkMode = cmp.Or(text("network_mode"), p.Name+"_"+svc.Networks()[0])
-	for _, name := range list("cap_add") {
-		if up := strings.ToUpper(name); up != "ALL" {
-			name = "CAP_" + strings.TrimPrefix(up, "CAP_")
-		}
-		h.CapAdd = append(h.CapAdd, name)
+	h.CapAdd = list("cap_add")
+	for _, n := range svc.List("cap_add") {
+		s.places["cap_add CAP_"+strings.TrimPrefix(strings.ToUpper(n.Text), "CAP_")] = At(n.File, n.Line)
 	}
-	s.placesOf("cap_add", func(n string) string {
-		if up := strings.ToUpper(n); up != "ALL" {
-			return "CAP_" + strings.TrimPrefix(up, "CAP_")
-		}
-		return n
-	})
 	h.CapDrop, h.SecurityOpt = list("cap_drop"), list("security_opt")
 	if m := cmp.Or(text("deploy", "resources", "limits", "memory"), text("mem_limit")); m != "" {
 		n, ok := compose.Bytes(m)
@@ -458,13 +448,6 @@ func composeService(p *ComposeProject, svc compose.Service) ComposeService {
 		s.note("ports", port.Open)
 	}
 	return s
-}
-
-// placesOf names the places of a list's items by what stands for them.
-func (s *ComposeService) placesOf(key string, as func(string) string) {
-	for _, n := range s.List(key) {
-		s.places[key+" "+as(n.Text)] = At(n.File, n.Line)
-	}
 }
 
 func (s *ComposeService) note(key, open string) {
