@@ -77,9 +77,6 @@ func (r *containerRule) judge(u fact.ComposeUnit) {
 			}
 		}
 	}
-	if u.Unread != "" {
-		r.note("what " + u.Container.Label() + " was made of is not known: " + u.Unread)
-	}
 	for _, what := range now {
 		r.running = true
 		place := r.h.Docker.Containers.Place

@@ -76,10 +76,16 @@ func keepIni(e *snap.Entry, sec Secrets) []byte {
 	return kept
 }
 
+// maxVariables is how many a file of variables may have.
+const maxVariables = 1000
+
 // readAppEnv reads KEY=value, as of a .env beside a compose file.
 func readAppEnv(r *appReader, text string) {
-	for _, l := range compose.ParseEnv(text, func(line int, what string) { r.fail(line, "%s", what) }) {
+	for i, l := range compose.ParseEnv(text, func(line int, what string) { r.fail(line, "%s", what) }) {
 		switch {
+		case i == maxVariables:
+			r.fail(l.Line, "more variables than are read")
+			return
 		case len(l.Name) > 80:
 			r.fail(l.Line, "not a line of KEY=value")
 		case !l.Bare:

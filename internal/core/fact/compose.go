@@ -18,10 +18,11 @@ type Composed struct {
 	State    State // Known when all places could be looked at
 	Why      string
 	// UnreadEnv is why a file of variables could not be read, "" when all could.
-	UnreadEnv string
-	wants     []string // files that are still to be read
-	secret    []string // files of variables that hold a secret
-	led       []string // all files that compose files lead to, read or not
+	UnreadEnv     string
+	wants         []string // files that are still to be read
+	secret        []string // files of variables that hold a secret
+	values, bytes int      // how much the compose files hold
+	led           []string // all files that compose files lead to, read or not
 }
 
 // A ComposeProject is some compose files over each other.
@@ -285,7 +286,17 @@ func (c *Composed) load(s *snap.Snapshot, dir string, files []string) *compose.P
 			e, st, why := s.File(p)
 			switch {
 			case st == Known:
-				return readCompose(e)
+				if c.bytes += len(e.Content); c.bytes > maxComposeBytes {
+					return nil, &compose.Problem{File: p, Text: "all compose files together are longer than is read"}
+				}
+				docs, bad := readCompose(e)
+				for _, d := range docs {
+					c.values += d.Size()
+				}
+				if c.values > maxComposeTotal {
+					return nil, &compose.Problem{File: p, Text: "all compose files together say more than is read"}
+				}
+				return docs, bad
 			case st == Unknown:
 				c.wants = append(c.wants, p)
 			}
@@ -332,12 +343,15 @@ func composeWants(s *snap.Snapshot, env string) map[string]bool {
 	if s == nil {
 		return out
 	}
-	dir := path.Dir(env)
+	dir, left := path.Dir(env), maxComposeFile
 	for _, p := range s.Paths() {
 		ext, d := path.Ext(p), path.Dir(p)
 		e := s.Entries[p]
 		if ext != ".yml" && ext != ".yaml" || !e.Read || !strings.HasPrefix(d+"/", dir+"/") && !strings.HasPrefix(dir+"/", d+"/") {
 			continue
+		}
+		if left -= len(e.Content); left < 0 {
+			break
 		}
 		docs, _ := readCompose(e)
 		for _, doc := range docs {

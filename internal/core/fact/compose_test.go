@@ -47,6 +47,7 @@ services:
     environment: [A_PASSWORD=hunter2, JUST_NAME, "TOKEN=${X}hunter2"]
     networks: {inner: {aliases: [hunter2]}}
     privileged: !reset true
+    healthcheck: {test: [CMD, check, Heal7hPw]}
 secrets:
   one: {content: c0ntent}
   two: {file: ./secret.txt}
@@ -214,6 +215,38 @@ func TestComposeAsked(t *testing.T) {
 	p := h.Composed.Projects[0]
 	if len(p.Services) != 2 || !p.Services[0].Container.HostConfig.Privileged || len(p.Services[0].Container.Config.Env) != 1 {
 		t.Error(toldCompose(h))
+	}
+}
+
+// TestComposeEffort: whatever lies in all the places where compose files lie, it
+// is read in the time that an audit on a small board has.
+func TestComposeEffort(t *testing.T) {
+	bomb := "x: &x {privileged: true, cap_add: [A], environment: {A: b}}\nservices:\n"
+	for i := range 2000 {
+		bomb += fmt.Sprintf("  s%d: {<<: *x, image: \"a:${T%d:-1}\", ports: [\"%d:%d\"]}\n", i, i, i+1, i+1)
+	}
+	bomb = bomb[:min(len(bomb), maxComposeFile-100)]
+	bomb = bomb[:strings.LastIndexByte(bomb, '\n')+1]
+	wide := "services:\n  a:\n    environment:\n" + strings.Repeat("    - A_TOKEN=xxxxxxxxx\n", 9000)
+	deep := "services: {a: {volumes: [" + strings.Repeat("/etc:/a, ", 9000) + "]}}\n"
+	names := "services: {a: {environment: {"
+	for i := range 9000 {
+		names += fmt.Sprintf("N%d: x, ", i)
+	}
+	names += "}}}\n"
+	files := map[string]string{}
+	for i := range 24 {
+		files[fmt.Sprintf("/opt/p%d/compose.yml", i)] = []string{bomb, wide, deep, names}[i%4]
+		files[fmt.Sprintf("/opt/p%d/.env", i)] = strings.Repeat("A=b\n", 5000)
+	}
+	s := composeSnapshot(files)
+	start := time.Now()
+	Redact(s, Secrets{})
+	h := Parse(s)
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("it took %s", took)
+	} else {
+		t.Logf("%d projects in %s", len(h.Composed.Projects), took)
 	}
 }
 

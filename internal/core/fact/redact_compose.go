@@ -21,8 +21,14 @@ const composeHead = "# a compose file as Picket keeps it\n"
 // valueNotKept stands for a value of which nothing needs to be known.
 const valueNotKept = "[not kept]"
 
-// maxComposeNodes bounds what is kept of one file.
-const maxComposeNodes = 10_000
+// Bounds of a compose file: its length, and how many values are kept of it and
+// of all together. A large one has some hundred values in ten kilobytes.
+const (
+	maxComposeFile  = 256 << 10
+	maxComposeNodes = 4000
+	maxComposeTotal = 30_000
+	maxComposeBytes = 4 << 20
+)
 
 // A composeForm says what is kept of a part of a compose file.
 type composeForm uint8
@@ -348,6 +354,9 @@ func plainOr(v string, has bool) string {
 func readCompose(e *snap.Entry) ([]*compose.Node, *compose.Problem) {
 	if rest, ok := strings.CutPrefix(string(e.Content), composeHead); ok {
 		return readKeptCompose(e.Path, rest)
+	}
+	if len(e.Content) > maxComposeFile {
+		return nil, &compose.Problem{File: e.Path, Text: fmt.Sprintf("it is longer than %d bytes, which is no compose file that is read", maxComposeFile)}
 	}
 	docs, bad := compose.Parse(e.Path, e.Content)
 	if bad != nil {
