@@ -151,6 +151,9 @@ func parseCompose(h *Host, s *snap.Snapshot) {
 	var found []*compose.Project
 	var named []string // folders whose project the engine names
 	for _, l := range composeLabelled(h, s, unseen) {
+		if _, st, _ := s.File(l.files[0]); st == Absent {
+			continue // it is in another container, as Portainer's are, or gone: it says nothing any more
+		}
 		found = append(found, c.load(s, l.dir, l.files))
 		named = append(named, l.files...)
 	}
@@ -622,10 +625,8 @@ func (c *Composed) service(l labelled, name string) (s *ComposeService, why stri
 				return &p.Services[j], ""
 			}
 		}
-		for _, b := range p.Problems {
-			if b.Text != "there is no "+b.File { // a file that is gone says nothing any more
-				return nil, Problem{At(b.File, b.Line), b.Text}.String()
-			}
+		if why := p.Unread(); why != "" {
+			return nil, why
 		}
 	}
 	return nil, ""

@@ -29,6 +29,7 @@ services:
       REFERENCE_TOKEN: ${REFERENCE_TOKEN}
       NEEDED_TOKEN: ${NEEDED_TOKEN:?M3ssage}
       EMPTY_TOKEN: ""
+      REQUIRE_TOKEN: "True"
       PIN: 4711
       PISOVEREIGN_ENVIRONMENT: development
     labels:
@@ -140,7 +141,7 @@ func TestComposeSecretsAreNotKept(t *testing.T) {
 		`"user"]	"${RUN_AS}"`, `["RUN_AS"]	"1000:1000"`, `["BIND"]	"127.0.0.1"`, `"PLAIN"]	"[not kept]"`, `["DB_PASSWORD"]	"[secret, 8 to 15 characters]"`,
 		`"REFERENCE_TOKEN"]	"${REFERENCE_TOKEN}"`, `"WITH_DEFAULT_TOKEN"]	"${WITH_TOKEN:-[secret, shorter than 8 characters]}"`, `"EMPTY_TOKEN"]	""`,
 		`"REDIS_URL"]	"[secret, in an address]"`, `"--requirepass=[secret, 8 to 15 characters]"`, `"--api.insecure=true"`, `"PISOVEREIGN_ENVIRONMENT"]	"development"`,
-		`27	["services","web","cap_add",0]	"SYS_ADMIN"`, `"privileged"]	"true"	!reset`,
+		`"REQUIRE_TOKEN"]	"[not kept]"`, `28	["services","web","cap_add",0]	"SYS_ADMIN"`, `"privileged"]	"true"	!reset`,
 	} {
 		if !strings.Contains(kept, want) {
 			t.Errorf("%s is not kept:\n%s", want, kept)

@@ -132,7 +132,7 @@ var redactions = slices.Concat(tlsRedactions(), []redaction{
 }, appRedactions(), composeRedactions())
 
 // talkative commands repeat what files say, secrets included.
-var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"sshd", "-T"}}
+var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"sshd", "-T"}, {"docker", "ps"}}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.

@@ -230,6 +230,7 @@ var (
 	composeRead    = regexp.MustCompile(`^(?:PISOVEREIGN_(?:ENVIRONMENT|ALLOW_INSECURE_CONFIG)|TRAEFIK_(?:API|ENTRYPOINTS|PROVIDERS)_\w+|traefik\.enable|traefik\.http\.routers\.[\w-]+\.(?:tls(?:\.certresolver)?|entrypoints))$`)
 	composeOrdered = regexp.MustCompile(`^COMPOSE_(?:FILE|PROFILES|PROJECT_NAME|PATH_SEPARATOR)$`)
 	composePlain   = regexp.MustCompile(`(?i)^(?:true|false|0|1|yes|no|on|off|production|development|staging|[0-9.]*:[0-9]{1,5}(?:/tcp|/udp)?|[a-z][a-z0-9,_-]{0,30})$`)
+	composeSwitch  = regexp.MustCompile(`(?i)^(?:true|false|yes|no|on|off|none|null|enabled?|disabled?|required|optional)$`)
 	urlPassword    = regexp.MustCompile(`://[^\s/:@'"]*:([^\s/'"]+)@`)
 )
 
@@ -248,6 +249,7 @@ func keepComposeValue(what, name, v string) string {
 	}
 	note := valueNotKept
 	switch m := urlPassword.FindStringSubmatch(v); {
+	case composeSwitch.MatchString(v) && !composeRead.MatchString(name): // REQUIRE_TOKEN: true
 	case secretVariable(name) && what != "labels":
 		note = secretOf(name, v)
 	case m != nil && !strings.HasPrefix(m[1], "$") && m[1] != Hidden:
