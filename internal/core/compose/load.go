@@ -245,12 +245,19 @@ func (l *loader) extend(dir, file string, services *Node, name string, vars Vars
 	}
 	base := l.extend(dir, file, services, of.Text, vars, seen).Copy()
 	open := base.Open
+	base = settled(base)
+	own := s.Copy()
 	m := &merging{}
 	out := m.node(base, s, []string{"services", name})
 	if m.bad != nil {
 		l.bad(*m.bad)
 	}
 	if out != nil {
+		for i, k := range own.Keys {
+			if own.Items[i].Tag == "!reset" {
+				out.Set(k, own.Items[i]) // for the files below this one
+			}
+		}
 		out.Open, out.File, out.Line = cmp.Or(s.Open, open), s.File, s.Line
 	}
 	return out

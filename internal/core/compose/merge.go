@@ -15,6 +15,28 @@ func Merge(base, over *Node) (*Node, *Problem) {
 	return out, m.bad
 }
 
+// settled is a node without what its tags did to those below it.
+func settled(n *Node) *Node {
+	if n == nil || n.Tag == "!reset" {
+		return nil
+	}
+	n.Tag = ""
+	for i := 0; i < len(n.Items); i++ {
+		kept := settled(n.Items[i])
+		switch {
+		case kept != nil:
+			n.Items[i] = kept
+		case n.Kind == Map:
+			n.Keys, n.Items = slices.Delete(n.Keys, i, i+1), slices.Delete(n.Items, i, i+1)
+			i--
+		default:
+			n.Items = slices.Delete(n.Items, i, i+1)
+			i--
+		}
+	}
+	return n
+}
+
 // A merging knows what went wrong first.
 type merging struct{ bad *Problem }
 
@@ -60,6 +82,8 @@ func (m *merging) node(base, over *Node, path []string) *Node {
 		return nil
 	case base == nil || over.Tag == "!override":
 		return m.tidy(over, path)
+	case over.Kind == Nothing && len(path) > 0 && kindOf(path[:len(path)-1]) == named:
+		return over // who starts it gives the value, not the file below
 	case over.Kind == Nothing && kindOf(path) != keyed:
 		return base
 	}

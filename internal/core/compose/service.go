@@ -174,6 +174,21 @@ var (
 // Ports are those that a service publishes: one that is given no number of the
 // host gets a random one.
 func (s Service) Ports() []Port {
+	var all []Port
+	at := map[[4]string]int{}
+	for _, p := range s.ports() {
+		key := [4]string{cmp.Or(p.Host, "0.0.0.0"), p.Published, p.Target, p.Proto}
+		if i, ok := at[key]; ok && p.Open == "" {
+			all[i] = p
+			continue
+		}
+		at[key] = len(all)
+		all = append(all, p)
+	}
+	return all
+}
+
+func (s Service) ports() []Port {
 	var out []Port
 	for _, n := range s.List("ports") {
 		p := Port{At: n, Open: n.Open, Proto: "tcp"}
