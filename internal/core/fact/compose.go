@@ -155,7 +155,9 @@ func parseCompose(h *Host, s *snap.Snapshot) {
 			continue // it is in another container, as Portainer's are, or gone: it says nothing any more
 		}
 		found = append(found, c.load(s, l.dir, l.files))
-		named = append(named, l.files...)
+		for _, f := range l.files {
+			named = append(named, realPath(s, f))
+		}
 	}
 	started := len(found)
 	have := map[string]bool{}
@@ -178,7 +180,7 @@ func parseCompose(h *Host, s *snap.Snapshot) {
 		files := compose.Discover(d, vars, func(p string) bool { return have[p] })
 		files = slices.DeleteFunc(files, func(f string) bool { return !composeReach(d, f) })
 		// What another project has put in already is judged there.
-		if len(files) == 0 || slices.Contains(named, files[0]) || slices.ContainsFunc(found, func(p *compose.Project) bool { return slices.Contains(p.Read, files[0]) }) {
+		if len(files) == 0 || slices.Contains(named, realPath(s, files[0])) || slices.ContainsFunc(found, func(p *compose.Project) bool { return slices.Contains(p.Read, files[0]) }) {
 			continue
 		}
 		if len(found) == maxComposeProjects {
@@ -202,6 +204,14 @@ func parseCompose(h *Host, s *snap.Snapshot) {
 			p.Services = append(p.Services, composeService(p, svc))
 		}
 	}
+}
+
+// realPath is where a path leads, as far as that is known.
+func realPath(s *snap.Snapshot, p string) string {
+	if e := s.Entries[p]; e != nil && e.Real != "" {
+		return e.Real
+	}
+	return p
 }
 
 // A labelled project is one that the engine's containers tell of.

@@ -164,6 +164,17 @@ func TestComposeSecretsAreNotKept(t *testing.T) {
 	}
 }
 
+// TestComposeOnce: a project that is found under two names is one.
+func TestComposeOnce(t *testing.T) {
+	s := composeSnapshot(map[string]string{"/opt/app/compose.yml": "services: {a: {image: a:1}}\n"})
+	s.Put(&snap.Entry{Path: "/data/app/compose.yml", Real: "/opt/app/compose.yml", Type: snap.File, Mode: 0o644, Read: true, Content: s.Entries["/opt/app/compose.yml"].Content})
+	s.Commands[snap.CommandKey(dockerPsAll...)] = &snap.Output{Argv: dockerPsAll, Stdout: []byte("|\n/data/app|/data/app/compose.yml\n/gone|/gone/compose.yml\n")}
+	h := Parse(s)
+	if len(h.Composed.Projects) != 1 || !h.Composed.Projects[0].Started || h.Composed.State != Known {
+		t.Errorf("%d projects: %+v", len(h.Composed.Projects), h.Composed)
+	}
+}
+
 // TestComposeReach: who writes a compose file does not make Picket read
 // whatever he wants, nor take what others read for his.
 func TestComposeReach(t *testing.T) {
