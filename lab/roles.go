@@ -11,6 +11,8 @@ var (
 	goodSetup string
 	//go:embed roles/pioreactor.sh
 	pioreactorSetup string
+	//go:embed roles/containers.sh
+	containersSetup string
 )
 
 // What a test can log in with, besides the lab's key.
@@ -74,6 +76,17 @@ var Pioreactor = Role{
 	ready: "for port in 80 1883 9001; do ss -Hltn \"sport = :$port\" | grep -q .; done",
 }
 
+// Containers is a host whose owner followed the guide of a service that runs in Docker: its firewall lets SSH and
+// HTTPS in, a real engine is there, and a Prometheus with an exporter.
+var Containers = Role{
+	Name: "containers", Users: []string{"operator"}, over: &Debian, setup: containersSetup, engine: true,
+	packages: []string{
+		"ufw", "iptables", "docker.io", "busybox-static", "curl", "prometheus", "prometheus-node-exporter",
+		"prometheus-node-exporter-collectors-", // not these: they want the tools for disks and boards
+	},
+	ready: "docker info >/dev/null; curl -sf http://127.0.0.1:9090/-/ready",
+}
+
 // Bench is Good with the tools that Picket is measured against, and with the operator's password hashed at
 // Debian's own cost.
 var Bench = Role{
@@ -83,4 +96,4 @@ var Bench = Role{
 }
 
 // Roles lists all roles.
-func Roles() []Role { return []Role{Debian, Debian13, Guides, Good, Pioreactor, Bench} }
+func Roles() []Role { return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Bench} }
