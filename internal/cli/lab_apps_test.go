@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -36,11 +35,10 @@ tls:
     default: {minVersion: VersionTLS13, sniStrict: true}
 http:
   routers:
-    app: {rule: "PathPrefix(\"/\")", service: app, entryPoints: [web]}
+    app: {rule: 'PathPrefix("/")', service: app, entryPoints: [web]}
   services:
     app: {loadBalancer: {servers: [{url: "http://pisovereign:3000"}]}}
 YML
-sed -i 's/(\\"\/\\")/(\x60\/\x60)/; s/"PathPrefix(.*)"/"PathPrefix(\x60\/\x60)"/' /opt/pisovereign/docker/traefik/dynamic.yml
 cat >/opt/pisovereign/config.toml <<TOML
 environment = "production"
 [server]
@@ -290,5 +288,3 @@ func certificate(t *testing.T, host string, from, until time.Time) (cert, key []
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
-
-var _ = fmt.Sprint
