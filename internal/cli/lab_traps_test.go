@@ -1,7 +1,10 @@
 package cli_test
 
 import (
+	"encoding/base64"
 	"testing"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"picket/internal/core/audit"
 	"picket/internal/core/control"
@@ -25,6 +28,16 @@ const sshAnew = `rm -f /run/sshd.pid; systemctl reload ssh
 
 // sshRestart starts sshd anew, however often that was done in the last seconds.
 const sshRestart = `systemctl reset-failed ssh; systemctl restart ssh`
+
+// ranOut is the certificate of pioreactor.local that counted until January 2025.
+const ranOut = `-----BEGIN CERTIFICATE-----
+MIIBAzCBtqADAgECAgEHMAUGAytlcDAbMRkwFwYDVQQDExBwaW9yZWFjdG9yLmxv
+Y2FsMB4XDTI0MDEwNTAwMDAwMFoXDTI1MDEwNDAwMDAwMFowGzEZMBcGA1UEAxMQ
+cGlvcmVhY3Rvci5sb2NhbDAqMAUGAytlcAMhAHyvcz54T3m+5H2h6n08bopXLinV
+nIpbuVX1d0zIghyiox8wHTAbBgNVHREEFDASghBwaW9yZWFjdG9yLmxvY2FsMAUG
+AytlcANBAMhMK4j6GU7fKVKnnudQjeyp5tAMirUDjKs0uzVA0LQsMiafPNcEAwST
+PquVHEj/Opkv2t+j16mGN7vmfloBsAE=
+-----END CERTIFICATE-----`
 
 // A trap looks protected, or once was, and is not. It is planted on a host
 // that is protected.
@@ -120,6 +133,15 @@ var rounds = [][]trap{
 			plant: `cp -p /etc/fail2ban/jail.d/sshd.local /root/; sed -i -e '/^ignoreip/d' -e 's/^bantime.*/bantime = -1/' /etc/fail2ban/jail.d/sshd.local; systemctl restart fail2ban
 				for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
 			undo: `mv /root/sshd.local /etc/fail2ban/jail.d/; systemctl restart fail2ban; for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+		},
+		{
+			name: "T15 a certificate that ran out", control: "keys/certificates", verdicts: "fail",
+			plant: `mkdir -p /etc/pioreactor/tls; cat >/etc/pioreactor/tls/local-ui.pem <<'END'
+` + ranOut + `
+END
+				! openssl x509 -in /etc/pioreactor/tls/local-ui.pem -noout -checkend 0 >/dev/null`,
+			undo:  `rm -r /etc/pioreactor`,
+			texts: []string{"/etc/pioreactor/tls/local-ui.pem:1", "pioreactor.local", "2025-01-04"},
 		},
 		{
 			name: "H13 the host joins an open network", control: "wifi/encryption",
@@ -286,6 +308,27 @@ func TestTraps(t *testing.T) {
 		}
 		same(t, before, auditOn(t, h))
 	}
+	t.Run("T14", func(t *testing.T) { nioAccounts(t, h) })
+}
+
+// nioAccounts is what nio's own command leaves, T14: a new account beside those that everybody knows. nio itself is not
+// to be had any more; its files are.
+func nioAccounts(t *testing.T, h *lab.Host) {
+	const id, users = "app/nio-users", "/opt/line/etc/users.json"
+	const password = "quince-ladder-8114"
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := `"amy": {"password": "` + string(hash) + `"}`
+	h.Write("/opt/line/nio.conf", 0o640, "[user_defined]\nNIOPORT=8181\n")
+	h.Write(users, 0o640, `{"Admin": {"password": "QWRtaW4="}, "User": {"password": "VXNlcg=="}, "Guest": {"password": "R3Vlc3Q="}, `+own+`}`)
+	must(t, auditOn(t, h, "--only", id), id, "ineffective", "account Admin", "account User", "account Guest", users)
+	h.Write(users, 0o640, `{"amy": {"password": "`+base64.StdEncoding.EncodeToString([]byte(password))+`"}}`)
+	must(t, auditOn(t, h, "--only", id), id, "fail", "account amy", "base64")
+	h.Write(users, 0o640, `{`+own+`}`)
+	must(t, auditOn(t, h, "--only", id), id, "pass")
+	h.Remove("/opt/line")
 }
 
 // same wants every verdict of a host to be what it was.

@@ -1,0 +1,43 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"picket/lab"
+)
+
+// TestBanSeesNothing is T21: fail2ban runs, its jail is on, and where it looks nothing is ever written. Somebody who
+// guesses is let go on; once it is repaired, that is over.
+func TestBanSeesNothing(t *testing.T) {
+	t.Parallel()
+	h := start(t, lab.Good)
+	const anew = `systemctl restart fail2ban; for i in $(seq 50); do ! fail2ban-client status sshd >/dev/null 2>&1 || break; sleep 0.1; done; fail2ban-client status sshd`
+	guess := func() bool { // whether the host still listens after eight guesses
+		for range 8 {
+			conn, err := h.DialWithin(time.Second, "tcp", h.Addr()+":22")
+			if err != nil {
+				return false
+			}
+			_ = conn.Close()
+			h.TrySSH("nobodyofthatname", "true")
+		}
+		return true
+	}
+	// What is planted spares nobody but the host itself.
+	h.Sh(`cp -p /etc/fail2ban/jail.d/sshd.local /root/; sed -i -e 's/^ignoreip.*/ignoreip = 127.0.0.1/' -e '/^backend/d' /etc/fail2ban/jail.d/sshd.local
+		touch /var/log/auth.log; ` + anew)
+	must(t, auditOn(t, h, "--only", "ban/ssh"), "ban/ssh", "ineffective", "fail2ban sees nothing", "/var/log/auth.log, which nothing writes")
+	if !guess() {
+		t.Error("it bans all the same")
+	}
+	if out := h.Run("fail2ban-client", "status", "sshd"); !strings.Contains(out, "Total failed:\t0") {
+		t.Errorf("it sees something:\n%s", out)
+	}
+	h.Sh(`sed -i 's/^enabled.*/&\nbackend = systemd/' /etc/fail2ban/jail.d/sshd.local; rm /var/log/auth.log; ` + anew)
+	must(t, auditOn(t, h, "--only", "ban/ssh"), "ban/ssh", "pass")
+	if guess() {
+		t.Errorf("somebody who guesses is not shut out:\n%s", h.Run("fail2ban-client", "status", "sshd"))
+	}
+}
