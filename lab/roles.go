@@ -82,7 +82,7 @@ var Containers = Role{
 	Name: "containers", Users: []string{"operator"}, over: &Debian, setup: containersSetup, engine: true,
 	packages: []string{
 		"ufw", "iptables", "docker.io", "busybox-static", "curl", "prometheus", "prometheus-node-exporter",
-		"prometheus-node-exporter-collectors-", // not these: they want the tools for disks and boards
+		"prometheus-node-exporter-collectors-", "git-", "needrestart-", // not these, which come along otherwise
 	},
 	ready: "docker info >/dev/null; curl -sf http://127.0.0.1:9090/-/ready",
 }

@@ -248,6 +248,9 @@ func TestContainers(t *testing.T) {
 	for _, id := range []string{"docker/default-bridge", "docker/read-only", "docker/root-user", "docker/no-new-privileges", "docker/healthcheck"} {
 		must(t, r, id, "fail", "container all")
 	}
+	if out, code := h.Try("docker", "exec", "all", "/bin/busybox", "date", "-s", "@0"); code == 0 {
+		t.Fatalf("a container of a lab host has set the machine's clock: %s", out)
+	}
 	h.Sh(`docker rm -f all some; docker run -d --name own --network own --read-only --cap-drop ALL --security-opt no-new-privileges --user 1000:1000 --health-cmd true tool:1.0`)
 	all(auditOn(t, h, of...), "pass")
 }
