@@ -132,7 +132,7 @@ func TestSovereign(t *testing.T) {
 		body, _ := io.ReadAll(resp.Body)
 		return string(body)
 	}
-	plain := &http.Client{Transport: &http.Transport{Dial: h.Dial, DisableKeepAlives: true}}
+	plain := &http.Client{Transport: &http.Transport{DialContext: h.DialContext, DisableKeepAlives: true}}
 	await(t, "a stranger reads the page on port 80, past ufw and without a key", func() bool {
 		return strings.Contains(page("http", "80", plain), "the-chat-of-pisovereign")
 	})
@@ -194,7 +194,7 @@ func TestSovereign(t *testing.T) {
 		sed -i -e 's/{status="401"}//' -e 's/status="404"/code="404"/' /etc/prometheus/alert_rules.yml; systemctl reload prometheus`)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
-	secure := &http.Client{Transport: &http.Transport{Dial: h.Dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "sovereign", MinVersion: tls.VersionTLS13}}}
+	secure := &http.Client{Transport: &http.Transport{DialContext: h.DialContext, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "sovereign", MinVersion: tls.VersionTLS13}}}
 	await(t, "the page is there with TLS", func() bool {
 		return strings.Contains(page("https", "443", secure), "the-chat-of-pisovereign")
 	})

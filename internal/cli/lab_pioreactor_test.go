@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"net"
@@ -52,8 +53,10 @@ func TestPioreactorCluster(t *testing.T) {
 	worker.Sh(fill.Replace(asUnit + "\nhostname worker1; echo worker1 >/etc/hostname; systemctl restart lighttpd"))
 	get := func(h *lab.Host, path, user, password string) (int, string) {
 		t.Helper()
-		dial := func(network, addr string) (net.Conn, error) { return h.DialWithin(time.Second, network, addr) }
-		client := &http.Client{Transport: &http.Transport{Dial: dial, DisableKeepAlives: true}}
+		dial := func(_ context.Context, network, addr string) (net.Conn, error) {
+			return h.DialWithin(time.Second, network, addr)
+		}
+		client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+h.Addr()+path, nil)
 		if err != nil {
 			t.Fatal(err)
