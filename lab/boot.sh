@@ -24,5 +24,5 @@ echo ready >&3
 read -r go
 exec 3>&-
 exec systemd-nspawn --directory=/mnt/root --boot --quiet --machine="$MACHINE" --hostname="$MACHINE" \
-	--network-namespace-path=/proc/self/ns/net --capability=CAP_NET_ADMIN \
+	--network-namespace-path=/proc/self/ns/net "--capability=CAP_NET_ADMIN$MORE_RIGHTS" ${MORE_CALLS:+"--system-call-filter=$MORE_CALLS"} \
 	--register=no --keep-unit --resolv-conf=off --timezone=off --link-journal=no --console=pipe

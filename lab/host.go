@@ -200,6 +200,14 @@ func (h *Host) CopyIn(local, path string) {
 	h.Write(path, 0o755, string(content))
 }
 
+// Install puts a program on the host, built first if it has to be.
+func (h *Host) Install(p Program, path string) {
+	h.t.Helper()
+	file, err := p.Build(h.t.Context())
+	h.must(err)
+	h.CopyIn(file, path)
+}
+
 // SSH runs a command on the host as the user, over a real SSH connection from the bridge, with the lab's
 // key.
 func (h *Host) SSH(user string, command ...string) string {

@@ -115,12 +115,13 @@ func (m *Machine) powerOn(ctx context.Context) (*boot, error) {
 		return nil, err
 	}
 	defer ready.Close()
+	capabilities, calls := m.Role.rights()
 	cmd := exec.Command("sh", "-c", bootScript)
 	cmd.Env = []string{
 		"PATH=" + hostPath, "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
 		"SYSTEMD_NSPAWN_TMPFS_TMP=0",
 		"DISK=" + m.dir, "LAYERS=" + strings.Join(m.lower, " "), "MACHINE=" + m.hostname(),
-		"GROUPS_OF_HOST=" + strings.Join(groups, " "),
+		"GROUPS_OF_HOST=" + strings.Join(groups, " "), "MORE_RIGHTS=" + capabilities, "MORE_CALLS=" + calls,
 	}
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.ExtraFiles = []*os.File{readyWrite}

@@ -20,6 +20,7 @@ type Role struct {
 	packages []string // installed with apt; one that cannot be had fails the build
 	setup    string   // a POSIX sh program that root runs in the role's root folder
 	ready    string   // a POSIX sh program that succeeds on a booted host when its services answer
+	engine   bool     // it runs containers of its own, which takes more rights than other hosts have
 }
 
 // layers lists the role and what lies below it, top first.
@@ -36,6 +37,17 @@ func (r Role) layers() []Role {
 func (r Role) release() string {
 	all := r.layers()
 	return cmp.Or(all[len(all)-1].suite, suite)
+}
+
+// rights are the capabilities and the system calls that a container engine needs over those that every host has: bpf
+// tells which devices a container may open, and each gets a keyring of its own.
+func (r Role) rights() (capabilities, calls string) {
+	for _, layer := range r.layers() {
+		if layer.engine {
+			return ",CAP_BPF", "bpf keyctl"
+		}
+	}
+	return "", ""
 }
 
 // readiness is what has to succeed before a host of the role is up.

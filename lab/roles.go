@@ -13,6 +13,8 @@ var (
 	pioreactorSetup string
 	//go:embed roles/router.sh
 	routerSetup string
+	//go:embed roles/containers.sh
+	containersSetup string
 )
 
 // What a test can log in with, besides the lab's key.
@@ -83,6 +85,17 @@ var Router = Role{
 	ready:    "ss -Hlnu sport = :1900 | grep -q .",
 }
 
+// Containers is a host whose owner followed the guide of a service that runs in Docker: its firewall lets SSH and
+// HTTPS in, a real engine is there, and a Prometheus with an exporter.
+var Containers = Role{
+	Name: "containers", Users: []string{"operator"}, over: &Debian, setup: containersSetup, engine: true,
+	packages: []string{
+		"ufw", "iptables", "docker.io", "busybox-static", "curl", "prometheus", "prometheus-node-exporter",
+		"prometheus-node-exporter-collectors-", "git-", "needrestart-", // not these, which come along otherwise
+	},
+	ready: "docker info >/dev/null; curl -sf http://127.0.0.1:9090/-/ready",
+}
+
 // Bench is Good with the tools that Picket is measured against, and with the operator's password hashed at
 // Debian's own cost.
 var Bench = Role{
@@ -92,4 +105,6 @@ var Bench = Role{
 }
 
 // Roles lists all roles.
-func Roles() []Role { return []Role{Debian, Debian13, Guides, Good, Pioreactor, Router, Bench} }
+func Roles() []Role {
+	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, Bench}
+}

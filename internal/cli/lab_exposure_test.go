@@ -72,4 +72,12 @@ socketserver.TCPServer(('${at%:*}', ${at#*:}), http.server.SimpleHTTPRequestHand
 		!strings.Contains(text, "36/tcp") || !strings.Contains(text, "On this host only") {
 		t.Errorf("the table:\n%s", text)
 	}
+
+	// Repaired, the guide's own rule too: it names the port of this host, and that address does not reach it any more.
+	h.Sh(`ufw delete deny from 192.168.77.1 port 30; ufw delete deny from 192.168.2.1 port 30; ufw insert 1 deny from 192.168.77.1 to any port 30 proto tcp`)
+	must(t, auditOn(t, h, "--only", "firewall/sender-port"), "firewall/sender-port", "pass")
+	if c, err := h.DialWithin(700*time.Millisecond, "tcp", h.Addr()+":30"); err == nil {
+		_ = c.Close()
+		t.Error("the repaired rule shuts nobody out")
+	}
 }

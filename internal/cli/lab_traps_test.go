@@ -1,7 +1,10 @@
 package cli_test
 
 import (
+	"encoding/base64"
 	"testing"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"picket/internal/core/audit"
 	"picket/internal/core/control"
@@ -35,6 +38,27 @@ func TestTraps(t *testing.T) {
 		}
 		same(t, before, auditOn(t, h))
 	}
+	t.Run("T14", func(t *testing.T) { nioAccounts(t, h) })
+}
+
+// nioAccounts is what nio's own command leaves, T14: a new account beside those that everybody knows. nio itself is not
+// to be had any more; its files are.
+func nioAccounts(t *testing.T, h *lab.Host) {
+	const id, users = "app/nio-users", "/opt/line/etc/users.json"
+	const password = "quince-ladder-8114"
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := `"amy": {"password": "` + string(hash) + `"}`
+	h.Write("/opt/line/nio.conf", 0o640, "[user_defined]\nNIOPORT=8181\n")
+	h.Write(users, 0o640, `{"Admin": {"password": "QWRtaW4="}, "User": {"password": "VXNlcg=="}, "Guest": {"password": "R3Vlc3Q="}, `+own+`}`)
+	must(t, auditOn(t, h, "--only", id), id, "ineffective", "account Admin", "account User", "account Guest", users)
+	h.Write(users, 0o640, `{"amy": {"password": "`+base64.StdEncoding.EncodeToString([]byte(password))+`"}}`)
+	must(t, auditOn(t, h, "--only", id), id, "fail", "account amy", "base64")
+	h.Write(users, 0o640, `{`+own+`}`)
+	must(t, auditOn(t, h, "--only", id), id, "pass")
+	h.Remove("/opt/line")
 }
 
 // same wants every verdict of a host to be what it was.

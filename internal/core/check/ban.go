@@ -12,7 +12,7 @@ import (
 
 var ban = []Check{
 	{"ban.ssh", banSSH,
-		"fail2ban's jails as its files set them (/etc/fail2ban) and as they run (`fail2ban-client status`, `systemctl list-units`); crowdsec or sshguard will do instead (`dpkg-query -W`)"},
+		"fail2ban's jails as its files set them (/etc/fail2ban) and as they run (`fail2ban-client status`, `systemctl list-units`), and whether a changed filter still finds a failed login (`fail2ban-regex`); crowdsec or sshguard will do instead (`dpkg-query -W`)"},
 	{"ban.ignore-own", banIgnoresOwn,
 		"bantime and ignoreip of the jails in /etc/fail2ban"},
 	{"ban.action", banAction,
@@ -201,6 +201,12 @@ func uselessJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
 	}
 	if o, blind := blindJail(h, j); blind {
 		return o, true
+	}
+	switch sees := h.FilterSees(); {
+	case sees.Known() && !sees.V:
+		return no(sees.Place, "finds no failed login in what sshd writes", "fail2ban's own filter for sshd", "has a filter that matches no line of sshd's")
+	case sees.Missing() && sees.State != fact.Absent:
+		return control.CannotTell("the filter of jail [" + j.Name + "] was changed, and whether it still finds failed logins is not known: " + sees.Why), true
 	}
 	for _, f := range addressList(j.IgnoreIP.V) {
 		p, err := netip.ParsePrefix(f)

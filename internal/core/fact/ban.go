@@ -2,6 +2,7 @@ package fact
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +51,54 @@ var (
 // SSHLog is where Debian's syslog daemons write logins.
 const SSHLog = "/var/log/auth.log"
 
-func askBan(h *Host, _ *snap.Snapshot) snap.Manifest {
+// f2bRegex has fail2ban itself look at what sshd writes when somebody guesses: a line for a user that there is, and one
+// for a user that there is not.
+var f2bRegex = [][]string{
+	{"fail2ban-regex", "Jan 10 10:00:00 host sshd: Failed password for root from 192.0.2.1 port 40000 ssh2", "sshd"},
+	{"fail2ban-regex", "Jan 10 10:00:00 host sshd: Invalid user probe from 192.0.2.1 port 40000", "sshd"},
+}
+
+var f2bMatched = regexp.MustCompile(`(?m)^Lines: 1 lines, \d+ ignored, (\d+) matched,`)
+
+// FilterSees tells whether the filter for sshd finds a failed login. Absent where fail2ban's own is as it came, which
+// does: the question costs a start of Python.
+func (h *Host) FilterSees() Value[bool] {
+	own, at := filterChanged(h.Snap)
+	if !own {
+		return Not[bool](Absent, "fail2ban's own filter for sshd was not changed")
+	}
+	for _, argv := range f2bRegex {
+		o, st, why := h.Snap.Run(argv...)
+		switch st {
+		case Known:
+		case Denied:
+			return Not[bool](Denied, why)
+		default:
+			return Not[bool](Unknown, why)
+		}
+		m := f2bMatched.FindSubmatch(o.Stdout)
+		if m == nil {
+			return Not[bool](Unknown, "`fail2ban-regex` gave no answer that is known")
+		}
+		if string(m[1]) != "0" {
+			return Is(true, at)
+		}
+	}
+	return Is(false, at)
+}
+
+// filterChanged finds a file that changes the filter for sshd, or that might be there.
+func filterChanged(s *snap.Snapshot) (bool, Place) {
+	for _, name := range []string{"sshd.local", "common.local"} {
+		p := "/etc/fail2ban/filter.d/" + name
+		if _, st, _ := s.Stat(p); st != Absent {
+			return true, Place{Path: p}
+		}
+	}
+	return false, Place{}
+}
+
+func askBan(h *Host, s *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{
 		Files:    []string{"/etc/fail2ban/*", "/etc/fail2ban/jail.d/*"},
 		Stats:    []string{"/etc/fail2ban/filter.d/*", SSHLog},
@@ -59,6 +107,13 @@ func askBan(h *Host, _ *snap.Snapshot) snap.Manifest {
 	for _, j := range h.Ban.Jails {
 		if j.Enabled.V {
 			m.Stats = append(m.Stats, j.Logs()...)
+		}
+	}
+	if own, at := filterChanged(s); own && h.Ban.Answers.V && s.Source.Kind != "image" {
+		if _, st, _ := s.Stat(at.Path); st == Known {
+			for _, argv := range f2bRegex {
+				m.Commands = append(m.Commands, snap.Command{Argv: argv})
+			}
 		}
 	}
 	return m

@@ -64,6 +64,8 @@ var Table = []Permitted{
 	{Argv: []string{"ntpq", "-pn"}, Form: `($|\s*remote\s|No association)`},
 	{Argv: []string{"fail2ban-client", "ping"}, Slow: true},
 	{Argv: []string{"fail2ban-client", "status"}, Slow: true, Form: `Status`},
+	{Argv: []string{"fail2ban-regex", "Jan 10 10:00:00 host sshd: Failed password for root from 192.0.2.1 port 40000 ssh2", "sshd"}, Zero: true, Form: filterForm},
+	{Argv: []string{"fail2ban-regex", "Jan 10 10:00:00 host sshd: Invalid user probe from 192.0.2.1 port 40000", "sshd"}, Zero: true, Form: filterForm},
 	{Argv: []string{"ssh", "-Q", "KexAlgorithms"}, Zero: true, Form: queryForm},
 	{Argv: []string{"ssh", "-Q", "Ciphers"}, Zero: true, Form: queryForm},
 	{Argv: []string{"ssh", "-Q", "MACs"}, Zero: true, Form: queryForm},
@@ -78,11 +80,12 @@ var Table = []Permitted{
 
 // How the answers of several commands begin.
 const (
-	sshdForm  = `[a-z][a-z0-9]* \S`
-	unitForm  = `\W*\S+\.[a-z]+ +[a-z]`
-	showForm  = `\s*[A-Z]\w*=`
-	queryForm = `[a-z0-9@.-]+\n`
-	rulesForm = `($|\s*[#*])`
+	sshdForm   = `[a-z][a-z0-9]* \S`
+	unitForm   = `\W*\S+\.[a-z]+ +[a-z]`
+	showForm   = `\s*[A-Z]\w*=`
+	queryForm  = `[a-z0-9@.-]+\n`
+	rulesForm  = `($|\s*[#*])`
+	filterForm = `\s*Running tests\n`
 )
 
 var forms = func() map[string]*regexp.Regexp {
