@@ -71,6 +71,9 @@ func composeFormOf(path []string) composeForm {
 	return dropped
 }
 
+// composeInner are the keys in the long form of a port, a mount and the like.
+var composeInner = strings.Fields("type source target read_only bind propagation host_ip published protocol path required file service project_directory env_file")
+
 // A composeKeeper makes of a file what is kept of it.
 type composeKeeper struct{ left int }
 
@@ -165,6 +168,9 @@ func (k *composeKeeper) value(out, n *compose.Node, path []string, form composeF
 			key := strconv.Itoa(i)
 			if n.Kind == compose.Map {
 				key = n.Keys[i]
+			}
+			if n.Kind == compose.Map && form == asText && !slices.Contains(composeInner, key) {
+				continue
 			}
 			var kept *compose.Node
 			if form == asNames {
