@@ -47,7 +47,7 @@ var composeKept = func() map[string]composeForm {
 		"networks.*.internal": asText, "networks.*.external": asText, "networks.*.name": asText, "networks.*.driver": asText,
 		"secrets.*.file": asText, "secrets.*.environment": asText, "secrets.*.external": asText,
 	}
-	for _, k := range strings.Fields(`image container_name user privileged read_only pid ipc uts network_mode userns_mode mem_limit pids_limit
+	for _, k := range strings.Fields(`image user privileged read_only pid ipc uts network_mode userns_mode mem_limit pids_limit
 		scale use_api_socket cap_add cap_drop security_opt devices volumes volumes_from ports profiles env_file extends`) {
 		m["services.*."+k] = asText
 	}
