@@ -169,6 +169,8 @@ func (s *ComposeService) mounts() {
 		}
 		if v.Type == "bind" {
 			v.Source = path.Clean(v.Source)
+		} else if d := s.Project.Top.Get("volumes", v.Source, "driver_opts", "device"); d.Is(compose.Scalar) && strings.HasPrefix(d.Text, "/") && !strings.HasPrefix(d.Text, "//") {
+			s.note("volumes", "volume "+v.Source+" is "+d.Text+" of the host, which `docker inspect` does not tell") // a bind by another name
 		}
 		s.Container.Mounts = append(s.Container.Mounts, ContainerMount{Type: v.Type, Source: v.Source, Destination: v.Target, Propagation: v.Propagation, RW: !v.ReadOnly})
 		s.places["volumes "+v.Source] = at

@@ -45,7 +45,8 @@ var composeKept = func() map[string]composeForm {
 		"services.*.networks": asThere, "services.*.secrets": asThere,
 		"services.*.deploy.replicas": asText, "services.*.deploy.resources.limits.memory": asText, "services.*.deploy.resources.limits.pids": asText,
 		"networks.*.internal": asText, "networks.*.external": asText, "networks.*.name": asText, "networks.*.driver": asText,
-		"secrets.*.file": asText, "secrets.*.environment": asText, "secrets.*.external": asText,
+		"volumes.*.driver_opts.device": asText,
+		"secrets.*.file":               asText, "secrets.*.environment": asText, "secrets.*.external": asText,
 	}
 	for _, k := range strings.Fields(`image user privileged read_only pid ipc uts network_mode userns_mode mem_limit pids_limit
 		scale use_api_socket cap_add cap_drop security_opt devices volumes volumes_from ports profiles env_file extends`) {
