@@ -48,6 +48,7 @@ services:
     environment: [A_PASSWORD=hunter2, JUST_NAME, "TOKEN=${X}hunter2"]
     networks: {inner: {aliases: [hunter2]}}
     privileged: !reset true
+    ports: [{target: 80, published: "8080", x-note: hunter2}]
     healthcheck: {test: [CMD, check, Heal7hPw]}
 secrets:
   one: {content: c0ntent}

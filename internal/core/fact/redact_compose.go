@@ -1,22 +1,13 @@
 package fact
 
 import (
-	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"picket/internal/core/compose"
-	"picket/internal/core/snap"
 )
-
-// composeHead begins what is kept of a compose file. Every other line is the
-// number of a line, the path to a value as JSON (items of lists by number) and
-// the value as JSON ([] and {} before what is in them), with a tag where there is one; --- stands between two
-// documents, and after an exclamation mark why the file could not be read.
-const composeHead = "# a compose file as Picket keeps it\n"
 
 // valueNotKept stands for a value of which nothing needs to be known.
 const valueNotKept = "[not kept]"
@@ -45,23 +36,24 @@ const (
 
 // composeKept are the parts of a compose file that rules read. All others are
 // left out, comments with them.
-var composeKept = map[string]composeForm{
-	"name": asText, "include": asText,
-	"services.*.environment": asNames, "services.*.labels": asNames, "services.*.build.args": asNames, "services.*.build": asThere, "services.*.deploy.labels": asNames,
-	"services.*.command": asWords, "services.*.entrypoint": asWords,
-	"services.*.healthcheck.test": asFirst, "services.*.healthcheck.disable": asText,
-	"services.*.networks": asThere, "services.*.secrets": asThere,
-	"services.*.deploy.replicas": asText, "services.*.deploy.resources.limits.memory": asText, "services.*.deploy.resources.limits.pids": asText,
-	"networks.*.internal": asText, "networks.*.external": asText, "networks.*.name": asText, "networks.*.driver": asText,
-	"secrets.*.file": asText, "secrets.*.environment": asText, "secrets.*.external": asText,
-}
-
-func init() {
-	for _, k := range strings.Fields(`image container_name user privileged read_only pid ipc uts network_mode userns_mode mem_limit pids_limit
-		scale use_api_socket cap_add cap_drop security_opt devices volumes volumes_from ports profiles env_file extends`) {
-		composeKept["services.*."+k] = asText
+var composeKept = func() map[string]composeForm {
+	m := map[string]composeForm{
+		"name": asText, "include": asText,
+		"services.*.environment": asNames, "services.*.labels": asNames, "services.*.build.args": asNames, "services.*.build": asThere, "services.*.deploy.labels": asNames,
+		"services.*.command": asWords, "services.*.entrypoint": asWords,
+		"services.*.healthcheck.test": asFirst, "services.*.healthcheck.disable": asText,
+		"services.*.networks": asThere, "services.*.secrets": asThere,
+		"services.*.deploy.replicas": asText, "services.*.deploy.resources.limits.memory": asText, "services.*.deploy.resources.limits.pids": asText,
+		"networks.*.internal": asText, "networks.*.external": asText, "networks.*.name": asText, "networks.*.driver": asText,
+		"volumes.*.driver_opts.device": asText,
+		"secrets.*.file":               asText, "secrets.*.environment": asText, "secrets.*.external": asText,
 	}
-}
+	for _, k := range strings.Fields(`image user privileged read_only pid ipc uts network_mode userns_mode mem_limit pids_limit
+		scale use_api_socket cap_add cap_drop security_opt devices volumes volumes_from ports profiles env_file extends`) {
+		m["services.*."+k] = asText
+	}
+	return m
+}()
 
 func composeFormOf(path []string) composeForm {
 	key := slices.Clone(path)
@@ -79,6 +71,9 @@ func composeFormOf(path []string) composeForm {
 	}
 	return dropped
 }
+
+// composeInner are the keys in the long form of a port, a mount and the like.
+var composeInner = strings.Fields("type source target read_only bind propagation host_ip published protocol path required file service project_directory env_file")
 
 // A composeKeeper makes of a file what is kept of it.
 type composeKeeper struct{ left int }
@@ -174,6 +169,9 @@ func (k *composeKeeper) value(out, n *compose.Node, path []string, form composeF
 			key := strconv.Itoa(i)
 			if n.Kind == compose.Map {
 				key = n.Keys[i]
+			}
+			if n.Kind == compose.Map && form == asText && !slices.Contains(composeInner, key) {
+				continue
 			}
 			var kept *compose.Node
 			if form == asNames {
@@ -350,182 +348,4 @@ func plainOr(v string, has bool) string {
 		return keepComposeText(v)
 	}
 	return valueNotKept
-}
-
-// readCompose reads a compose file, as the host has it or as it was kept.
-func readCompose(e *snap.Entry) ([]*compose.Node, *compose.Problem) {
-	if rest, ok := strings.CutPrefix(string(e.Content), composeHead); ok {
-		return readKeptCompose(e.Path, rest)
-	}
-	if len(e.Content) > maxComposeFile {
-		return nil, &compose.Problem{File: e.Path, Text: fmt.Sprintf("it is longer than %d bytes, which is no compose file that is read", maxComposeFile)}
-	}
-	docs, bad := compose.Parse(e.Path, e.Content)
-	if bad != nil {
-		return nil, bad
-	}
-	k := &composeKeeper{left: maxComposeNodes}
-	var out []*compose.Node
-	for _, d := range docs {
-		if n := k.node(d, nil); n != nil {
-			out = append(out, n)
-		}
-	}
-	if k.left < 0 {
-		return nil, &compose.Problem{File: e.Path, Text: "it says more than is read"}
-	}
-	return out, nil
-}
-
-// redactCompose keeps of a compose file what rules read.
-func redactCompose(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
-	docs, bad := readCompose(e)
-	var b strings.Builder
-	b.WriteString(composeHead)
-	for i, d := range docs {
-		if i > 0 {
-			b.WriteString("---\n")
-		}
-		writeCompose(&b, d, nil)
-	}
-	if b.Len() > snap.MaxFile {
-		b.Reset()
-		b.WriteString(composeHead)
-		bad = &compose.Problem{Text: "it says more than is kept"}
-	}
-	if bad != nil {
-		fmt.Fprintf(&b, "! %d %s\n", bad.Line, firstOf(hideSecrets(bad.Text)))
-	}
-	return []byte(b.String())
-}
-
-func writeCompose(b *strings.Builder, n *compose.Node, path []any) {
-	var v any
-	switch n.Kind {
-	case compose.Scalar:
-		v = n.Text
-	case compose.List:
-		v = []any{}
-	case compose.Map:
-		v = map[string]any{}
-	}
-	if path == nil {
-		path = []any{}
-	}
-	key, _ := json.Marshal(path)
-	value, _ := json.Marshal(v)
-	fmt.Fprintf(b, "%d\t%s\t%s", n.Line, key, value)
-	if n.Tag != "" {
-		b.WriteString("\t" + n.Tag)
-	}
-	b.WriteByte('\n')
-	for i, it := range n.Items {
-		var key any = i
-		if n.Kind == compose.Map {
-			key = n.Keys[i]
-		}
-		writeCompose(b, it, append(slices.Clip(path), key))
-	}
-}
-
-// readKeptCompose reads what writeCompose wrote.
-func readKeptCompose(file, text string) ([]*compose.Node, *compose.Problem) {
-	odd := &compose.Problem{File: file, Text: "not as it was kept"}
-	var out []*compose.Node
-	var root *compose.Node
-	nodes := 0
-	for l := range strings.Lines(text) {
-		l = strings.TrimSuffix(l, "\n")
-		if why, ok := strings.CutPrefix(l, "! "); ok {
-			line, why, _ := strings.Cut(why, " ")
-			n, _ := strconv.Atoi(line)
-			return nil, &compose.Problem{File: file, Line: n, Text: hideSecrets(why)}
-		}
-		if l == "---" {
-			root = nil
-			continue
-		}
-		f := strings.SplitN(l, "\t", 4)
-		var path []any
-		var v any
-		if nodes++; len(f) < 3 || nodes > 2*maxComposeNodes || json.Unmarshal([]byte(f[1]), &path) != nil || json.Unmarshal([]byte(f[2]), &v) != nil || len(path) > 20 {
-			return nil, odd
-		}
-		line, _ := strconv.Atoi(f[0])
-		leaf := &compose.Node{File: file, Line: line}
-		switch v := v.(type) {
-		case nil:
-		case string:
-			leaf.Kind, leaf.Text = compose.Scalar, v
-		case []any:
-			leaf.Kind = compose.List
-		case map[string]any:
-			leaf.Kind = compose.Map
-		default:
-			return nil, odd
-		}
-		if len(f) > 3 && (f[3] == "!reset" || f[3] == "!override") {
-			leaf.Tag = f[3]
-		}
-		if root == nil {
-			root = &compose.Node{Kind: compose.Map, File: file, Line: line}
-			out = append(out, root)
-		}
-		if len(path) == 0 {
-			root.Line = line
-		}
-		if !putCompose(root, path, leaf) {
-			return nil, odd
-		}
-	}
-	// What another program, or somebody, put there is held to the same.
-	k := &composeKeeper{left: 2 * maxComposeNodes}
-	for i, d := range out {
-		if out[i] = k.node(d, nil); out[i] == nil {
-			return nil, odd
-		}
-	}
-	return out, nil
-}
-
-// putCompose puts a leaf at its path, and makes what is between.
-func putCompose(at *compose.Node, path []any, leaf *compose.Node) bool {
-	if len(path) == 0 {
-		return leaf.Kind == compose.Map
-	}
-	last := len(path) == 1
-	var next *compose.Node
-	switch key := path[0].(type) {
-	case string:
-		if at.Kind != compose.Map {
-			return false
-		}
-		if next = at.Get(key); next == nil {
-			next = &compose.Node{File: leaf.File, Line: leaf.Line}
-			at.Set(key, next)
-		}
-	case float64:
-		i := int(key)
-		if at.Kind != compose.List || i != len(at.Items) && i != len(at.Items)-1 || i < 0 {
-			return false
-		}
-		if i == len(at.Items) {
-			at.Items = append(at.Items, &compose.Node{File: leaf.File, Line: leaf.Line})
-		}
-		next = at.Items[i]
-	default:
-		return false
-	}
-	if last {
-		*next = *leaf
-		return true
-	}
-	if next.Kind == compose.Nothing {
-		if next.Kind = compose.Map; len(path) > 1 {
-			if _, number := path[1].(float64); number {
-				next.Kind = compose.List
-			}
-		}
-	}
-	return putCompose(next, path[1:], leaf)
 }
