@@ -170,6 +170,8 @@ func TestSovereign(t *testing.T) {
 	must(t, before, "app/vault-keys", "fail", "root token", "-json.log", "vault-keys.json")          // T18
 	must(t, before, "docker/socket-mount", "fail", "container traefik", "docker.sock")
 	must(t, before, "docker/no-new-privileges", "fail", "container vault")
+	tried, _, _ := over(t, h, "--probe", sudoPassword(t))
+	must(t, tried, "app/traefik-tls", "ineffective", h.Addr()+":80, from 192.168.77.1: tried: what it serves without TLS: 200 without TLS")
 	if e := h.Run(onHost, "exposure"); !strings.Contains(e, "80/tcp") || !strings.Contains(e, "DOCKER") {
 		t.Errorf("the table does not tell that Docker opens port 80:\n%s", e)
 	}
@@ -211,6 +213,9 @@ func TestSovereign(t *testing.T) {
 	} {
 		must(t, after, id, "pass")
 	}
+	tried, _, _ = over(t, h, "--probe", sudoPassword(t))
+	must(t, tried, "app/traefik-tls", "pass", h.Addr()+":443, from 192.168.77.1: tried: what it serves without TLS: 200 over TLS")
+	must(t, tried, "app/traefik-tls-version", "pass", "tried: old versions of TLS: tls1.3")
 }
 
 // TestContainers gives one container all rights, and wants each of them found: the engine is asked, not a file.

@@ -42,6 +42,7 @@ var probeWords = []string{
 	"to-https",            // it sends on to https://
 	"mark",                // see Probe.Mark
 	"accepted", "refused", // a login
+	"refused-tls",                                    // it speaks TLS, and not with us: to other names, or with a client's certificate
 	"no-tls", "tls1.0", "tls1.1", "tls1.2", "tls1.3", // what it agrees to
 }
 

@@ -21,6 +21,8 @@ type Probe struct {
 	To  netip.AddrPort // where it goes
 	SSH bool           // a login by SSH; without a password: only which ways of logging in are offered
 
+	Server string // the host's own name, for servers that answer to names only
+
 	Router bool // no attempt at the host: its router is asked which ports it forwards
 }
 
@@ -122,7 +124,7 @@ func (h *Host) Probes(at netip.Addr) ([]Probe, error) {
 		for _, a := range h.Apps.Found() {
 			for _, name := range slices.Sorted(maps.Keys(a.Probes)) {
 				if p := a.Probes[name]; h.serves(p, e) {
-					add(Probe{Probe: p, To: to})
+					add(Probe{Probe: p, To: to, Server: h.OS.Hostname.V})
 				}
 			}
 		}
@@ -366,6 +368,8 @@ func (p Probe) say(words []string) string {
 			out[i] = "sent on to https"
 		case "mark":
 			out[i] = "with " + p.Mark
+		case "refused-tls":
+			out[i] = "TLS, but for others"
 		case "no-tls":
 			out[i] = "no TLS"
 		case "no-password":

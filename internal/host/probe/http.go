@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -20,11 +21,12 @@ const maxBody = 1 << 20
 // the certificate is not checked, since nothing secret is sent.
 func (a *attempt) http(p app.Probe) ([]string, error) {
 	scheme := "https"
-	switch err := a.handshake(0); {
-	case err != nil && !a.from.IsValid(): // not even a connection
-		return nil, err
-	case err != nil:
+	shake := a.handshake(0)
+	if shake != nil {
 		scheme = "http"
+	}
+	if shake != nil && !a.from.IsValid() { // not even a connection
+		return nil, shake
 	}
 	method, path := p.Request()
 	req, err := http.NewRequestWithContext(a.ctx, method, scheme+"://"+a.to.String()+path, nil)
@@ -38,17 +40,24 @@ func (a *attempt) http(p app.Probe) ([]string, error) {
 	client := &http.Client{
 		Transport: &http.Transport{
 			DialContext:            func(context.Context, string, string) (net.Conn, error) { return a.dial() },
-			TLSClientConfig:        config(0),
+			TLSClientConfig:        a.config(0),
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: 64 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(req)
+	if err != nil && refusal(shake) {
+		return []string{"refused-tls"}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
+	// Traefik refuses TLS at ports that have none, and servers with TLS have no page for who comes without.
+	if refusal(shake) && (res.StatusCode == http.StatusBadRequest || res.StatusCode == http.StatusNotFound) {
+		return []string{"refused-tls"}, nil
+	}
 	words := []string{strconv.Itoa(res.StatusCode), map[string]string{"http": "plain", "https": "tls"}[scheme]}
 	if strings.HasPrefix(strings.ToLower(res.Header.Get("Location")), "https://") && res.StatusCode/100 == 3 {
 		words = append(words, "to-https")
@@ -69,6 +78,7 @@ func (a *attempt) http(p app.Probe) ([]string, error) {
 func (a *attempt) versions() ([]string, error) {
 	var words []string
 	var last error
+	speaks := false
 	for _, v := range []struct {
 		id   uint16
 		word string
@@ -76,12 +86,14 @@ func (a *attempt) versions() ([]string, error) {
 		if err := a.handshake(v.id); err == nil {
 			words = append(words, v.word)
 		} else {
-			last = err
+			last, speaks = err, speaks || refusal(err)
 		}
 	}
 	switch {
 	case len(words) > 0:
 		return words, nil
+	case speaks:
+		return []string{"refused-tls"}, nil
 	case !a.from.IsValid(): // not even a connection
 		return nil, last
 	}
@@ -95,12 +107,18 @@ func (a *attempt) handshake(version uint16) error {
 		return err
 	}
 	defer c.Close()
-	return tls.Client(c, config(version)).HandshakeContext(a.ctx)
+	return tls.Client(c, a.config(version)).HandshakeContext(a.ctx)
+}
+
+// refusal tells an answer in TLS, that there will be none, from one that is no TLS.
+func refusal(err error) bool {
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == "remote error"
 }
 
 // config takes whatever the other side wants: what is weak is to be seen.
-func config(version uint16) *tls.Config {
-	c := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version}
+func (a *attempt) config(version uint16) *tls.Config {
+	c := &tls.Config{InsecureSkipVerify: true, ServerName: a.server, MinVersion: tls.VersionTLS10, MaxVersion: version}
 	if version != 0 {
 		c.MinVersion = version
 	}

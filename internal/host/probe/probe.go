@@ -62,7 +62,7 @@ func Run(ctx context.Context, probes []fact.Probe, s *snap.Snapshot, version str
 func try(ctx context.Context, p fact.Probe, version string) *snap.Output {
 	ctx, cancel := context.WithTimeout(ctx, each)
 	defer cancel()
-	a := &attempt{ctx: ctx, to: p.To, version: version}
+	a := &attempt{ctx: ctx, to: p.To, server: p.Server, version: version}
 	var words []string
 	var err error
 	switch {
@@ -88,6 +88,7 @@ type attempt struct {
 	ctx     context.Context
 	to      netip.AddrPort
 	from    netip.Addr // of the last connection
+	server  string     // its name
 	version string
 }
 

@@ -132,6 +132,29 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestStrict: a server that answers to its own name only speaks TLS all the same.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(c *tls.ClientHelloInfo) (*tls.Config, error) {
+		if c.ServerName != "leader" {
+			return nil, fmt.Errorf("no certificate for %q", c.ServerName)
+		}
+		return nil, nil
+	}}
+	s.StartTLS()
+	defer s.Close()
+	for _, c := range []struct{ server, http, tls string }{{"", "refused-tls", "refused-tls"}, {"other", "refused-tls", "refused-tls"}, {"leader", "404 tls", "tls1.3"}} {
+		if got := answer(t, fact.Probe{Probe: app.Probe{HTTP: "GET /"}, To: at(t, s.URL), Server: c.server}); got != "from 127.0.0.1\nsaid "+c.http+"\n" {
+			t.Errorf("as %q: %q", c.server, got)
+		}
+		if got := answer(t, fact.Probe{Probe: app.Probe{TLS: true}, To: at(t, s.URL), Server: c.server}); got != "from 127.0.0.1\nsaid "+c.tls+"\n" {
+			t.Errorf("handshakes as %q: %q", c.server, got)
+		}
+	}
+}
+
 // TestSSH logs in to a real sshd that has keys only, and to one that takes
 // passwords and knows another. That it gets in is a matter of the lab's hosts.
 func TestSSH(t *testing.T) {
