@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,12 +26,12 @@ import (
 
 func main() {
 	limit := flag.Duration("limit", 3*time.Hour, "time after which no further fault is planted")
-	most := flag.Int("cases", 1000, "how many of the controls' own cases are planted besides the traps")
+	part := flag.String("part", "traps,cases", "what is planted")
 	dir := flag.String("controls", "catalogue/controls", "where the controls and their cases lie")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *dir, *most, time.Now().Add(*limit)); err != nil {
+	if err := run(ctx, *dir, *part, time.Now().Add(*limit)); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
@@ -43,7 +44,7 @@ type fault struct {
 	files         planted.Case
 }
 
-func run(ctx context.Context, dir string, most int, end time.Time) error {
+func run(ctx context.Context, dir, parts string, end time.Time) error {
 	controls, problems := control.Load(catalogue.Controls(), kind.All())
 	if err := problems.Err(); err != nil {
 		return err
@@ -86,9 +87,9 @@ func run(ctx context.Context, dir string, most int, end time.Time) error {
 		}
 		traps = append(traps, group)
 	}
-	wanted := []planted.Case{}
+	wanted := []planted.Case{} // one of each control
 	for _, c := range cases {
-		if planted.None[c.Control] == "" && len(wanted) < most {
+		if planted.None[c.Control] == "" && !slices.ContainsFunc(wanted, func(w planted.Case) bool { return w.Control == c.Control }) {
 			wanted = append(wanted, c)
 		}
 	}
@@ -102,9 +103,12 @@ func run(ctx context.Context, dir string, most int, end time.Time) error {
 		files = append(files, group)
 	}
 	for _, part := range []struct {
-		title  string
-		groups [][]fault
-	}{{"traps: what looks protected and is not", traps}, {"bad cases of the controls, made of files alone", files}} {
+		name, title string
+		groups      [][]fault
+	}{{"traps", "traps: what looks protected and is not", traps}, {"cases", "a bad case of each control, of those made of files alone", files}} {
+		if !strings.Contains(parts, part.name) {
+			continue
+		}
 		if err := count(ctx, h, list, part.title, part.groups, end); err != nil {
 			return err
 		}
