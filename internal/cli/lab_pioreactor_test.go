@@ -94,10 +94,10 @@ func TestPioreactorCluster(t *testing.T) {
 			t.Errorf("with what the worker gave away the leader answers %d", code)
 		}
 
-		of := auditOn(t, leader)
+		of := auditOn(t, leader, "--only", "app")
 		must(t, of, "app/pioreactor-login", "pass", "auth.require")
 		must(t, of, "app/pioreactor-shared-password", "ineffective", "/home/pioreactor/.pioreactor/config.ini", "/unit_api/config/merged")
-		of = auditOn(t, worker)
+		of = auditOn(t, worker, "--only", "app")
 		must(t, of, "app/pioreactor-login", "not-applicable", "worker")
 		must(t, of, "app/pioreactor-shared-password", "ineffective", "/home/pioreactor/.pioreactor/config.ini")
 		must(t, of, "app/pioreactor-reach", "fail", "80")
@@ -119,8 +119,8 @@ func TestPioreactorCluster(t *testing.T) {
 		if out := leader.Run("python3", "-c", `import urllib.request; print(urllib.request.urlopen("http://`+worker.Addr()+`/unit_api/config/merged", timeout=10).read().decode())`); !strings.Contains(out, "mqtt") || strings.Contains(out, key) {
 			t.Errorf("the leader is told by the worker: %.500s", out)
 		}
-		must(t, auditOn(t, leader), "app/pioreactor-shared-password", "pass")
-		of = auditOn(t, worker)
+		must(t, auditOn(t, leader, "--only", "app"), "app/pioreactor-shared-password", "pass")
+		of = auditOn(t, worker, "--only", "app")
 		must(t, of, "app/pioreactor-shared-password", "pass")
 		must(t, of, "app/pioreactor-reach", "pass")
 	})
