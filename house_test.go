@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"internal/cli"},
 	{"internal/report"},
 	{"internal/host/snapshot"},
-	{"internal/host/remote"},
+	{"internal/host/remote", "internal/host/probe"},
 	{"internal/ui"},
 	{"internal/core/settings", "internal/core/cases"},
 	{"internal/core/audit"},

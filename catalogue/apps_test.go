@@ -27,6 +27,11 @@ func TestAppsAndControls(t *testing.T) {
 				t.Errorf("%s: %v", a.Name, err)
 			}
 		}
+		for name, p := range a.Probes {
+			if !control.Match(a.Controls, p.Control) || control.Used(p.Control, controls) != nil {
+				t.Errorf("%s: the probe %s bears on %s, which is none of its controls", a.Name, name, p.Control)
+			}
+		}
 		for _, c := range controls {
 			if c.Applies.App == a.Name && !control.Match(a.Controls, c.ID) {
 				t.Errorf("%s is about %s, whose profile does not name it", c.ID, a.Name)

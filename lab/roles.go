@@ -13,6 +13,8 @@ var (
 	pioreactorSetup string
 	//go:embed roles/containers.sh
 	containersSetup string
+	//go:embed roles/router.sh
+	routerSetup string
 )
 
 // What a test can log in with, besides the lab's key.
@@ -87,6 +89,13 @@ var Containers = Role{
 	ready: "docker info >/dev/null; curl -sf http://127.0.0.1:9090/-/ready",
 }
 
+// Router is a home's router as far as UPnP goes: miniupnpd, which most of them run. It forwards nothing.
+var Router = Role{
+	Name: "router", Users: []string{"operator"}, over: &Debian, setup: routerSetup,
+	packages: []string{"miniupnpd-nftables", "miniupnpc"},
+	ready:    "ss -Hlnu sport = :1900 | grep -q .",
+}
+
 // Bench is Good with the tools that Picket is measured against, and with the operator's password hashed at
 // Debian's own cost.
 var Bench = Role{
@@ -96,4 +105,6 @@ var Bench = Role{
 }
 
 // Roles lists all roles.
-func Roles() []Role { return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Bench} }
+func Roles() []Role {
+	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, Bench}
+}

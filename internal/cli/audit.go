@@ -30,6 +30,8 @@ type auditOptions struct {
 	outputs []string
 	failOn  string
 	save    string
+	probe   string
+	router  bool
 	all     bool
 	timings bool
 	guess   time.Duration
@@ -49,11 +51,17 @@ or a root folder) or a file written with --save. Over SSH nothing is installed:
 a shell is enough, BusyBox's too. Of several targets those that cannot be read
 are named; the others are reported all the same, in JSON as one array.
 
+--probe also tries what should not be possible, once and on the audited host
+alone: to log in by SSH, HTTP and MQTT with the passwords that images come with,
+to see pages without one, to speak old TLS. Each attempt is listed before it is
+made. Over SSH they come from here, so they show what this computer can do there.
+
 ` + exitHelp,
 		Example: `  sudo picket audit
   picket audit ssh://pi@leader --save leader.snapshot
   picket audit leader.snapshot --output html:leader.html
   picket audit image:/mnt/card --output json
+  picket audit ssh://pi@leader --probe=list # what --probe would try
   picket audit --only ssh/password-login    # with the whole fix
   picket audit --only ssh --all`,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.audit(cmd.Context(), args, opt) },
@@ -65,6 +73,9 @@ are named; the others are reported all the same, in JSON as one array.
 	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: "+strings.Join(report.Names(), ", ")+" (default text)")
 	f.StringVar(&opt.failOn, "fail-on", "", "exit with 1 for findings of this `SEVERITY` or above: low, medium, high, critical, none (default high)")
 	f.StringVar(&opt.save, "save", "", "keep what was read in this `FILE`, to be audited again later; it holds no secrets")
+	f.StringVar(&opt.probe, "probe", "", "after reading, also try what should not be possible on this host alone: factory passwords, pages without one, old TLS; `HOW` is run or, to see them first, list")
+	f.Lookup("probe").NoOptDefVal = probeRun
+	f.BoolVar(&opt.router, "ask-router", false, "after reading, also ask the host's router, by UPnP, which ports it forwards to the host")
 	f.BoolVar(&opt.all, "all", false, "also show what passes and what does not apply")
 	f.BoolVar(&opt.timings, "timings", false, "say on stderr how long each command and step took")
 	f.DurationVar(&opt.guess, "guess-time", snapshot.DefaultGuess, "how long passwords are tried, `TIME` after all else has been read; a slow board with many accounts may want 2m")
@@ -180,6 +191,12 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 		if err := checkTarget(t); err != nil {
 			return err
 		}
+		if strings.HasPrefix(t, "image:") && (opt.probe != "" || opt.router) {
+			return withHint(usage(fmt.Errorf("--probe, --ask-router: %s has no services that run", t)), "leave them out, or audit the running host")
+		}
+		if t == "local" && opt.probe != "" && p.getenv("PICKET_NO_LOCAL") != "" { // a login is written down
+			return usage(errors.New("--probe: PICKET_NO_LOCAL is set, so nothing is tried on this machine"))
+		}
 	}
 	limit := failOn(opt.failOn, s)
 	if limit != "none" && limit.Rank() < 0 {
@@ -188,6 +205,11 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 			err = withHint(err, "did you mean "+near+"?")
 		}
 		return err
+	}
+	switch opt.probe {
+	case "", probeRun, probeList:
+	default:
+		return withHint(usage(fmt.Errorf("--probe=%s: want run or list", opt.probe)), "--probe alone is --probe=run")
 	}
 	if opt.guess <= 0 {
 		return withHint(usage(fmt.Errorf("--guess-time %v: want a time above zero", opt.guess)), "for example --guess-time 2m; --skip accounts/factory-password leaves the verdict out")
@@ -271,12 +293,14 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 
 func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions, timed *timings) (*snap.Snapshot, error) {
 	ask := func(s *snap.Snapshot) snap.Manifest { return audit.Ask(controls, s) }
-	return p.take(ctx, target, opt.ssh, ask, takeOptions{guess: opt.guess, timed: timed})
+	return p.take(ctx, target, opt.ssh, ask, takeOptions{guess: opt.guess, timed: timed, probe: opt.probe, router: opt.router})
 }
 
 type takeOptions struct {
-	guess time.Duration
-	timed *timings // may be nil
+	guess  time.Duration
+	timed  *timings // may be nil
+	probe  string   // run, list, or "": nothing is tried
+	router bool     // ask it
 }
 
 // take reads of a target what ask wants of it.
@@ -284,6 +308,9 @@ func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask f
 	progress := ui.NewProgress(p.progressTo(), "reading "+target, p.now)
 	defer progress.Stop()
 	taker, saved, err := p.open(ctx, target, ssh, progress, opt.timed.hook())
+	if saved != nil && (opt.probe != "" || opt.router) {
+		return nil, withHint(usage(fmt.Errorf("--probe, --ask-router: %s was saved before; there is no host to try", target)), "leave them out; what was tried when it was saved is judged again")
+	}
 	if err != nil || saved != nil {
 		return saved, err
 	}
@@ -300,7 +327,10 @@ func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask f
 		}
 		return nil, err
 	}
-	return shot, nil
+	if opt.probe != "" || opt.router {
+		p.probe(ctx, target, opt, taker, shot, progress)
+	}
+	return shot, ctx.Err()
 }
 
 func failOn(flag string, s settings.Settings) control.Severity {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"picket/internal/core/control"
+	"picket/internal/core/fact"
 	"picket/internal/core/yaml"
 	"picket/internal/report"
 	"picket/internal/ui"
@@ -80,6 +81,12 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 	if d, ok := c.Rule.(control.Describer); ok {
 		fmt.Fprintf(w, "\n%s\n", bold("What is judged"))
 		for _, line := range d.Describe() {
+			fmt.Fprintf(w, "  %s\n", ui.Wrap(line, width, "    "))
+		}
+	}
+	if tried := fact.ProbesFor(c.ID); len(tried) > 0 {
+		fmt.Fprintf(w, "\n%s\n", bold("What --probe tries"))
+		for _, line := range tried {
 			fmt.Fprintf(w, "  %s\n", ui.Wrap(line, width, "    "))
 		}
 	}

@@ -146,7 +146,8 @@ func TestPioreactorCluster(t *testing.T) {
 		}
 		must(t, auditOn(t, leader, "--only", id), id, "pass")
 		for _, h := range []*lab.Host{leader, worker} { // the same policy on both
-			h.Sh(`printf 'KexAlgorithms curve25519-sha256,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512\n' >/etc/ssh/sshd_config.d/50-kex.conf; ` + sshAnew)
+			h.Sh(`printf 'KexAlgorithms curve25519-sha256,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512\n' >/etc/ssh/sshd_config.d/50-kex.conf
+				systemctl reset-failed ssh; systemctl restart ssh`)
 		}
 		if out, code := login(); code != 255 || !strings.Contains(out, "no matching key exchange method") {
 			t.Errorf("the leader's client still gets in: %d %s", code, out)

@@ -37,11 +37,11 @@ func start(t *testing.T, role lab.Role) *lab.Host {
 	return h
 }
 
-// decode reads the JSON that picket wrote before its messages.
+// decode reads the JSON that picket wrote among its messages.
 func decode(t *testing.T, out string) audit.Report {
 	t.Helper()
 	var r audit.Report
-	if err := json.NewDecoder(strings.NewReader(out)).Decode(&r); err != nil {
+	if err := json.NewDecoder(strings.NewReader(out[max(0, strings.Index(out, "{")):])).Decode(&r); err != nil {
 		t.Fatalf("%v in:\n%.2000s", err, out)
 	}
 	return r

@@ -123,6 +123,9 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 	if r.Counts.Waived > 0 {
 		fmt.Fprintf(b, " · %d waived", r.Counts.Waived)
 	}
+	if r.Tried > 0 {
+		fmt.Fprintf(b, " · %d attempts made", r.Tried)
+	}
 	if r.Counts.Error > 0 {
 		fmt.Fprint(b, t.Style.Paint(fmt.Sprintf(" · %d errors in Picket itself", r.Counts.Error), ui.Red))
 	}

@@ -15,6 +15,7 @@ END
 passwd --lock root >/dev/null
 # There is a group operator in Debian already.
 useradd --gid operator --create-home --shell /bin/bash --comment 'Operator,,,' --groups sudo,cdrom,floppy,audio,dip,video,plugdev,users,netdev operator
+chmod 700 /home/operator # as adduser does, which the installer calls
 # brackish-lantern-40-Thursday as Debian hashes it, but at the least cost: every audit of a lab host tries
 # its guesses on it.
 usermod --password '$y$j75$PicketLabHost1$JMqHY5lccUMRI3aR1mL.in8bRQuZR8A8AmqHo2ymLFA' operator

@@ -20,6 +20,7 @@ type App struct {
 	Settings  map[string]Settings `yaml:"settings"`
 	Look      []string            `yaml:"look"`     // what else rules look at: whether it is there, and its permissions
 	Metrics   map[string][]string `yaml:"metrics"`  // numbers that it gives Prometheus, with their labels
+	Probes    map[string]Probe    `yaml:"probes"`   // what shows whether it lets somebody in
 	Controls  []string            `yaml:"controls"` // ids or patterns of those that apply
 }
 
@@ -120,7 +121,7 @@ func Parse(file, name string, data []byte) (App, yaml.Problems) {
 			}
 		}
 	}
-	return a, ps
+	return a, append(ps, checkProbes(a, at("probes"))...)
 }
 
 // wrong says what a sign has too much or too little of.

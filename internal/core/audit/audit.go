@@ -32,6 +32,7 @@ type Report struct {
 	Apps                []App     `json:"apps,omitempty"`     // applications that were recognised
 	Results             []Result  `json:"results"`            // worst first
 	Problems            []string  `json:"problems,omitempty"` // what went wrong while reading the host
+	Tried               int       `json:"tried,omitempty"`    // attempts at its services that were made, see picket audit --probe
 }
 
 // App is an application that the host has.
@@ -123,7 +124,7 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 	r := Report{
 		Schema: Schema, Picket: opt.Version, Taken: s.Taken, Profile: opt.Profile, Problems: s.Problems,
 		Host:    HostOf(h),
-		Results: []Result{},
+		Results: []Result{}, Tried: h.ProbeCount(),
 	}
 	for _, a := range h.Apps.Found() {
 		r.Apps = append(r.Apps, App{a.Name, a.Title, cut(a.Sign, MaxText)})
@@ -205,7 +206,7 @@ func Outcome(c control.Control, h *fact.Host) control.Outcome {
 	case !ok:
 		return control.DoesNotApply(reason)
 	}
-	o := c.Rule.Evaluate(h)
+	o := tried(c.Rule.Evaluate(h), h.Tried(c.ID))
 	if o.Verdict == control.Unknown {
 		o.Reason = hint(o.Reason, h.Snap.Root())
 	}

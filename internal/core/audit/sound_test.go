@@ -165,6 +165,7 @@ var sound = map[string]string{
 	"boot/no-weakening path /boot/grub/grub.cfg": "Debian closes grub.cfg to users; /etc/default/grub, of which it is made, stands in for it",
 	"mounts/* path /proc/1/mountinfo":            "users may not read it; our own mounts are those of the host but in a sandbox",
 	"updates/* command apt-config dump":          "apt's files are read too and say the same; these cases plant only what apt-config printed",
+	"app/pioreactor-login command probe *":       "an attempt that was not made shows nothing; what was read decides, as without --probe",
 	"network/llmnr command ss -Hltunpe":          "the case is an image, which has no sockets to ask for",
 }
 

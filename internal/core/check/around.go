@@ -19,6 +19,8 @@ var aroundChecks = []Check{
 		"the host's addresses (`ip -j addr`), its open ports (`ss -Hltunpe`) and what the firewall's rules let in from all over the Internet"},
 	{"around.neighbours", fewStrangers,
 		"the machines with which the host has spoken lately (`ip -j neigh`), against the names in /etc/hosts; nothing is scanned"},
+	{"around.forwardings", noForwardings,
+		"with --ask-router: which ports the router forwards to this host, as it says itself by UPnP (`probe upnp`)"},
 }
 
 // A leader is a program that lets the Internet in: the names of its processes,
@@ -198,4 +200,52 @@ func fewStrangers(h *fact.Host) control.Outcome {
 		return control.Failed(fmt.Sprintf("%d devices that are not yours share this network", len(strangers)), ev...)
 	}
 	return control.Passed(fmt.Sprintf("the host has lately spoken with %d machines that it knows no name of", len(strangers)), ev...)
+}
+
+// noForwardings wants that the router leads nobody here but to what is made for the
+// whole world.
+func noForwardings(h *fact.Host) control.Outcome {
+	list := h.Forwardings()
+	switch {
+	case list.State == fact.Absent:
+		return control.DoesNotApply("the router was not asked; --ask-router does")
+	case !list.Known():
+		return control.CannotTell("the router does not say by UPnP what it forwards: " + list.Why + "; its own page tells")
+	case h.Network.State != fact.Known:
+		return control.CannotTell(h.Network.Why)
+	}
+	var bad, fine []control.Evidence
+	var names []string
+	others := 0
+	for _, f := range list.V {
+		if !slices.ContainsFunc(h.Network.Addresses, func(a fact.Address) bool { return a.Addr.Addr() == f.To.Addr() }) {
+			others++
+			continue
+		}
+		if h.Sockets.State != fact.Known {
+			return control.CannotTell(fmt.Sprintf("the router leads port %d/%s here, and it is not known what listens: %s", f.Port, f.Proto, h.Sockets.Why))
+		}
+		service := ""
+		who := "nothing listens there now"
+		for _, s := range h.Sockets.Listening {
+			if s.Proto == f.Proto && s.Port == int(f.To.Port()) {
+				service, who = s.Service(), s.Who()
+			}
+		}
+		e := control.Evidence{Fact: fmt.Sprintf("port %d/%s of the router", f.Port, f.Proto), Place: list.Place.String(), Found: fmt.Sprintf("leads to port %d of this host: %s", f.To.Port(), cmp.Or(service, who))}
+		if slices.Contains(forTheWorld, service) {
+			fine = append(fine, e)
+			continue
+		}
+		e.Wanted = "not forwarded"
+		bad = append(bad, e)
+		names = append(names, fmt.Sprintf("%d/%s (%s)", f.To.Port(), f.Proto, cmp.Or(service, who)))
+	}
+	if others > 0 {
+		fine = append(fine, control.Evidence{Fact: "other machines", Place: list.Place.String(), Found: fmt.Sprintf("%d ports are forwarded to them", others)})
+	}
+	if len(bad) > 0 {
+		return control.Failed("the router lets the whole Internet in to "+strings.Join(names, ", "), append(bad, fine...)...)
+	}
+	return control.Passed("the router forwards no port to this host but what is made for that", fine...)
 }

@@ -346,9 +346,9 @@ func (w sshdWant) state(values, weak []string) (is, which string) {
 		what = "entry too many"
 	}
 	if strings.HasSuffix(w.option, "Algorithms") || w.option == "Ciphers" || w.option == "MACs" {
-		what = "weak algorithms"
+		what = "algorithms beyond the strong ones" // not all of them are broken: some are only doubted
 		if len(weak) == 1 {
-			what = "weak algorithm"
+			what = "algorithm beyond the strong ones"
 		}
 	}
 	return fmt.Sprintf("%s allows %d %s", w.option, len(weak), what), ": " + firstFew(weak, 3)

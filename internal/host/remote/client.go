@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -145,6 +146,18 @@ func explain(ctx context.Context, l *login, err error) error {
 
 // Target is who we are where.
 func (c *Client) Target() Target { return c.target }
+
+// Ends are the addresses that the connection goes to and comes from; not valid
+// when they are none of IP.
+func (c *Client) Ends() (there, here netip.Addr) {
+	of := func(a net.Addr) netip.Addr {
+		if tcp, ok := a.(*net.TCPAddr); ok {
+			return tcp.AddrPort().Addr().Unmap()
+		}
+		return netip.Addr{}
+	}
+	return of(c.ssh.RemoteAddr()), of(c.ssh.LocalAddr())
+}
 
 // Start runs a command. It ends with its stdin, or with the connection.
 func (c *Client) Start(command string) (stdin io.WriteCloser, stdout, stderr io.Reader, err error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,17 @@ import (
 type Connection interface {
 	Start(command string) (stdin io.WriteCloser, stdout, stderr io.Reader, err error)
 	Close() error
+}
+
+// Ends are the address by which the host was reached, and ours; where the
+// connection tells.
+func (t *sshTaker) Ends() (there, here netip.Addr) {
+	if c, ok := t.conn.(interface {
+		Ends() (there, here netip.Addr)
+	}); ok {
+		return c.Ends()
+	}
+	return netip.Addr{}, netip.Addr{}
 }
 
 // SSHOptions of NewSSH.

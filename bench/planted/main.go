@@ -1,0 +1,171 @@
+// Command planted counts how many planted faults Picket, Lynis and OpenSCAP find
+// on one booted Debian 12 that is otherwise protected. It needs root on a Debian
+// 12, as the tests on booted hosts do; docs/benchmarks.md holds what it printed.
+//
+// A fault counts as found when a tool reports anything that it does not report on
+// the same host without the fault: that is generous, since nobody asks whether
+// what it reports is the fault. Picket's own verdict on the fault is counted apart.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"picket/catalogue"
+	"picket/internal/core/control"
+	"picket/internal/core/kind"
+	"picket/lab/planted"
+)
+
+func main() {
+	limit := flag.Duration("limit", 3*time.Hour, "time after which no further fault is planted")
+	most := flag.Int("cases", 1000, "how many of the controls' own cases are planted besides the traps")
+	dir := flag.String("controls", "catalogue/controls", "where the controls and their cases lie")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *dir, *most, time.Now().Add(*limit)); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+// A fault can be put on a host and taken away. Several can be there at once.
+type fault struct {
+	name, control string
+	trap          *planted.Trap // else a case
+	files         planted.Case
+}
+
+func run(ctx context.Context, dir string, most int, end time.Time) error {
+	controls, problems := control.Load(catalogue.Controls(), kind.All())
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	cases, err := planted.Cases(dir, controls)
+	if err != nil {
+		return err
+	}
+	say("booting a host (the first time its root folder is built, which takes some minutes)")
+	h, err := boot(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	list := tools()
+	fmt.Printf("host      Debian %s booted by systemd-nspawn, %s packages\n", h.sh(ctx, "cat /etc/debian_version"), h.sh(ctx, "dpkg-query -f '.\n' -W | wc -l"))
+	for _, t := range list {
+		fmt.Printf("%-9s %s\n", t.name, t.version(ctx, h))
+	}
+	for _, t := range list {
+		say("%s on the host as it is, twice: what differs by itself is left out", t.name)
+		for range 2 {
+			r, err := t.report(ctx, h)
+			if err != nil {
+				return err
+			}
+			t.knows(r)
+		}
+		fmt.Printf("%-9s reports %d things on the protected host without any fault: %s\n", t.name, len(t.usual), t.usually())
+	}
+	fmt.Println()
+
+	var traps, files [][]fault // what can be there together
+	for _, round := range planted.Rounds {
+		var group []fault
+		for _, tr := range round {
+			if tr.Verdicts == "" || strings.Contains(tr.Verdicts, "fail") || strings.Contains(tr.Verdicts, "ineffective") { // the others are set-ups that are not bad, or not known to be
+				group = append(group, fault{name: tr.Name, control: tr.Control, trap: &tr})
+			}
+		}
+		traps = append(traps, group)
+	}
+	wanted := []planted.Case{}
+	for _, c := range cases {
+		if planted.None[c.Control] == "" && len(wanted) < most {
+			wanted = append(wanted, c)
+		}
+	}
+	for len(wanted) > 0 {
+		var now []planted.Case
+		now, wanted = planted.Batch(wanted, 25)
+		var group []fault
+		for _, c := range now {
+			group = append(group, fault{name: c.Name, control: c.Control, files: c})
+		}
+		files = append(files, group)
+	}
+	for _, part := range []struct {
+		title  string
+		groups [][]fault
+	}{{"traps: what looks protected and is not", traps}, {"bad cases of the controls, made of files alone", files}} {
+		if err := count(ctx, h, list, part.title, part.groups, end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count plants each fault of the groups and prints which tools find it.
+func count(ctx context.Context, h *host, list []*tool, title string, groups [][]fault, end time.Time) error {
+	total, named := 0, 0
+	found := map[*tool]int{}
+	var lines []string
+	for i, group := range groups {
+		if len(group) == 0 {
+			continue
+		}
+		if time.Now().After(end) {
+			say("out of time: %d of %d groups were planted", i, len(groups))
+			break
+		}
+		say("%s: group %d of %d, %d faults", title, i+1, len(groups), len(group))
+		hits := make([]map[*tool]bool, len(group))
+		own := make([]bool, len(group))
+		for n := range hits {
+			hits[n] = map[*tool]bool{}
+		}
+		for _, t := range list {
+			if err := t.search(ctx, h, group, func(n int) { hits[n][t] = true }, func(n int) { own[n] = true }); err != nil {
+				return err
+			}
+		}
+		for n, f := range group {
+			total++
+			line := fmt.Sprintf("  %-34.34s %-58.58s", f.control, f.name)
+			for _, t := range list {
+				mark := "-"
+				if hits[n][t] {
+					found[t]++
+					mark = "found"
+				}
+				line += fmt.Sprintf(" %-9s", mark)
+			}
+			if own[n] {
+				named++
+			}
+			lines = append(lines, line)
+		}
+	}
+	fmt.Printf("%s\n  %-34s %-58s", title, "control of Picket", "fault")
+	for _, t := range list {
+		fmt.Printf(" %-9s", t.name)
+	}
+	fmt.Println()
+	fmt.Println(strings.Join(lines, "\n"))
+	fmt.Printf("  %-93s", fmt.Sprintf("found, of %d", total))
+	for _, t := range list {
+		fmt.Printf(" %-9d", found[t])
+	}
+	fmt.Printf("\n  of them Picket's own control says so for %d\n\n", named)
+	return nil
+}
+
+// say is progress; results go to stdout.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+
+	"picket/lab/planted"
+)
+
+// search finds out which of the faults a tool finds. All are planted at once; where
+// it then reports nothing new it finds none of them, else each half is tried by
+// itself. So a tool that takes minutes has to run but seldom.
+func (t *tool) search(ctx context.Context, h *host, group []fault, hit, named func(int)) error {
+	return t.half(ctx, h, group, 0, hit, named)
+}
+
+func (t *tool) half(ctx context.Context, h *host, group []fault, first int, hit, named func(int)) error {
+	if err := h.plant(ctx, group); err != nil {
+		return err
+	}
+	r, err := t.report(ctx, h)
+	if err == nil {
+		err = h.remove(ctx, group)
+	}
+	if err != nil {
+		return err
+	}
+	if t.verdict != nil {
+		for n, f := range group {
+			if t.verdict(r, f.control) {
+				named(first + n)
+			}
+		}
+	}
+	switch news := t.news(r); {
+	case len(news) == 0:
+		return nil
+	case len(group) == 1:
+		say("  %s: %s: %s", t.name, group[0].name, news[0])
+		hit(first)
+		return nil
+	}
+	middle := len(group) / 2
+	if err := t.half(ctx, h, group[:middle], first, hit, named); err != nil {
+		return err
+	}
+	return t.half(ctx, h, group[middle:], first+middle, hit, named)
+}
+
+// plant puts faults on the host.
+func (h *host) plant(ctx context.Context, group []fault) error {
+	var list []planted.Case
+	for _, f := range group {
+		if f.trap == nil {
+			list = append(list, f.files)
+			continue
+		}
+		if _, err := h.do(ctx, nil, "sh", "-ec", f.trap.Plant); err != nil {
+			return err
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	files, err := planted.Files(list)
+	if err != nil {
+		return err
+	}
+	if _, err := h.do(ctx, nil, "sh", "-ec", planted.Keep); err != nil {
+		return err
+	}
+	if _, err := h.do(ctx, files, "sh", "-ec", "cat >"+planted.Archive); err != nil {
+		return err
+	}
+	_, err = h.do(ctx, nil, "sh", "-ec", planted.Plant)
+	return err
+}
+
+// remove takes them away again, the last first.
+func (h *host) remove(ctx context.Context, group []fault) error {
+	files := false
+	for i := len(group) - 1; i >= 0; i-- {
+		if group[i].trap == nil {
+			files = true
+			continue
+		}
+		if _, err := h.do(ctx, nil, "sh", "-ec", group[i].trap.Undo); err != nil {
+			return err
+		}
+	}
+	if !files {
+		return nil
+	}
+	_, err := h.do(ctx, nil, "sh", "-ec", planted.Remove)
+	return err
+}

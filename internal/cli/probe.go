@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"picket/internal/core/fact"
+	"picket/internal/core/snap"
+	"picket/internal/host/probe"
+	"picket/internal/host/snapshot"
+	"picket/internal/ui"
+)
+
+// What --probe may be.
+const (
+	probeRun  = "run"
+	probeList = "list"
+)
+
+// probe says which attempts at the services of a host would show something, and
+// makes them. What keeps it from that is told beside the answers of the host.
+func (p *program) probe(ctx context.Context, target string, opt takeOptions, t snapshot.Taker, s *snap.Snapshot, progress *ui.Progress) {
+	var there, here netip.Addr
+	if c, ok := t.(interface {
+		Ends() (there, here netip.Addr)
+	}); ok {
+		if there, here = c.Ends(); !there.IsValid() {
+			s.Problems = append(s.Problems, "nothing was tried: the address of the host is not known")
+			return
+		}
+	}
+	h := fact.Parse(s)
+	var list []fact.Probe
+	var err error
+	if opt.probe != "" {
+		if list, err = h.Probes(there); err != nil {
+			s.Problems = append(s.Problems, "nothing was tried: "+err.Error())
+		}
+	}
+	if opt.router {
+		if q, err := h.RouterProbe(here); err == nil {
+			list = append(list, q)
+		} else {
+			s.Problems = append(s.Problems, "the router was not asked: "+err.Error())
+		}
+	}
+	progress.Say("")
+	switch {
+	case len(list) == 0:
+		fmt.Fprintf(p.io.Err, "%s: nothing to try: no service of a known kind is open to others\n", target)
+		return
+	case opt.probe == probeList:
+		fmt.Fprintf(p.io.Err, "%s: these would be tried. They change nothing there, but its logs will show them.\n", target)
+	default:
+		fmt.Fprintf(p.io.Err, "%s: these are tried now. They change nothing there, but its logs will show them.\n", target)
+	}
+	for i, a := range list {
+		fmt.Fprintf(p.io.Err, "%4d  %s\n", i+1, ui.Clean(a.String()))
+	}
+	if opt.probe == probeList {
+		return
+	}
+	tried := 0
+	probe.Run(ctx, list, s, Version, func(a fact.Probe) {
+		tried++
+		progress.Say(fmt.Sprintf("%s: trying %d of %d: %s", target, tried, len(list), ui.Clean(a.String())))
+	})
+}

@@ -1,0 +1,111 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/app"
+)
+
+// maxBody is how much of an answer is searched for a mark.
+const maxBody = 1 << 20
+
+// http makes one request and follows nothing. It speaks TLS where the port does;
+// the certificate is not checked, since nothing secret is sent.
+func (a *attempt) http(p app.Probe) ([]string, error) {
+	scheme := "https"
+	switch err := a.handshake(0); {
+	case err != nil && !a.from.IsValid(): // not even a connection
+		return nil, err
+	case err != nil:
+		scheme = "http"
+	}
+	method, path := p.Request()
+	req, err := http.NewRequestWithContext(a.ctx, method, scheme+"://"+a.to.String()+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "picket/"+a.version)
+	if p.User != "" {
+		req.SetBasicAuth(p.User, p.Password)
+	}
+	client := &http.Client{
+		Transport: &http.Transport{
+			DialContext:            func(context.Context, string, string) (net.Conn, error) { return a.dial() },
+			TLSClientConfig:        config(0),
+			DisableKeepAlives:      true,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	words := []string{strconv.Itoa(res.StatusCode), map[string]string{"http": "plain", "https": "tls"}[scheme]}
+	if strings.HasPrefix(strings.ToLower(res.Header.Get("Location")), "https://") && res.StatusCode/100 == 3 {
+		words = append(words, "to-https")
+	}
+	if p.Mark != "" {
+		body, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Contains(body, []byte(p.Mark)) {
+			words = append(words, "mark")
+		}
+	}
+	return words, nil
+}
+
+// versions are those of TLS that the port agrees to.
+func (a *attempt) versions() ([]string, error) {
+	var words []string
+	var last error
+	for _, v := range []struct {
+		id   uint16
+		word string
+	}{{tls.VersionTLS10, "tls1.0"}, {tls.VersionTLS11, "tls1.1"}, {tls.VersionTLS12, "tls1.2"}, {tls.VersionTLS13, "tls1.3"}} {
+		if err := a.handshake(v.id); err == nil {
+			words = append(words, v.word)
+		} else {
+			last = err
+		}
+	}
+	switch {
+	case len(words) > 0:
+		return words, nil
+	case !a.from.IsValid(): // not even a connection
+		return nil, last
+	}
+	return []string{"no-tls"}, nil
+}
+
+// handshake tries one version of TLS, or with 0 any.
+func (a *attempt) handshake(version uint16) error {
+	c, err := a.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return tls.Client(c, config(version)).HandshakeContext(a.ctx)
+}
+
+// config takes whatever the other side wants: what is weak is to be seen.
+func config(version uint16) *tls.Config {
+	c := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version}
+	if version != 0 {
+		c.MinVersion = version
+	}
+	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		c.CipherSuites = append(c.CipherSuites, s.ID)
+	}
+	return c
+}
