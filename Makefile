@@ -10,7 +10,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 
 export PICKET_NO_LOCAL = 1
 
-.PHONY: build test lint unit race cross lab-setup bench record golden clean
+.PHONY: build test lint unit race cross lab-setup bench record golden compose-wanted clean
 
 build: ## one static binary: ./picket
 	$(BUILD) -o picket ./cmd/picket
@@ -47,6 +47,9 @@ record: lab-setup ## boot and record the hosts of testdata/hosts anew, as root o
 
 golden: ## write the reports beside the recorded hosts anew
 	$(GO) test -count=1 ./internal/cli -run TestRecordedHosts -update
+
+compose-wanted: ## write anew what docker compose's library makes of the projects that ours is held to
+	cd tools/compose && $(GO) run . ../../internal/core/compose/testdata
 
 bench: ## Picket beside Lynis and OpenSCAP on one booted host; takes some minutes
 	CGO_ENABLED=0 $(GO) run ./bench/audit

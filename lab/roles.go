@@ -11,10 +11,10 @@ var (
 	goodSetup string
 	//go:embed roles/pioreactor.sh
 	pioreactorSetup string
-	//go:embed roles/containers.sh
-	containersSetup string
 	//go:embed roles/router.sh
 	routerSetup string
+	//go:embed roles/containers.sh
+	containersSetup string
 )
 
 // What a test can log in with, besides the lab's key.
@@ -78,6 +78,13 @@ var Pioreactor = Role{
 	ready: "for port in 80 1883 9001; do ss -Hltn \"sport = :$port\" | grep -q .; done",
 }
 
+// Router is a home's router as far as UPnP goes: miniupnpd, which most of them run. It forwards nothing.
+var Router = Role{
+	Name: "router", Users: []string{"operator"}, over: &Debian, setup: routerSetup,
+	packages: []string{"miniupnpd-nftables", "miniupnpc"},
+	ready:    "ss -Hlnu sport = :1900 | grep -q .",
+}
+
 // Containers is a host whose owner followed the guide of a service that runs in Docker: its firewall lets SSH and
 // HTTPS in, a real engine is there, and a Prometheus with an exporter.
 var Containers = Role{
@@ -87,13 +94,6 @@ var Containers = Role{
 		"prometheus-node-exporter-collectors-", "git-", "needrestart-", // not these, which come along otherwise
 	},
 	ready: "docker info >/dev/null; curl -sf http://127.0.0.1:9090/-/ready",
-}
-
-// Router is a home's router as far as UPnP goes: miniupnpd, which most of them run. It forwards nothing.
-var Router = Role{
-	Name: "router", Users: []string{"operator"}, over: &Debian, setup: routerSetup,
-	packages: []string{"miniupnpd-nftables", "miniupnpc"},
-	ready:    "ss -Hlnu sport = :1900 | grep -q .",
 }
 
 // Bench is Good with the tools that Picket is measured against, and with the operator's password hashed at

@@ -1,9 +1,14 @@
 package cli_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -33,7 +38,8 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("no such condition: %s", cond)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
+			"exits":     exits,
+			"for_leaks": forLeaks,
 		},
 	})
 }
@@ -50,5 +56,34 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != args[0] {
 		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// forLeaks wants the word LEAK in no file of the script's folder but below
+// host, and not in what is packed in them.
+func forLeaks(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(".")
+	files, err := os.ReadDir(dir)
+	ts.Check(err)
+	looked := 0
+	for _, f := range files {
+		if f.IsDir() {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		ts.Check(err)
+		if strings.HasSuffix(f.Name(), ".snapshot") {
+			z, err := gzip.NewReader(bytes.NewReader(data))
+			ts.Check(err)
+			data, err = io.ReadAll(z)
+			ts.Check(err)
+		}
+		looked++
+		if i := bytes.Index(data, []byte("LEAK")); i >= 0 {
+			ts.Fatalf("%s holds a secret: …%s…", f.Name(), data[max(0, i-80):min(len(data), i+40)])
+		}
+	}
+	if looked < 5 {
+		ts.Fatalf("only %d files were looked at", looked)
 	}
 }

@@ -13,9 +13,9 @@ const chronyAnew = `systemctl stop chrony; rm -f /var/lib/chrony/chrony.drift; s
 		chronyc -n burst 4/8 >/dev/null
 	done`
 
-// sshAnew lets sshd read its files and waits until it has: it starts itself
+// SSHAnew lets sshd read its files and waits until it has: it starts itself
 // anew then, and dies if a file goes away meanwhile.
-const sshAnew = `rm -f /run/sshd.pid; systemctl reload ssh
+const SSHAnew = `rm -f /run/sshd.pid; systemctl reload ssh
 	for i in $(seq 200); do [ ! -e /run/sshd.pid ] || break; sleep 0.05; done; [ -e /run/sshd.pid ]`
 
 // sshRestart starts sshd anew, however often that was done in the last seconds.
@@ -46,8 +46,8 @@ var Rounds = [][]Trap{
 	{
 		{
 			Name: "T1 a drop-in switches passwords back on", Control: "ssh/password-login", Verdicts: "ineffective",
-			Plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-cloud-init.conf; ` + sshAnew,
-			Undo:  `rm /etc/ssh/sshd_config.d/00-cloud-init.conf; ` + sshAnew,
+			Plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-cloud-init.conf; ` + SSHAnew,
+			Undo:  `rm /etc/ssh/sshd_config.d/00-cloud-init.conf; ` + SSHAnew,
 			Texts: []string{"/etc/ssh/sshd_config.d/00-cloud-init.conf:1"},
 		},
 		{
@@ -107,17 +107,17 @@ var Rounds = [][]Trap{
 		{
 			Name: "a drop-in lets root in that the main file keeps out", Control: "ssh/root-login",
 			Plant: `sed -i '/^PermitRootLogin/d' /etc/ssh/sshd_config.d/00-hardening.conf; cp -p /etc/ssh/sshd_config /root/
-				printf 'PermitRootLogin yes\n' >/etc/ssh/sshd_config.d/50-image.conf; printf 'PermitRootLogin no\n' >>/etc/ssh/sshd_config; ` + sshAnew,
+				printf 'PermitRootLogin yes\n' >/etc/ssh/sshd_config.d/50-image.conf; printf 'PermitRootLogin no\n' >>/etc/ssh/sshd_config; ` + SSHAnew,
 			Undo: `rm /etc/ssh/sshd_config.d/50-image.conf; mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf
-				` + sshAnew,
+				` + SSHAnew,
 			Texts: []string{"/etc/ssh/sshd_config.d/50-image.conf:1"},
 		},
 		{
 			Name: "one user may use a password", Control: "ssh/password-login",
 			Plant: `printf 'Match User operator\nPasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/05-one.conf
-				sed -i '/^PasswordAuthentication/d' /etc/ssh/sshd_config.d/00-hardening.conf; printf 'PasswordAuthentication no\n' >/etc/ssh/sshd_config.d/10-later.conf; ` + sshAnew,
+				sed -i '/^PasswordAuthentication/d' /etc/ssh/sshd_config.d/00-hardening.conf; printf 'PasswordAuthentication no\n' >/etc/ssh/sshd_config.d/10-later.conf; ` + SSHAnew,
 			Undo: `rm /etc/ssh/sshd_config.d/05-one.conf /etc/ssh/sshd_config.d/10-later.conf
-				sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + sshAnew,
+				sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + SSHAnew,
 			Texts: []string{"operator"},
 		},
 		{
@@ -174,23 +174,23 @@ END
 		{
 			Name: "a line behind a Match holds for nobody else", Control: "ssh/root-login",
 			Plant: `cp -p /etc/ssh/sshd_config /root/; sed -i '/^PermitRootLogin/d' /etc/ssh/sshd_config.d/00-hardening.conf
-				printf 'Match User nobody\nPermitRootLogin no\n' >>/etc/ssh/sshd_config; ` + sshAnew,
-			Undo: `mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + sshAnew,
+				printf 'Match User nobody\nPermitRootLogin no\n' >>/etc/ssh/sshd_config; ` + SSHAnew,
+			Undo: `mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + SSHAnew,
 		},
 		{
 			Name: "T6 UsePAM no locks out an account with a key", Control: "ssh/use-pam",
-			Plant: `printf 'UsePAM no\n' >/etc/ssh/sshd_config.d/00-pam.conf; ` + sshAnew + `
+			Plant: `printf 'UsePAM no\n' >/etc/ssh/sshd_config.d/00-pam.conf; ` + SSHAnew + `
 				useradd -m -s /bin/bash -G sudo mary; install -d -m 700 -o mary /home/mary/.ssh
 				cp /home/operator/.ssh/authorized_keys /home/mary/.ssh/; chown mary /home/mary/.ssh/authorized_keys`,
-			Undo:  `rm /etc/ssh/sshd_config.d/00-pam.conf; userdel -r mary 2>/dev/null; ` + sshAnew,
+			Undo:  `rm /etc/ssh/sshd_config.d/00-pam.conf; userdel -r mary 2>/dev/null; ` + SSHAnew,
 			Texts: []string{"mary"},
 		},
 	},
 	{
 		{
 			Name: "a setting in a drop-in alone is enough", Control: "ssh/root-login", Verdicts: "pass",
-			Plant: `printf 'PermitRootLogin yes\n' >>/etc/ssh/sshd_config; ` + sshAnew,
-			Undo:  `sed -i '$d' /etc/ssh/sshd_config; ` + sshAnew,
+			Plant: `printf 'PermitRootLogin yes\n' >>/etc/ssh/sshd_config; ` + SSHAnew,
+			Undo:  `sed -i '$d' /etc/ssh/sshd_config; ` + SSHAnew,
 		},
 	},
 	{
@@ -212,8 +212,8 @@ END
 		{
 			Name: "a reload does not bring a command line into force", Control: "ssh/password-login", Verdicts: "ineffective",
 			Plant: `sed -i '/^PasswordAuthentication/d' /etc/ssh/sshd_config.d/00-hardening.conf
-				printf 'SSHD_OPTS="-o \"PasswordAuthentication no\""\n' >/etc/default/ssh; ` + sshAnew,
-			Undo:  `printf 'SSHD_OPTS=\n' >/etc/default/ssh; sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + sshAnew,
+				printf 'SSHD_OPTS="-o \"PasswordAuthentication no\""\n' >/etc/default/ssh; ` + SSHAnew,
+			Undo:  `printf 'SSHD_OPTS=\n' >/etc/default/ssh; sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + SSHAnew,
 			Texts: []string{"/etc/default/ssh:1", "restart"},
 		},
 		{
@@ -228,8 +228,8 @@ END
 	{
 		{
 			Name: "what let passwords in is gone from the files alone", Control: "ssh/password-login", Verdicts: "unknown",
-			Plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-a.conf; ` + sshAnew + `; sleep 2.2; rm /etc/ssh/sshd_config.d/00-a.conf`,
-			Undo:  sshAnew,
+			Plant: `printf 'PasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/00-a.conf; ` + SSHAnew + `; sleep 2.2; rm /etc/ssh/sshd_config.d/00-a.conf`,
+			Undo:  SSHAnew,
 			Texts: []string{"/etc/ssh/sshd_config.d", "reload"},
 		},
 	},
@@ -269,7 +269,7 @@ END
 		{
 			Name: "the file is right and sshd has not read it", Control: "ssh/config-loaded",
 			Plant: `sleep 2.2; touch /etc/ssh/sshd_config.d/00-hardening.conf`,
-			Undo:  sshAnew,
+			Undo:  SSHAnew,
 		},
 	},
 }

@@ -41,6 +41,7 @@ type Sign struct {
 	Unit    string `yaml:"unit"`    // of systemd
 	Account string `yaml:"account"` // a user's name
 	Process string `yaml:"process"` // that listens
+	Image   string `yaml:"image"`   // of a container or of a compose file's service, without registry and tag
 }
 
 // Settings are some files of one format.
@@ -85,7 +86,7 @@ func Parse(file, name string, data []byte) (App, yaml.Problems) {
 		ps = append(ps, n.Problem("title is missing"))
 	}
 	if len(a.Recognise.Signs()) == 0 {
-		ps = append(ps, at("recognise").Problem("nothing tells how to recognise it: want any or all, with file, package, unit, account or process"))
+		ps = append(ps, at("recognise").Problem("nothing tells how to recognise it: want any or all, with file, package, unit, account, process or image"))
 	}
 	for _, list := range []struct {
 		key   string
@@ -127,14 +128,14 @@ func Parse(file, name string, data []byte) (App, yaml.Problems) {
 // wrong says what a sign has too much or too little of.
 func (s Sign) wrong() string {
 	set := 0
-	for _, v := range []string{s.File, s.Package, s.Unit, s.Account, s.Process} {
+	for _, v := range []string{s.File, s.Package, s.Unit, s.Account, s.Process, s.Image} {
 		if v != "" {
 			set++
 		}
 	}
 	switch {
 	case set != 1:
-		return "want one of file, package, unit, account, process"
+		return "want one of file, package, unit, account, process, image"
 	case s.File != "" && (!path.IsAbs(s.File) || path.Clean(s.File) != s.File):
 		return "file is not a clean absolute path"
 	}

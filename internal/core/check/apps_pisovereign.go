@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
@@ -11,9 +12,9 @@ import (
 
 var pisovereign = []Check{
 	{"apps.pisovereign-api-keys", sovereignKeys, "security.api_keys in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~, the only place that it reads them from"},
-	{"apps.pisovereign-environment", sovereignEnvironment, "environment in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~, and what .env sets over it: development, or leave to start with insecure settings"},
+	{"apps.pisovereign-environment", sovereignEnvironment, "environment in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~, and what .env and compose files set over it: development, or leave to start with insecure settings"},
 	{"apps.pisovereign-secrets", sovereignSecrets, "the settings in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~: secrets that are written out, which win over those in Vault"},
-	{"apps.pisovereign-env-names", sovereignEnvNames, "the names in the .env in /opt/pisovereign, /srv/pisovereign or ~: which of them PiSovereign can read"},
+	{"apps.pisovereign-env-names", sovereignEnvNames, "the names in the .env in /opt/pisovereign, /srv/pisovereign or ~ and in the environment of compose files: which of them PiSovereign can read"},
 	{"apps.pisovereign-proxies", sovereignProxies, "security.trusted_proxies in PiSovereign's config.toml in /opt/pisovereign, /srv/pisovereign or ~, where Traefik stands in front"},
 }
 
@@ -91,8 +92,14 @@ func sovereignEnvironment(h *fact.Host) control.Outcome {
 		}
 	}
 	reason := "PiSovereign runs for development: it starts with insecure settings and tells strangers why it refuses them"
-	for _, f := range env {
+	composed, whyComposed := sovereignComposed(h)
+	whyEnv = cmp.Or(whyEnv, whyComposed)
+	for _, f := range append(env, composed...) {
 		for _, s := range f.Settings {
+			if s.NotKept() && (s.Last() == "PISOVEREIGN_ENVIRONMENT" || s.Last() == "PISOVEREIGN_ALLOW_INSECURE_CONFIG") {
+				whyEnv = s.Place.String() + ": the value of " + s.Last() + " is not known"
+				continue
+			}
 			switch v := strings.ToLower(s.Value); {
 			case s.Last() == "PISOVEREIGN_ALLOW_INSECURE_CONFIG" && (v == "true" || v == "1"):
 				bad = append(bad, control.Saw(s.Last(), s.Place, s.Value, "not set"))
@@ -112,6 +119,22 @@ func sovereignEnvironment(h *fact.Host) control.Outcome {
 		return control.CannotTell(whyEnv)
 	}
 	return control.Passed("PiSovereign runs for production", fine...)
+}
+
+// sovereignComposed are the variables that compose files give PiSovereign; why
+// is what could not be read of them.
+func sovereignComposed(h *fact.Host) (out []fact.AppFile, why string) {
+	for _, s := range h.Composed.Image("pisovereign") {
+		why = cmp.Or(why, s.Unsure(), s.Open("environment"))
+		out = append(out, fact.AppFile{Settings: s.Variables("PISOVEREIGN_"), State: fact.Known})
+	}
+	for _, p := range h.Composed.Projects {
+		why = cmp.Or(why, p.Unread())
+	}
+	if h.Composed.State == fact.Denied {
+		why = cmp.Or(why, h.Composed.Why)
+	}
+	return out, why
 }
 
 func sovereignSecrets(h *fact.Host) control.Outcome {
@@ -143,9 +166,11 @@ func sovereignSecrets(h *fact.Host) control.Outcome {
 
 func sovereignEnvNames(h *fact.Host) control.Outcome {
 	files, why := sovereignFiles(h, "env")
+	composed, whyComposed := sovereignComposed(h)
+	why = cmp.Or(why, whyComposed)
 	var bad []control.Evidence
 	seen := 0
-	for _, f := range files {
+	for _, f := range append(files, composed...) {
 		for _, s := range f.Settings {
 			rest, ok := strings.CutPrefix(s.Last(), "PISOVEREIGN_")
 			if !ok || rest == "ALLOW_INSECURE_CONFIG" || strings.HasPrefix(rest, "PISOVEREIGN_") {
@@ -164,9 +189,9 @@ func sovereignEnvNames(h *fact.Host) control.Outcome {
 	case why != "":
 		return control.CannotTell(why)
 	case seen == 0:
-		return control.DoesNotApply("no .env sets anything of PiSovereign")
+		return control.DoesNotApply("no .env and no compose file sets anything of PiSovereign")
 	}
-	return control.Passed("PiSovereign reads all that .env sets for it")
+	return control.Passed("PiSovereign reads all that .env and compose files set for it")
 }
 
 func sovereignProxies(h *fact.Host) control.Outcome {

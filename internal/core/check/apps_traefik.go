@@ -10,15 +10,17 @@ import (
 )
 
 var traefik = []Check{
-	{"apps.traefik-tls", traefikTLS, "the entry points in Traefik's static settings (/etc/traefik), the TLS settings in its dynamic ones, and what listens on port 443 (`ss -Hltunpe`)"},
-	{"apps.traefik-api", traefikSetting("the dashboard and the API ask nobody for a password: api.insecure is true", "api.insecure"), "api.insecure in Traefik's static settings (/etc/traefik)"},
-	{"apps.traefik-exposed", traefikDocker, "providers.docker in Traefik's static settings (/etc/traefik): whether every container is published by itself"},
+	{"apps.traefik-tls", traefikTLS, "the entry points in Traefik's static settings (/etc/traefik) or on the command line that a compose file gives it, the TLS settings in its dynamic ones and in labels, and what listens on port 443 (`ss -Hltunpe`)"},
+	{"apps.traefik-api", traefikSetting("the dashboard and the API ask nobody for a password: api.insecure is true", "api.insecure"), "api.insecure in Traefik's static settings (/etc/traefik) or on the command line that a compose file gives it"},
+	{"apps.traefik-exposed", traefikDocker, "providers.docker in Traefik's static settings (/etc/traefik) or on the command line that a compose file gives it: whether every container is published by itself"},
 	{"apps.traefik-tls-version", traefikVersions, "minVersion of the TLS options in Traefik's dynamic settings (/etc/traefik)"},
 }
 
-// traefikStatic are Traefik's static settings in either format.
-func traefikStatic(h *fact.Host) (all []fact.AppSetting, why string) {
+// traefikStatic are Traefik's static settings in either format, and those of
+// the command lines that compose files give it: each Traefik's for itself.
+func traefikStatic(h *fact.Host) (each [][]fact.AppSetting, why string) {
 	a := h.Apps.Get("traefik")
+	var files []fact.AppSetting
 	n := 0
 	for _, group := range []string{"static", "static-toml"} {
 		if w := a.Unread(group); w != "" {
@@ -26,13 +28,48 @@ func traefikStatic(h *fact.Host) (all []fact.AppSetting, why string) {
 		}
 		for _, f := range a.Files(group) {
 			n++
-			all = append(all, f.Settings...)
+			files = append(files, f.Settings...)
 		}
 	}
-	if why == "" && n == 0 {
+	if n > 0 {
+		each = append(each, files)
+	}
+	for _, s := range h.Composed.Image("traefik") {
+		if slices.ContainsFunc(s.Container.Mounts, func(m fact.ContainerMount) bool {
+			return m.Destination == "/etc/traefik" || strings.HasPrefix(m.Destination, "/etc/traefik/traefik.") || m.Destination == "/traefik.yml"
+		}) {
+			continue // the file that it is given counts
+		}
+		if unsure := s.Unsure(); unsure != "" {
+			why = unsure
+		}
+		var flags []fact.AppSetting
+		for _, set := range s.Flags() {
+			for i, k := range set.Key {
+				set.Key[i] = traefikName(k)
+			}
+			if set.NotKept() {
+				why = set.Place.String() + ": the value of " + set.Name() + " is not known"
+			}
+			flags = append(flags, set)
+		}
+		each = append(each, flags)
+	}
+	if why == "" && len(each) == 0 {
 		why = "Traefik has no file of static settings: they stand in its command line"
 	}
-	return all, why
+	return each, why
+}
+
+// traefikName is a part of a setting's name as files have it: on the command
+// line small and capital letters are the same.
+func traefikName(k string) string {
+	for _, name := range []string{"entryPoints", "certificatesResolvers", "exposedByDefault"} {
+		if strings.EqualFold(k, name) {
+			return name
+		}
+	}
+	return strings.ToLower(k)
 }
 
 func traefikTLS(h *fact.Host) control.Outcome {
@@ -49,17 +86,31 @@ func traefikTLS(h *fact.Host) control.Outcome {
 			router = router || app.Match("http.routers.*.tls.**", s.Key) && s.Value != "false"
 		}
 	}
-	entry := false
-	for _, s := range static {
-		switch {
-		case app.Match("entryPoints.*.http.tls.**", s.Key):
-			entry = entry || s.Value != "false"
-		case app.Match("entryPoints.*.address", s.Key):
-			ev = append(ev, control.Saw("entry point "+s.Key[1], s.Place, s.Value, "one with TLS"))
-			entry = entry || strings.HasSuffix(strings.TrimSuffix(s.Value, "/tcp"), ":443") && (router || asked)
-		case s.Key[0] == "certificatesResolvers":
-			asked = true
+	for _, p := range h.Composed.Projects {
+		for _, s := range p.Services {
+			for _, l := range s.Labels() {
+				if !router && app.Match("traefik.http.routers.*.tls.**", l.Key) && l.Value != "false" {
+					router = true
+					ev = append(ev, control.Saw(l.Name(), l.Place, "set", "").Mend(""))
+				}
+			}
 		}
+	}
+	entry := len(static) > 0
+	for _, one := range static {
+		has := false
+		for _, s := range one {
+			switch {
+			case app.Match("entryPoints.*.http.tls.**", s.Key):
+				has = has || s.Value != "false"
+			case app.Match("entryPoints.*.address", s.Key):
+				ev = append(ev, control.Saw("entry point "+s.Key[1], s.Place, s.Value, "one with TLS"))
+				has = has || strings.HasSuffix(strings.TrimSuffix(s.Value, "/tcp"), ":443") && (router || asked)
+			case s.Key[0] == "certificatesResolvers":
+				asked = true
+			}
+		}
+		entry = entry && has
 	}
 	o := control.Outcome{Configured: control.TriOf(asked || entry), Persistent: control.Untold, Effective: control.Untold}
 	if why == "" {
@@ -104,7 +155,7 @@ func traefikTLS(h *fact.Host) control.Outcome {
 func traefikSetting(reason, key string) func(*fact.Host) control.Outcome {
 	return func(h *fact.Host) control.Outcome {
 		static, why := traefikStatic(h)
-		for _, s := range static {
+		for _, s := range slices.Concat(static...) {
 			if s.Name() == key && s.Value == "true" {
 				return control.Failed(reason, control.Saw(key, s.Place, "true", "false"))
 			}
@@ -118,25 +169,34 @@ func traefikSetting(reason, key string) func(*fact.Host) control.Outcome {
 
 func traefikDocker(h *fact.Host) control.Outcome {
 	static, why := traefikStatic(h)
-	docker, off := false, false
-	var at fact.Place
-	for _, s := range static {
-		if len(s.Key) > 1 && s.Key[0] == "providers" && s.Key[1] == "docker" {
-			docker, at = true, s.Place
-			if len(s.Key) == 3 && strings.EqualFold(s.Key[2], "exposedByDefault") {
-				off = s.Value == "false"
+	looks := false
+	var fine control.Evidence
+	for _, one := range static {
+		docker, off := false, false
+		var at fact.Place
+		for _, s := range one {
+			if len(s.Key) > 1 && s.Key[0] == "providers" && s.Key[1] == "docker" {
+				docker, at = true, s.Place
+				if len(s.Key) == 3 && strings.EqualFold(s.Key[2], "exposedByDefault") {
+					off = s.Value == "false"
+				}
 			}
+		}
+		if docker && !off && why == "" {
+			return control.Failed("Traefik publishes every container that runs, wanted or not", control.Saw("providers.docker.exposedByDefault", at, "true (default)", "false"))
+		}
+		if docker {
+			looks = true
+			fine = control.Saw("providers.docker.exposedByDefault", at, "false", "false")
 		}
 	}
 	switch {
-	case docker && !off && why == "":
-		return control.Failed("Traefik publishes every container that runs, wanted or not", control.Saw("providers.docker.exposedByDefault", at, "true (default)", "false"))
 	case why != "":
 		return control.CannotTell(why)
-	case !docker:
+	case !looks:
 		return control.DoesNotApply("Traefik does not look at containers")
 	}
-	return control.Passed("Traefik publishes only containers that ask for it", control.Saw("providers.docker.exposedByDefault", at, "false", "false"))
+	return control.Passed("Traefik publishes only containers that ask for it", fine)
 }
 
 func traefikVersions(h *fact.Host) control.Outcome {

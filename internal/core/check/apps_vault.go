@@ -14,7 +14,7 @@ var vault = []Check{
 	{"apps.vault-dev", vaultDev, "how vault.service or openbao.service (/etc/systemd/system, /usr/lib/systemd/system) starts the server"},
 	{"apps.vault-audit", vaultAudit, "audit in the server's settings (*.hcl in /etc/vault.d, /etc/openbao and where compose files keep them)"},
 	{"apps.vault-storage", vaultStorage, "storage in the server's settings (*.hcl in /etc/vault.d, /etc/openbao and where compose files keep them), and the folder's permissions"},
-	{"apps.vault-keys", vaultKeys, "files that the initialisation of Vault leaves (/root, ~, /opt, /var/lib/docker/volumes), container logs (/var/lib/docker/containers) and incident logs: unseal keys and root tokens, of which nothing is kept"},
+	{"apps.vault-keys", vaultKeys, "files that the initialisation of Vault leaves (/root, ~, /opt, /var/lib/docker/volumes), container logs (/var/lib/docker/containers), incident logs and mounts of compose files: unseal keys and root tokens, of which nothing is kept"},
 	{"apps.vault-token", vaultToken, "~/.vault-token of every home, which a login leaves"},
 }
 
@@ -191,7 +191,18 @@ func vaultKeys(h *fact.Host) control.Outcome {
 			}
 		}
 	}
+	for _, p := range h.Composed.Projects {
+		for _, s := range p.Services {
+			for _, m := range s.Container.Mounts {
+				if strings.HasSuffix(m.Destination, "/init-output") || m.Type == "volume" && strings.HasSuffix(m.Source, "vault-init") {
+					bad = append(bad, control.Saw("root token and unseal key", s.At("volumes", m.Source), "kept in "+m.Source+" for service "+s.Name, "nowhere on this host"))
+				}
+			}
+		}
+	}
 	switch {
+	case len(bad) > 0 && bad[0].Fact == "root token and unseal key":
+		return control.Failed(fmt.Sprintf("%s: the initialisation of Vault leaves there what opens everything that it guards", bad[0].Found), bad...)
 	case len(bad) > 0:
 		return control.Failed(fmt.Sprintf("a %s of Vault lies in %s: whoever reads that file has everything that Vault guards", bad[0].Fact, bad[0].File), bad...)
 	case why != "":

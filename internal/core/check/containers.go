@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,49 +15,6 @@ func found(bad bool, what string) []string {
 		return []string{what}
 	}
 	return nil
-}
-
-// containers makes a rule about each container that runs: what it finds of one
-// is bad.
-func containers(does, wanted string, bad func(fact.Container) []string) func(*fact.Host) control.Outcome {
-	return func(h *fact.Host) control.Outcome {
-		if o, ok := noDocker(h); !ok {
-			return o
-		}
-		cs := h.Docker.Containers
-		switch {
-		case h.Snap.Source.Kind == "image":
-			return control.CannotTell("on an image no container runs; audit the running host")
-		case !cs.Known() && h.Units.Get("docker.service").Active.Known() && !h.Units.Get("docker.service").Running() && !h.Units.Get("docker.socket").Running():
-			return control.DoesNotApply("the engine does not run")
-		case !cs.Known():
-			return control.CannotTell("which containers run is not known: " + cs.Why)
-		case len(cs.V) == 0:
-			return control.DoesNotApply("no container runs")
-		}
-		var ev []control.Evidence
-		first, names := "", 0
-		for _, c := range cs.V {
-			list := bad(c)
-			if len(list) > 0 {
-				names++
-			}
-			for _, what := range list {
-				ev = append(ev, control.Saw("container "+c.Label(), cs.Place, what, wanted))
-				if first == "" {
-					first = c.Label() + " " + does + ": " + what
-				}
-			}
-		}
-		if len(ev) > 0 {
-			o := control.Failed(first, ev[:min(len(ev), maxFound)]...)
-			if names > 1 {
-				o.Reason += fmt.Sprintf(", and %d more containers", names-1)
-			}
-			return o
-		}
-		return control.Passed(fmt.Sprintf("none of %d containers that run", len(cs.V)))
-	}
 }
 
 func privileged(c fact.Container) []string { return found(c.HostConfig.Privileged, "privileged") }
@@ -114,9 +70,14 @@ var harmlessCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID",
 	"NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP", "SYS_NICE", "IPC_LOCK", "WAKE_ALARM"}
 
 func capabilities(c fact.Container) (out []string) {
-	for _, name := range c.HostConfig.CapAdd {
-		if !slices.Contains(harmlessCapabilities, strings.TrimPrefix(strings.ToUpper(name), "CAP_")) {
+	for _, name := range c.HostConfig.CapAdd { // with or without CAP_, as whoever made it has written
+		name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+		switch {
+		case slices.Contains(harmlessCapabilities, name):
+		case name == "ALL":
 			out = append(out, name)
+		default:
+			out = append(out, "CAP_"+name)
 		}
 	}
 	return out
@@ -170,7 +131,7 @@ func noNewPrivileges(h *fact.Host) control.Outcome {
 			return o
 		}
 	}
-	return containers("may gain rights by set-id programs", "no-new-privileges: true", func(c fact.Container) []string {
+	return containers("may gain rights by set-id programs", "no-new-privileges: true", "security_opt", func(c fact.Container) []string {
 		return found(!slices.ContainsFunc(c.HostConfig.SecurityOpt, func(o string) bool {
 			return o == "no-new-privileges" || strings.HasPrefix(o, "no-new-privileges") && strings.HasSuffix(o, "true")
 		}), "not set")
@@ -179,7 +140,7 @@ func noNewPrivileges(h *fact.Host) control.Outcome {
 
 func looseTag(c fact.Container) []string {
 	image := c.Config.Image
-	if strings.Contains(image, "@sha256:") || strings.HasPrefix(image, "sha256:") {
+	if c.Built || strings.Contains(image, "@sha256:") || strings.HasPrefix(image, "sha256:") {
 		return nil
 	}
 	name := image[strings.LastIndexByte(image, '/')+1:]

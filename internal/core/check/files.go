@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ var files = []Check{
 	{"files.set-id", setID,
 		"set-user-id and set-group-id files on the host's own file systems, against the lists of Debian's packages"},
 	{"files.secrets", secretFiles,
-		"modes of files that are known to hold secrets where they are there, as /etc/wireguard, /etc/mosquitto and ~/.pioreactor/config.ini"},
+		"modes of files that are known to hold secrets where they are there, as /etc/wireguard, /etc/mosquitto and ~/.pioreactor/config.ini, and of the files of variables (.env, env_file) of compose projects"},
 }
 
 // most evidence that one result carries.
@@ -239,8 +240,14 @@ func readers(h *fact.Host, e *snap.Entry) string {
 // folder that others cannot enter is safe, whatever its own mode.
 func secretFiles(h *fact.Host) control.Outcome {
 	var found []control.Evidence
-	unseen, seen, kept := "", 0, 0
-	for _, p := range fact.SecretFiles {
+	unseen, seen, kept := h.Composed.UnreadEnv, 0, 0
+	if h.Composed.State == fact.Denied {
+		unseen = h.Composed.Why
+	}
+	for _, p := range h.Composed.Projects {
+		unseen = cmp.Or(unseen, p.Unread())
+	}
+	for _, p := range slices.Concat(fact.SecretFiles, h.Composed.EnvFiles()) {
 		es, st, why := h.Snap.Glob(p)
 		if st == fact.Denied || st == fact.Unknown {
 			unseen = why

@@ -28,7 +28,7 @@ var firewallChecks = []Check{
 	{"firewall.sender-port", senderPorts,
 		"rules about the port that a packet is sent from, in the kernel (`nft -j list ruleset`, `iptables-save`) and in what the next boot loads, and whether the port of the same number is open"},
 	{"firewall.docker-published", dockerPublished,
-		"Docker's own rules in the kernel (`iptables-save`, `nft -j list ruleset`)"},
+		"Docker's own rules in the kernel (`iptables-save`, `nft -j list ruleset`), and the ports that compose files publish"},
 }
 
 var familyName = map[string]string{"ip": "IPv4", "ip6": "IPv6"}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -135,6 +136,7 @@ func dockerPublished(h *fact.Host) control.Outcome {
 		rule ruleset.Rule
 	}
 	var open []published
+	forwarded := map[int]bool{}
 	docker, hidden := false, ""
 	for _, c := range r.Chains {
 		if c.Table != "nat" || c.Name != "DOCKER" {
@@ -154,6 +156,7 @@ func dockerPublished(h *fact.Host) control.Outcome {
 				if err != nil {
 					continue
 				}
+				forwarded[port] = true
 				proto := "tcp"
 				if p, ok := rule.Match("proto"); ok && slices.Contains(p.Values, "udp") {
 					proto = "udp"
@@ -170,24 +173,103 @@ func dockerPublished(h *fact.Host) control.Outcome {
 			}
 		}
 	}
+	next, why := toPublish(h, r, forwarded)
+	hidden = cmp.Or(hidden, why)
 	switch {
-	case !docker:
-		return control.DoesNotApply("Docker has no rules in the kernel")
+	case len(open) == 0 && len(next) > 0:
+		o := control.Outcome{Configured: control.No, Effective: control.Yes, Persistent: control.No}.Judge()
+		return o.With(next...).Because("%s is open to everybody past the firewall with the next `docker compose up`: %s", next[0].Fact, next[0].Found)
 	case len(open) == 0 && hidden != "":
 		return control.CannotTell("whether strangers reach what containers publish is not known: " + hidden)
+	case !docker:
+		return control.DoesNotApply("Docker has no rules in the kernel")
 	case len(open) == 0:
 		return control.Passed("no container's port is open past the firewall's rules")
 	}
 	var ev []control.Evidence
 	var ports []int
+	mended := 0
 	for _, p := range open {
 		ports = append(ports, p.port)
-		ev = append(ev, control.Saw(fmt.Sprintf("published port %d", p.port), p.rule.Place, p.rule.Text, "bound to 127.0.0.1, or refused in DOCKER-USER, or allowed by the firewall"))
+		e := control.Saw(fmt.Sprintf("published port %d", p.port), p.rule.Place, p.rule.Text, "bound to 127.0.0.1, or refused in DOCKER-USER, or allowed by the firewall")
+		if at, wide, ok := publisher(h, p.port); ok && wide {
+			e.Found += "; so in " + at.String()
+			e.File = at.Path
+		} else if ok {
+			e.Found += "; no longer so in " + at.String() + ": docker compose up -d"
+			mended++
+		}
+		ev = append(ev, e)
 	}
+	ev = append(ev, next...)
 	if filters(r, "ip") {
 		return control.IsIneffective(fmt.Sprintf("the firewall refuses port %s, and it is open all the same: Docker's rules come first", joinInts(ports)), ev...)
 	}
+	if mended == len(ev) {
+		return control.IsIneffective(fmt.Sprintf("containers still publish port %s to everybody; their compose files no longer say so: docker compose up -d", joinInts(ports)), ev...)
+	}
 	return control.Failed(fmt.Sprintf("containers publish port %s to everybody", joinInts(ports)), ev...)
+}
+
+// publisher is where a compose file publishes a port of the host, and whether
+// to everybody.
+func publisher(h *fact.Host, port int) (at fact.Place, wide, ok bool) {
+	for _, p := range h.Composed.Projects {
+		for _, s := range p.Services {
+			for _, q := range s.Ports {
+				if q.Open == "" && q.Published == strconv.Itoa(port) {
+					at, ok = fact.At(q.At.File, q.At.Line), true
+					wide = wide || !loopbackAddress(q.Host)
+				}
+			}
+		}
+	}
+	return at, wide, ok
+}
+
+// toPublish finds ports that compose files publish to everybody and that are not
+// forwarded now; why says of which that is not known.
+func toPublish(h *fact.Host, r fact.Ruleset, forwarded map[int]bool) (ev []control.Evidence, why string) {
+	if o, ok := noDocker(h); !ok && o.Verdict == control.Unknown {
+		return nil, o.Reason
+	} else if !ok {
+		return nil, ""
+	}
+	inHand := slices.ContainsFunc(r.Chains, func(c ruleset.Chain) bool {
+		return c.Name == "DOCKER-USER" && slices.ContainsFunc(c.Rules, func(rule ruleset.Rule) bool { return rule.Verdict != "return" })
+	})
+	runs := map[*fact.ComposeService]bool{}
+	for _, u := range h.ComposeUnits() {
+		runs[u.Service] = u.Container != nil
+	}
+	for i := range h.Composed.Projects {
+		for j := range h.Composed.Projects[i].Services {
+			s := &h.Composed.Projects[i].Services[j]
+			if unsure := s.Unsure(); unsure != "" || s.Get("network_mode") != nil {
+				why = cmp.Or(why, unsure)
+				continue
+			}
+			for _, q := range s.Ports {
+				port, err := strconv.Atoi(q.Published)
+				switch {
+				case q.Open != "":
+					why = cmp.Or(why, s.Label()+": ports: "+q.Open)
+				case loopbackAddress(q.Host), forwarded[port], q.Published == "" && runs[s]:
+				case err == nil && filters(r, "ip") && r.Ask(ruleset.Packet{Family: "ip", Proto: q.Proto, Port: port}).Accept:
+					// It is open for everybody anyway, and is meant to be.
+				case inHand:
+					why = cmp.Or(why, "whether the rules of DOCKER-USER are about the ports of "+s.Label())
+				default:
+					what := "port " + q.Published
+					if q.Published == "" {
+						what = "a port for " + q.Target
+					}
+					ev = append(ev, control.Saw(what, fact.At(q.At.File, q.At.Line), "published at "+cmp.Or(q.Host, "all addresses")+" by "+s.Label(), "127.0.0.1:"+cmp.Or(q.Published, q.Target)+":"+q.Target))
+				}
+			}
+		}
+	}
+	return ev, cmp.Or(why, unreadCompose(h))
 }
 
 // refusedToStrangers reports whether no stranger comes through to a published

@@ -226,7 +226,49 @@ func lookFor(h *Host, s *snap.Snapshot, sign app.Sign) (st State, name, why stri
 		_, ok := h.Accounts.User(sign.Account)
 		return found(ok, "account "+sign.Account)
 	}
+	if sign.Image != "" {
+		return hasImage(h, s, sign.Image)
+	}
 	return listens(h, sign.Process)
+}
+
+// hasImage looks for an image among containers that run and services of
+// compose files.
+func hasImage(h *Host, s *snap.Snapshot, image string) (State, string, string) {
+	for _, u := range h.ComposeUnits() {
+		if u.Container != nil && ImageName(u.Container.Config.Image) == image {
+			return Known, "container " + u.Container.Label(), ""
+		}
+		if u.Service != nil && ImageName(u.Service.Container.Config.Image) == image {
+			return Known, u.Service.Label(), ""
+		}
+	}
+	has, unseen := false, ""
+	for _, p := range []string{"/usr/bin/dockerd", "/usr/sbin/dockerd"} {
+		switch _, st, why := s.Stat(p); st {
+		case Known:
+			has = true
+		case Absent:
+		default:
+			unseen = why
+		}
+	}
+	engine := h.Units.Get("docker.service")
+	off := engine.Active.Known() && !engine.Running()
+	switch {
+	case unseen != "":
+		return Unknown, "", unseen
+	case has && s.Source.Kind != "image" && !h.Docker.Containers.Known() && !off:
+		return Unknown, "", "which containers run is not known: " + h.Docker.Containers.Why
+	case has && h.Composed.State != Known:
+		return Unknown, "", h.Composed.Why
+	}
+	for _, p := range h.Composed.Projects {
+		if why := p.Unread(); has && why != "" {
+			return Unknown, "", why
+		}
+	}
+	return Absent, "", "no container is of the image " + image
 }
 
 func found(ok bool, what string) (State, string, string) {

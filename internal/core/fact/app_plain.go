@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"picket/internal/core/compose"
 	"picket/internal/core/snap"
 )
 
@@ -75,26 +76,46 @@ func keepIni(e *snap.Entry, sec Secrets) []byte {
 	return kept
 }
 
-var envLine = regexp.MustCompile(`^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(.*)$`)
+// maxVariables is how many a file of variables may have.
+const maxVariables = 1000
 
 // readAppEnv reads KEY=value, as of a .env beside a compose file.
 func readAppEnv(r *appReader, text string) {
-	for i, l := range splitText(text) {
-		t := strings.TrimSpace(l)
-		if t == "" || t[0] == '#' {
-			continue
+	for i, l := range compose.ParseEnv(text, func(line int, what string) { r.fail(line, "%s", what) }) {
+		switch {
+		case i == maxVariables:
+			r.fail(l.Line, "more variables than are read")
+			return
+		case len(l.Name) > 80:
+			r.fail(l.Line, "not a line of KEY=value")
+		case !l.Bare:
+			r.add(l.Line, l.Value, true, l.Name)
 		}
-		m := envLine.FindStringSubmatch(t)
-		if m == nil {
-			r.fail(i+1, "not a line of KEY=value")
-			continue
-		}
-		v := m[2]
-		if v == "" || v[0] != '"' && v[0] != '\'' {
-			v = uncomment(v, "#")
-		}
-		r.add(i+1, unquote(v), true, m[1])
 	}
+}
+
+// keepEnv keeps the names of variables. Of values it keeps what a rule reads:
+// those of some names, and of those that a compose file beside it puts where
+// one looks.
+func keepEnv(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
+	list, why := envSettings(s, e, sec)
+	return writeSettings(e.Path, list, why)
+}
+
+// envSettings are the variables of a file as they are kept.
+func envSettings(s *snap.Snapshot, e *snap.Entry, sec Secrets) ([]AppSetting, string) {
+	list, why := readApp(e, "env", sec)
+	wanted := composeWants(s, e.Path)
+	for i, v := range list {
+		name := v.Last()
+		switch {
+		case v.Value == "", secretNote.MatchString(v.Value), isNote(v.Value), wanted[name], composeOrdered.MatchString(name):
+		case composeRead.MatchString(name) && composePlain.MatchString(v.Value):
+		default:
+			list[i].Value = valueNotKept
+		}
+	}
+	return list, why
 }
 
 // readAppWords reads lines of a name and a value with a blank between, as of

@@ -169,28 +169,36 @@ func (r *appReader) kept(text string) {
 
 // keepSettings is the redaction of a format.
 func keepSettings(format string) func(*snap.Snapshot, *snap.Entry, Secrets) []byte {
-	return func(_ *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
-		if format == "ini" {
-			return keepIni(e, sec)
-		}
-		list, why := readApp(e, format, sec)
-		var b strings.Builder
-		b.WriteString(settingsHead)
-		for _, s := range list {
-			key, _ := json.Marshal(s.Key)
-			value, _ := json.Marshal(s.Value)
-			fmt.Fprintf(&b, "%d\t%s\t%s\n", s.Place.Line, key, value)
-		}
-		if b.Len() > snap.MaxFile {
-			b.Reset()
-			b.WriteString(settingsHead)
-			why = e.Path + ": more settings than are kept"
-		}
-		if why != "" {
-			b.WriteString("! " + firstOf(hideSecrets(why)) + "\n")
-		}
-		return []byte(b.String())
+	switch format {
+	case "ini":
+		return func(_ *snap.Snapshot, e *snap.Entry, sec Secrets) []byte { return keepIni(e, sec) }
+	case "env":
+		return keepEnv
 	}
+	return func(_ *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
+		list, why := readApp(e, format, sec)
+		return writeSettings(e.Path, list, why)
+	}
+}
+
+// writeSettings writes what is kept of a settings file.
+func writeSettings(file string, list []AppSetting, why string) []byte {
+	var b strings.Builder
+	b.WriteString(settingsHead)
+	for _, s := range list {
+		key, _ := json.Marshal(s.Key)
+		value, _ := json.Marshal(s.Value)
+		fmt.Fprintf(&b, "%d\t%s\t%s\n", s.Place.Line, key, value)
+	}
+	if b.Len() > snap.MaxFile {
+		b.Reset()
+		b.WriteString(settingsHead)
+		why = file + ": more settings than are kept"
+	}
+	if why != "" {
+		b.WriteString("! " + firstOf(hideSecrets(why)) + "\n")
+	}
+	return []byte(b.String())
 }
 
 // appRedactions cover the settings files of all applications.

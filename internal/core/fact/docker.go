@@ -72,6 +72,7 @@ type Container struct {
 		Healthcheck *struct{ Test []string } // its first word alone
 		Labels      map[string]string        // those of compose
 	}
+	Built           bool `json:"-"` // its compose file builds the image
 	NetworkSettings struct {
 		Networks map[string]struct{ NetworkID string }
 	}

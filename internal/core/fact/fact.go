@@ -38,6 +38,7 @@ type Host struct {
 	Network  Network
 	Around   Around
 	Docker   Docker
+	Composed Composed
 	Wifi     Wifi
 	Pi       Pi
 	Auditd   Auditd
@@ -90,6 +91,7 @@ var topics = []topic{
 	{"network", askNetwork, parseNetwork},
 	{"around", askAround, parseAround},
 	{"docker", askDocker, parseDocker},
+	{"compose", askCompose, parseCompose},
 	{"firewall", askFirewall, parseFirewall},
 	{"sockets", askSockets, parseSockets},
 	{"wifi", askWifi, parseWifi},

@@ -129,15 +129,16 @@ var redactions = slices.Concat(tlsRedactions(), []redaction{
 	{"/etc/profile.d/*", redactStart},
 	{"/root/.profile", redactStart},
 	{"/root/.bash*", redactStart},
-}, appRedactions())
+}, appRedactions(), composeRedactions())
 
 // talkative commands repeat what files say, secrets included.
-var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"sshd", "-T"}}
+var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-cache", "policy"}, {"sshd", "-T"}, {"docker", "ps"}}
 
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.
 func Redact(s *snap.Snapshot, sec Secrets) {
 	bySSHD, bySudo := includedBySSHD(s), includedBySudo(s)
+	var led func(p string) func(*snap.Snapshot, *snap.Entry, Secrets) []byte
 	for _, e := range s.Entries {
 		if !e.Read || e.Redact {
 			continue
@@ -158,6 +159,13 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 		}
 		if bySudo(e.Path) {
 			e.Content, e.Redact = sudoLinesOnly(s, e, sec), true
+			continue
+		}
+		if led == nil {
+			led = ledByCompose(s)
+		}
+		if keep := led(e.Path); keep != nil {
+			e.Content, e.Redact = keep(s, e, sec), true
 			continue
 		}
 		// An address with a password may stand anywhere, also in a file that only

@@ -8,8 +8,9 @@ import (
 	"picket/internal/core/snap"
 )
 
-// composeLabels are those of a container's labels that are kept.
-var composeLabels = []string{"com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.project.config_files"}
+// keptLabels are those of a container's labels that are kept.
+var keptLabels = []string{"com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.project.config_files",
+	"com.docker.compose.project.working_dir", "com.docker.compose.oneoff"}
 
 // redactDocker keeps of the engine's answers what rules read, and nothing else:
 // arguments, labels and the environment are full of secrets.
@@ -37,7 +38,7 @@ func redactDocker(o *snap.Output) {
 				hc.Test = hc.Test[:min(len(hc.Test), 1)]
 			}
 			for k := range cs[i].Config.Labels {
-				if !slices.Contains(composeLabels, k) {
+				if !slices.Contains(keptLabels, k) {
 					delete(cs[i].Config.Labels, k)
 				}
 			}

@@ -127,6 +127,8 @@ type Writer struct {
 	Who  string // "user pi", "group staff (pi)", "everybody"
 	Path string // the path itself or a folder above it
 	Mode uint32
+	// Accounts are those that can, but for everybody.
+	Accounts []string
 }
 
 // Writers says who but root can change or replace what is at a path, in its
@@ -162,26 +164,27 @@ func (h *Host) Writers(p string) (found []Writer, unknown string) {
 		if e.Type == snap.Device {
 			continue
 		}
-		who := h.writer(e)
+		who, accounts := h.writer(e)
 		// In a folder with the sticky bit nobody replaces what root has there,
 		// but anybody makes what is missing.
 		if who != "" && q != all[0] && e.Mode&0o1000 != 0 && e.UID == 0 && !missing {
 			who = ""
 		}
 		if who != "" {
-			found = append(found, Writer{who, q, e.Mode})
+			found = append(found, Writer{who, q, e.Mode, accounts})
 		}
 	}
 	return found, unknown
 }
 
 // writer names who but root may write an entry; "" where nobody.
-func (h *Host) writer(e *snap.Entry) string {
+func (h *Host) writer(e *snap.Entry) (string, []string) {
 	switch {
 	case e.Mode&0o002 != 0:
-		return "everybody"
+		return "everybody", nil
 	case e.UID != 0:
-		return "user " + h.Accounts.UserName(e.UID) // an owner can always give themselves the right
+		name := h.Accounts.UserName(e.UID)
+		return "user " + name, []string{name} // an owner can always give themselves the right
 	case e.Mode&0o020 != 0 && e.GID != 0:
 		var who []string
 		for _, g := range h.Accounts.Groups {
@@ -196,8 +199,8 @@ func (h *Host) writer(e *snap.Entry) string {
 		}
 		who = slices.DeleteFunc(who, func(n string) bool { return n == "root" })
 		if len(who) > 0 {
-			return fmt.Sprintf("group %s (%s)", h.Accounts.GroupName(e.GID), strings.Join(who[:min(len(who), 5)], ", "))
+			return fmt.Sprintf("group %s (%s)", h.Accounts.GroupName(e.GID), strings.Join(who[:min(len(who), 5)], ", ")), who
 		}
 	}
-	return ""
+	return "", nil
 }

@@ -55,6 +55,7 @@ var Table = []Permitted{
 	{Argv: []string{"ps", "-e", "-o", "user=,comm="}, Zero: true, Form: `\S+ +\S`},
 	{Argv: []string{"tailscale", "serve", "status", "--json"}, Form: `\s*($|\{|null)`},
 	{Argv: []string{"docker", "ps", "-q", "--no-trunc"}, Zero: true, Form: `($|[0-9a-f]{64}\n)`},
+	{Argv: []string{"docker", "ps", "-a", "--no-trunc", "--format", `{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}`}, Zero: true, Form: `($|[^\n|]*\|)`},
 	{Argv: []string{"docker", "info", "--format", "{{json .}}"}, Form: `\{`},
 	{Argv: []string{"docker", "inspect", "..."}, Zero: true, Form: `\[`},
 	{Argv: []string{"timedatectl", "show"}, Slow: true},

@@ -111,6 +111,9 @@ func (s *Snapshot) Glob(pattern string) (es []*Entry, st State, why string) {
 	return es, Known, ""
 }
 
+// Paths of all entries, in order. They are not to be changed.
+func (s *Snapshot) Paths() []string { return s.sorted() }
+
 // sorted returns the paths of all entries in order. It is kept until entries
 // are added; several readers at once may each make it, which is harmless.
 func (s *Snapshot) sorted() []string {
