@@ -258,6 +258,20 @@ func TestContainers(t *testing.T) {
 	}
 	h.Sh(`docker rm -f all some; docker run -d --name own --network own --read-only --cap-drop ALL --security-opt no-new-privileges --user 1000:1000 --health-cmd true tool:1.0`)
 	all(auditOn(t, h, of...), "pass")
+
+	// Without its own proxy the daemon itself holds a published port, and is not taken for its API there; where it
+	// does answer as one, it is.
+	h.Sh(`docker rm -f own; printf '{"userland-proxy": false}' >/etc/docker/daemon.json; systemctl restart docker; docker run -d --name web -p 80:80 tool:1.0`)
+	ports := auditOn(t, h, "--only", "docker/api-port,docker/userland-proxy,firewall/docker-published")
+	must(t, ports, "docker/api-port", "pass")
+	must(t, ports, "docker/userland-proxy", "pass")
+	must(t, ports, "firewall/docker-published", "ineffective", "port 80")
+	h.Sh(`docker rm -f web; mkdir -p /etc/systemd/system/docker.service.d; printf '[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:8000 --tls=false\n' >/etc/systemd/system/docker.service.d/own.conf
+		systemctl daemon-reload; systemctl restart docker; ufw allow 8000/tcp`)
+	must(t, auditOn(t, h, "--only", "docker/api-port"), "docker/api-port", "fail", "Docker API", ":8000/tcp")
+	if out := h.Run("docker", "-H", "tcp://127.0.0.1:8000", "info"); !strings.Contains(out, "Server Version") {
+		t.Errorf("it is no API: %s", out)
+	}
 }
 
 // await wants something to come true.

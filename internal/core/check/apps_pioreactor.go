@@ -117,7 +117,7 @@ func pioreactorReach(h *fact.Host) control.Outcome {
 		if s.Proto != "tcp" || !web {
 			continue
 		}
-		e := control.Saw("web interface", s.Place, label(s), "reachable from known hosts only").Mend("")
+		e := control.Saw("web interface", s.Place, label(h, s), "reachable from known hosts only").Mend("")
 		switch open(h, s) {
 		case control.Yes:
 			bad = append(bad, e)

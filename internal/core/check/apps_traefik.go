@@ -119,7 +119,7 @@ func traefikTLS(h *fact.Host) control.Outcome {
 	if h.Sockets.State == fact.Known && h.Snap.Source.Kind != "image" {
 		on := map[int]fact.Socket{}
 		for _, s := range h.Sockets.Listening {
-			if s.Proto == "tcp" && slices.Contains([]string{"traefik", "docker-proxy"}, s.Process) {
+			if s.Proto == "tcp" && slices.Contains([]string{"traefik", "docker-proxy", "dockerd"}, s.Process) {
 				on[s.Port] = s
 			}
 		}

@@ -246,7 +246,7 @@ func caddyAdmin(h *fact.Host) control.Outcome {
 	}
 	for _, s := range h.Sockets.Listening {
 		if s.Process == "caddy" && s.Port == 2019 && s.Exposed() {
-			bad = append(bad, control.Saw("port 2019", s.Place, label(s), "an address of this host").Mend(""))
+			bad = append(bad, control.Saw("port 2019", s.Place, label(h, s), "an address of this host").Mend(""))
 		}
 	}
 	switch why := a.Unread("config"); {

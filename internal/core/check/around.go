@@ -160,9 +160,9 @@ func publicAddress(h *fact.Host) control.Outcome {
 		}
 		switch e.Anywhere.Reached {
 		case fact.NotKnown:
-			unknown = cmp.Or(unknown, label(e.Socket)+": "+e.Anywhere.Rule())
+			unknown = cmp.Or(unknown, label(h, e.Socket)+": "+e.Anywhere.Rule())
 		case fact.Everybody, fact.Limited:
-			bad = append(bad, control.Saw("reached from anywhere", e.Place, label(e.Socket)+": "+e.Anywhere.Rule(), "refused, or behind a private network such as WireGuard"))
+			bad = append(bad, control.Saw("reached from anywhere", e.Place, label(h, e.Socket)+": "+e.Anywhere.Rule(), "refused, or behind a private network such as WireGuard"))
 			if name := cmp.Or(e.Service(), e.Process, "a forwarded port") + fmt.Sprintf(" %d/%s", e.Port, e.Proto); !slices.Contains(names, name) {
 				names = append(names, name)
 			}

@@ -64,9 +64,17 @@ func unsure(h *fact.Host, s fact.Socket) string {
 	return h.Reach(s).Stranger.Rule()
 }
 
+// service names what is behind a socket. Of Docker's daemon the firewall's rules tell.
+func service(h *fact.Host, s fact.Socket) string {
+	if s.Process == "dockerd" {
+		return h.Reach(s).Service()
+	}
+	return s.Service()
+}
+
 // label names a socket for a person: "Redis (redis-server as redis) at 0.0.0.0:6379/tcp".
-func label(s fact.Socket) string {
-	name := s.Service()
+func label(h *fact.Host, s fact.Socket) string {
+	name := service(h, s)
 	if name == "" {
 		return s.Who() + " at " + s.Where()
 	}
@@ -83,16 +91,16 @@ func notReachable(what string, names ...string) func(*fact.Host) control.Outcome
 		var first, why string
 		local := 0
 		for _, s := range h.Sockets.Listening {
-			if !slices.Contains(names, s.Service()) {
+			if !slices.Contains(names, service(h, s)) {
 				continue
 			}
-			ev := control.Saw(s.Service(), s.Place, label(s), "reachable from this host only")
+			ev := control.Saw(service(h, s), s.Place, label(h, s), "reachable from this host only")
 			switch {
 			case !s.Exposed():
 				local++
 			case open(h, s) == control.Yes:
 				if bad = append(bad, ev); first == "" {
-					first = label(s)
+					first = label(h, s)
 				}
 			case open(h, s) == control.Untold:
 				doubt, why = append(doubt, ev), unsure(h, s)
@@ -137,9 +145,9 @@ func allowedByName(h *fact.Host) control.Outcome {
 		if !s.Exposed() {
 			continue
 		}
-		ev := control.Saw(string(s.Scope()), s.Place, label(s), "allowed by name, or refused")
+		ev := control.Saw(string(s.Scope()), s.Place, label(h, s), "allowed by name, or refused")
 		all = append(all, ev)
-		if slices.Contains(quiet, s.Service()) {
+		if slices.Contains(quiet, service(h, s)) {
 			continue
 		}
 		r := h.Firewall.Running
@@ -153,7 +161,7 @@ func allowedByName(h *fact.Host) control.Outcome {
 				continue
 			}
 			bad = append(bad, ev)
-			name := s.Service()
+			name := service(h, s)
 			if name == "" {
 				name = s.Process
 			}
@@ -195,9 +203,9 @@ func listenersByHand(h *fact.Host) control.Outcome {
 		seen++
 		switch {
 		case s.Unit.Known() && strings.HasSuffix(s.Unit.V, ".scope") && strings.HasPrefix(s.Unit.V, "session"):
-			bad = append(bad, control.Saw("unit", s.Unit.Place, label(s)+" in "+s.Unit.V, "a service"))
+			bad = append(bad, control.Saw("unit", s.Unit.Place, label(h, s)+" in "+s.Unit.V, "a service"))
 			if first == "" {
-				first = label(s)
+				first = label(h, s)
 			}
 		case s.Unit.Missing():
 			unknown = s.Unit.Why
@@ -235,7 +243,7 @@ func llmnr(h *fact.Host) control.Outcome {
 		for _, s := range h.Sockets.Listening {
 			if s.Port == 5355 && s.Exposed() {
 				o.Effective = control.No
-				o = o.With(control.Saw("LLMNR", s.Place, label(s), "nothing on port 5355"))
+				o = o.With(control.Saw("LLMNR", s.Place, label(h, s), "nothing on port 5355"))
 				break
 			}
 		}
@@ -266,9 +274,9 @@ func dockerAPI(h *fact.Host) control.Outcome {
 		return o
 	}
 	for _, s := range h.Sockets.Listening {
-		if s.Service() == "Docker API over TLS" && open(h, s) != control.No {
-			return control.CannotTell(label(s)+" listens to the network, and whether it asks clients for a certificate (--tlsverify) is not known",
-				control.Saw(s.Service(), s.Place, label(s), "--tlsverify, or reachable from this host only"))
+		if service(h, s) == "Docker API over TLS" && open(h, s) != control.No {
+			return control.CannotTell(label(h, s)+" listens to the network, and whether it asks clients for a certificate (--tlsverify) is not known",
+				control.Saw(service(h, s), s.Place, label(h, s), "--tlsverify, or reachable from this host only"))
 		}
 	}
 	return o

@@ -104,6 +104,20 @@ func (s Socket) Service() string {
 	if s.Process == "dockerd" && s.Proto == "tcp" && !slices.Contains([]int{2376, 2377, 7946, 9323}, s.Port) {
 		return "Docker API"
 	}
+	return s.usual()
+}
+
+// Service of a port is not the API of Docker's daemon where the daemon only keeps the port for a container, as it does
+// with userland-proxy switched off: what comes in is led to the container.
+func (e Exposed) Service() string {
+	if e.Process == "dockerd" && e.Forwarded != "" {
+		return e.usual()
+	}
+	return e.Socket.Service()
+}
+
+// usual goes by the lists alone.
+func (s Socket) usual() string {
 	for _, w := range wellKnown {
 		if s.Process != "" && slices.Contains(w.processes, s.Process) && (len(w.ports) == 0 || !w.both || slices.Contains(w.ports, s.Port)) {
 			return w.name
