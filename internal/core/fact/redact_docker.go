@@ -2,6 +2,7 @@ package fact
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -64,8 +65,31 @@ func redactDocker(o *snap.Output) {
 	o.Stdout = data
 }
 
-// redactDaemonConfig keeps what the engine's settings hold but proxies with
-// their passwords, which hideSecrets and hideURLs take out.
+// redactDaemonConfig keeps what the engine's settings hold but secrets: passwords
+// of proxies, whatever has the name of a secret, and of the options of a log driver
+// all but those that no driver has a secret in.
 func redactDaemonConfig(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
-	return []byte(hideSecrets(string(e.Content)))
+	text := hideSecrets(string(e.Content))
+	text = logOptions.ReplaceAllStringFunc(text, func(options string) string {
+		return jsonText.ReplaceAllStringFunc(options, func(pair string) string {
+			return hidePair(pair, func(name string) bool { return !slices.Contains(plainLogOptions, name) })
+		})
+	})
+	return []byte(jsonText.ReplaceAllStringFunc(text, func(pair string) string { return hidePair(pair, NamesSecret) }))
+}
+
+var (
+	logOptions = regexp.MustCompile(`"log-opts"\s*:\s*\{[^{}]*`)
+	jsonText   = regexp.MustCompile(`"((?:\\.|[^"\\])*)"(\s*:\s*)"(?:\\.|[^"\\])*"`)
+
+	plainLogOptions = []string{"max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "labels-regex", "env", "env-regex", "tag"}
+)
+
+// hidePair takes the text out of "name": "text" where the name says so.
+func hidePair(pair string, secret func(name string) bool) string {
+	m := jsonText.FindStringSubmatch(pair)
+	if !secret(m[1]) {
+		return pair
+	}
+	return `"` + m[1] + `"` + m[2] + `"` + Hidden + `"`
 }
