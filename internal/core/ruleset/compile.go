@@ -49,9 +49,9 @@ type noTrackRule struct {
 	rule   *Rule
 }
 
-// maxEffort takes about a second. A thousand rules asked about a hundred ports
-// are a thirtieth of it.
-const maxEffort = 20_000_000
+// maxEffort takes one or two seconds. A thousand rules asked about a hundred ports
+// are a hundredth of it, ten thousand asked about ten ports all of it.
+const maxEffort = 50_000_000
 
 // Prepare makes a filter ready to be asked. Copies of it share what was
 // worked out, and the bound of what may be; they must not be asked at once.
