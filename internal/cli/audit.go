@@ -31,6 +31,7 @@ type auditOptions struct {
 	failOn  string
 	save    string
 	probe   string
+	tries   bool // --probe was given
 	router  bool
 	all     bool
 	timings bool
@@ -55,6 +56,7 @@ are named; the others are reported all the same, in JSON as one array.
 alone: to log in by SSH, HTTP and MQTT with the passwords that images come with,
 to see pages without one, to speak old TLS. Each attempt is listed before it is
 made. Over SSH they come from here, so they show what this computer can do there.
+--ask-router asks the host's router which ports it forwards to the host.
 
 ` + exitHelp,
 		Example: `  sudo picket audit
@@ -64,10 +66,13 @@ made. Over SSH they come from here, so they show what this computer can do there
   picket audit ssh://pi@leader --probe=list # what --probe would try
   picket audit --only ssh/password-login    # with the whole fix
   picket audit --only ssh --all`,
-		RunE: func(cmd *cobra.Command, args []string) error { return p.audit(cmd.Context(), args, opt) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opt.tries = cmd.Flags().Changed("probe")
+			return p.audit(cmd.Context(), args, opt)
+		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile: baseline, recommended, strict or cis-debian12-l1 (default "+DefaultProfile+")")
+	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile: baseline, recommended, strict, cis-debian12-l1, or that of an application: pioreactor, nio, pisovereign, pi-cluster (default "+DefaultProfile+")")
 	f.StringSliceVar(&opt.only, "only", nil, "judge only these controls: `ID`s, topics or patterns, as ssh or */root-*")
 	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
 	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: "+strings.Join(report.Names(), ", ")+" (default text)")
@@ -184,18 +189,21 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	if err != nil {
 		return err
 	}
+	if opt.tries && opt.probe != probeRun && opt.probe != probeList {
+		return withHint(usage(fmt.Errorf("--probe=%s: want run or list", opt.probe)), "--probe alone is --probe=run")
+	}
 	if len(targets) == 0 {
 		targets = []string{"local"}
 	}
 	for _, t := range targets {
 		if err := checkTarget(t); err != nil {
+			if opt.probe == probeRun && (t == probeRun || t == probeList) {
+				err = withHint(usage(fmt.Errorf("unknown target %q", t)), "type --probe="+t+", without a blank")
+			}
 			return err
 		}
-		if strings.HasPrefix(t, "image:") && (opt.probe != "" || opt.router) {
-			return withHint(usage(fmt.Errorf("--probe, --ask-router: %s has no services that run", t)), "leave them out, or audit the running host")
-		}
-		if t == "local" && opt.probe != "" && p.getenv("PICKET_NO_LOCAL") != "" { // a login is written down
-			return usage(errors.New("--probe: PICKET_NO_LOCAL is set, so nothing is tried on this machine"))
+		if err := p.mayTry(t, opt); err != nil {
+			return err
 		}
 	}
 	limit := failOn(opt.failOn, s)
@@ -205,11 +213,6 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 			err = withHint(err, "did you mean "+near+"?")
 		}
 		return err
-	}
-	switch opt.probe {
-	case "", probeRun, probeList:
-	default:
-		return withHint(usage(fmt.Errorf("--probe=%s: want run or list", opt.probe)), "--probe alone is --probe=run")
 	}
 	if opt.guess <= 0 {
 		return withHint(usage(fmt.Errorf("--guess-time %v: want a time above zero", opt.guess)), "for example --guess-time 2m; --skip accounts/factory-password leaves the verdict out")
@@ -229,7 +232,13 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	}
 	var unwritten []error // of several files one must not keep the others from being written
 	if opt.save != "" {
-		opt.keep = func(s *snap.Snapshot) { unwritten = append(unwritten, snapshot.SaveFile(opt.save, s)) }
+		opt.keep = func(s *snap.Snapshot) {
+			err := snapshot.SaveFile(opt.save, s)
+			if err == nil {
+				fmt.Fprintf(p.io.Err, "wrote %s\n", opt.save)
+			}
+			unwritten = append(unwritten, err)
+		}
 	}
 	reports, unread := p.judge(ctx, targets, controls, profile, s, opt)
 	if len(reports) == 0 {
@@ -308,8 +317,8 @@ func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask f
 	progress := ui.NewProgress(p.progressTo(), "reading "+target, p.now)
 	defer progress.Stop()
 	taker, saved, err := p.open(ctx, target, ssh, progress, opt.timed.hook())
-	if saved != nil && (opt.probe != "" || opt.router) {
-		return nil, withHint(usage(fmt.Errorf("--probe, --ask-router: %s was saved before; there is no host to try", target)), "leave them out; what was tried when it was saved is judged again")
+	if saved != nil && opt.wanted() != "" {
+		return nil, withHint(usage(fmt.Errorf("%s: %s was saved before; there is no host to try", opt.wanted(), target)), "leave them out; what was tried when it was saved is judged again")
 	}
 	if err != nil || saved != nil {
 		return saved, err

@@ -30,7 +30,7 @@ Exit codes: 0 nothing became worse · 1 something did · 2 wrong usage or settin
   picket compare ssh://pi@worker1 ssh://pi@worker2 --output json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usage(fmt.Errorf("want two sides to compare, found %d", len(args)))
+				return withHint(usage(fmt.Errorf("want two sides to compare, found %d", len(args))), "for example picket compare monday.json friday.json; `picket audit --output json:monday.json` writes one")
 			}
 			return nil
 		},

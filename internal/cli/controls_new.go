@@ -74,6 +74,9 @@ func (p *program) writeControl(name, kind, dir string) error {
 		}
 		return err
 	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return withHint(usage(fmt.Errorf("there is no folder %s", dir)), "mkdir -p "+dir)
+	}
 	files := map[string]string{}
 	for _, ext := range []string{".yaml", ".txtar"} {
 		data, err := templates.ReadFile("templates/" + kind + ext)

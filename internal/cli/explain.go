@@ -84,8 +84,10 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 			fmt.Fprintf(w, "  %s\n", ui.Wrap(line, width, "    "))
 		}
 	}
-	if tried := fact.ProbesFor(c.ID); len(tried) > 0 {
-		fmt.Fprintf(w, "\n%s\n", bold("What --probe tries"))
+	again := "audit --only " + c.ID
+	if flag, tried := fact.ProbesFor(c.ID); len(tried) > 0 {
+		again += " " + flag
+		fmt.Fprintf(w, "\n%s\n", bold("What "+flag+" tries"))
 		for _, line := range tried {
 			fmt.Fprintf(w, "  %s\n", ui.Wrap(line, width, "    "))
 		}
@@ -100,7 +102,7 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 			fmt.Fprintf(w, "      %s\n", bold(strings.TrimSuffix(line, "\n")))
 		}
 	}
-	fmt.Fprintf(w, "  Written out for your host:\n      %s\n", bold(p.typedAsRoot("audit --only "+c.ID)))
+	fmt.Fprintf(w, "  Written out for your host:\n      %s\n", bold(p.typedAsRoot(again)))
 	if c.Note != "" {
 		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Good to know"), ui.Wrap(c.Note, width, "  "))
 	}

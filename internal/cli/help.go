@@ -60,7 +60,11 @@ func (p *program) flagUsages(b *strings.Builder, title string, flags *pflag.Flag
 		if f.Shorthand != "" {
 			left = "-" + f.Shorthand + ", --" + f.Name
 		}
-		if f.Value.Type() != "bool" && value != "" {
+		switch {
+		case f.Value.Type() == "bool" || value == "":
+		case f.NoOptDefVal != "": // it may stand alone
+			left += "[=" + value + "]"
+		default:
 			left += " " + value
 		}
 		lines = append(lines, line{left, text})

@@ -26,7 +26,10 @@ func parseOutputs(args []string) ([]output, error) {
 	var out []output
 	stdout := 0
 	for _, a := range args {
-		format, file, _ := strings.Cut(a, ":")
+		format, file, named := strings.Cut(a, ":")
+		if named && file == "" {
+			return nil, withHint(usage(fmt.Errorf("--output %s names no file", a)), "leave the colon out for standard output, or type "+format+":report."+format)
+		}
 		if !slices.Contains(report.Names(), format) {
 			if f, rest, ok := strings.Cut(a, "="); ok && slices.Contains(report.Names(), f) {
 				return nil, withHint(usage(fmt.Errorf("--output %s: a colon stands before the file", a)), "did you mean "+f+":"+rest+"?")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
@@ -17,6 +18,31 @@ const (
 	probeRun  = "run"
 	probeList = "list"
 )
+
+// wanted names the flags that ask for more than reading.
+func (o takeOptions) wanted() string {
+	var flags []string
+	if o.probe != "" {
+		flags = append(flags, "--probe")
+	}
+	if o.router {
+		flags = append(flags, "--ask-router")
+	}
+	return strings.Join(flags, ", ")
+}
+
+// mayTry finds what keeps the flags that ask for more than reading from a target.
+func (p *program) mayTry(target string, opt auditOptions) error {
+	flags := takeOptions{probe: opt.probe, router: opt.router}.wanted()
+	switch {
+	case flags == "":
+	case strings.HasPrefix(target, "image:"):
+		return withHint(usage(fmt.Errorf("%s: %s has no services that run", flags, target)), "leave that out, or audit the running host")
+	case target == "local" && opt.probe != probeList && p.getenv("PICKET_NO_LOCAL") != "": // a login is written down
+		return withHint(usage(fmt.Errorf("%s: PICKET_NO_LOCAL is set, so nothing is tried on this machine", flags)), "unset PICKET_NO_LOCAL, or name another target")
+	}
+	return nil
+}
 
 // probe says which attempts at the services of a host would show something, and
 // makes them. What keeps it from that is told beside the answers of the host.

@@ -62,7 +62,10 @@ func told(b *bool) string {
 func evidenceLines(evs []control.Evidence) []string {
 	var out []string
 	for _, e := range evs {
-		s := e.Place + ": " + e.Fact
+		s := e.Fact
+		if e.Place != "" {
+			s = e.Place + ": " + s
+		}
 		if e.Found != "" {
 			s += ": " + e.Found
 		}

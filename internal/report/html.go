@@ -63,20 +63,22 @@ func HTML(w io.Writer, r audit.Report) error {
 // page is what the template shows.
 type page struct {
 	audit.Report
-	CSS      template.CSS
-	Script   template.JS
-	Hash     string
-	How      string // it was read
-	Capped   bool   // by a critical finding
-	Cap      int
-	Band     string  // bad, fair, good: the colour of the score
-	Arc      float64 // length of the score's arc, of a circle of 100
-	Bars     []bar
-	Findings []audit.Result
-	Unknown  []UnknownGroup
-	Waived   []audit.Result
-	Passed   []audit.Result
-	Other    []audit.Result // not applicable
+	CSS       template.CSS
+	Script    template.JS
+	Hash      string
+	Elsewhere string // for what machine the fixes are
+	How       string // it was read
+	There     string // for what machine the fixes are, where it is not the reader's
+	Capped    bool   // by a critical finding
+	Cap       int
+	Band      string  // bad, fair, good: the colour of the score
+	Arc       float64 // length of the score's arc, of a circle of 100
+	Bars      []bar
+	Findings  []audit.Result
+	Unknown   []UnknownGroup
+	Waived    []audit.Result
+	Passed    []audit.Result
+	Other     []audit.Result // not applicable
 }
 
 // bar is the count of findings of one severity.
@@ -90,7 +92,8 @@ func newPage(r audit.Report) page {
 	p := page{
 		Report: r, CSS: template.CSS(htmlCSS), Script: template.JS(htmlScript), Hash: scriptHash,
 		Arc: float64(r.Score), Band: band(r), Cap: audit.CriticalCap, Unknown: Unknowns(r),
-		How: map[string]string{"local": "on the host itself", "ssh": "over SSH", "image": "from its disk"}[r.Host.Via],
+		There: elsewhere(r),
+		How:   map[string]string{"local": "on the host itself", "ssh": "over SSH", "image": "from its disk"}[r.Host.Via],
 	}
 	counts := map[control.Severity]int{}
 	most := 1

@@ -39,6 +39,9 @@ var indent = strings.Repeat(" ", 10)
 func (t Text) Write(w io.Writer, r audit.Report) error {
 	b := &strings.Builder{}
 	t.head(b, r)
+	if where := elsewhere(r); where != "" && !t.Short {
+		fmt.Fprintln(b, t.Style.Paint(where, ui.Yellow))
+	}
 	if t.Short {
 		t.worst(b, r)
 	} else {
@@ -56,6 +59,20 @@ func (t Text) Write(w io.Writer, r audit.Report) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// elsewhere says for what machine the fixes are, where it is not the reader's.
+func elsewhere(r audit.Report) string {
+	if !slices.ContainsFunc(r.Results, audit.Result.Finding) {
+		return ""
+	}
+	switch r.Host.Via {
+	case "ssh":
+		return "Type the fixes on " + oneLine(r.Host.Name) + ", not here."
+	case "image":
+		return "The fixes are for the system in this image: type them there once it runs, not here."
+	}
+	return ""
 }
 
 func (t Text) notes(b *strings.Builder, notes []string) {
@@ -124,7 +141,7 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 		fmt.Fprintf(b, " · %d waived", r.Counts.Waived)
 	}
 	if r.Tried > 0 {
-		fmt.Fprintf(b, " · %d attempts made", r.Tried)
+		fmt.Fprintf(b, " · %d tried", r.Tried)
 	}
 	if r.Counts.Error > 0 {
 		fmt.Fprint(b, t.Style.Paint(fmt.Sprintf(" · %d errors in Picket itself", r.Counts.Error), ui.Red))

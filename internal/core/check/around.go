@@ -20,7 +20,7 @@ var aroundChecks = []Check{
 	{"around.neighbours", fewStrangers,
 		"the machines with which the host has spoken lately (`ip -j neigh`), against the names in /etc/hosts; nothing is scanned"},
 	{"around.forwardings", noForwardings,
-		"with --ask-router: which ports the router forwards to this host, as it says itself by UPnP (`probe upnp`)"},
+		"which ports the router forwards to this host, as it says itself by UPnP when --ask-router asks it (told as `probe upnp`)"},
 }
 
 // A leader is a program that lets the Internet in: the names of its processes,
@@ -210,7 +210,7 @@ func noForwardings(h *fact.Host) control.Outcome {
 	case list.State == fact.Absent:
 		return control.DoesNotApply("the router was not asked; --ask-router does")
 	case !list.Known():
-		return control.CannotTell("the router does not say by UPnP what it forwards: " + list.Why + "; its own page tells")
+		return control.CannotTell("the router does not say by UPnP what it forwards (" + list.Why + "), perhaps as UPnP is off, which is good; look under port forwarding on its own page")
 	case h.Network.State != fact.Known:
 		return control.CannotTell(h.Network.Why)
 	}

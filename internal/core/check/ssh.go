@@ -279,7 +279,7 @@ func sshUsePAM(h *fact.Host) control.Outcome {
 	if h.Accounts.Passwords.Known() {
 		var locked []string
 		for _, u := range h.Accounts.Users {
-			if p, ok := h.Accounts.Passwords.V[u.Name]; ok && p.Locked && u.LoginShell() {
+			if p, ok := h.Accounts.Passwords.V[u.Name]; ok && p.Barred && u.LoginShell() {
 				locked = append(locked, u.Name)
 				ev = append(ev, control.Saw("password of "+u.Name, p.Place, "locked", ""))
 			}

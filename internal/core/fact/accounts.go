@@ -34,6 +34,7 @@ type Password struct {
 	Scheme  string // yescrypt, sha512crypt, …; "" when there is no hash
 	Empty   bool   // anybody can log in with no password
 	Locked  bool   // the field begins with ! or *: no password works
+	Barred  bool   // it begins with !, which without PAM keeps sshd from taking a key; * does not
 	Guessed string // why it is easy: "factory password", "the account's own name", …; never the password
 	Checked bool   // the guesses were tried to the end
 	Why     string // when they were not: why
@@ -323,7 +324,7 @@ func (a *Accounts) parseShadow(s *snap.Snapshot) {
 func password(field string, at Place) Password {
 	p := Password{Place: at}
 	lock, rest := marks(field)
-	p.Locked = lock != ""
+	p.Locked, p.Barred = lock != "", strings.HasPrefix(lock, "!")
 	p.Empty = field == ""
 	inner, begins := strings.CutPrefix(rest, "[")
 	inner, ends := strings.CutSuffix(inner, "]")

@@ -64,7 +64,7 @@ func loginOf(h *Host, u User, a SSHDAnswer) Login {
 	case l.Refused != "":
 	case u.UID == 0 && root == "no":
 		l.Refused = "PermitRootLogin is no"
-	case known && pass.Locked && value("UsePAM") == "no":
+	case known && pass.Barred && value("UsePAM") == "no":
 		l.Refused = "its password is locked and UsePAM is no"
 	}
 	way := map[string]bool{

@@ -155,7 +155,10 @@ func (h *Host) RouterProbe(own netip.Addr) (Probe, error) {
 	return Probe{}, errors.New("it has no router for IPv4")
 }
 
-const upnpPort = 1900
+const (
+	upnpPort      = 1900
+	routerControl = "network/router-forwardings"
+)
 
 // A Forwarding is a port of the router that leads to a machine behind it.
 type Forwarding struct {
@@ -196,11 +199,14 @@ func (h *Host) Forwardings() Value[[]Forwarding] {
 	return Not[[]Forwarding](Absent, "nobody asked the router")
 }
 
-// ProbesFor says to a person what would be tried for a control.
-func ProbesFor(control string) []string {
+// ProbesFor says to a person what would be tried for a control, and by which flag.
+func ProbesFor(control string) (flag string, tries []string) {
 	var out []string
 	if ssh, ok := sshTries[control]; ok {
 		out = append(out, ssh.What)
+	}
+	if control == routerControl {
+		return "--ask-router", []string{"the host's router, by UPnP: which ports it forwards"}
 	}
 	for _, a := range knownApps() {
 		for _, name := range slices.Sorted(maps.Keys(a.Probes)) {
@@ -221,7 +227,7 @@ func ProbesFor(control string) []string {
 			out = append(out, fmt.Sprintf("%s: %s (%s)", a.Title, p.What, how))
 		}
 	}
-	return out
+	return "--probe", out
 }
 
 func (h *Host) owns(a netip.Addr) bool {
