@@ -263,6 +263,29 @@ func TestComposeEffort(t *testing.T) {
 	}
 }
 
+// FuzzComposed: whatever a file says, its services are made of it.
+func FuzzComposed(f *testing.F) {
+	f.Add(nastyCompose)
+	for _, networks := range []string{"[]", "{}", "x", "[[x]]", "!reset []"} {
+		f.Add("services: {a: {image: postgres, networks: " + networks + "}}\n")
+	}
+	f.Add("services: {a: {extends: {service: b}}, b: !reset {}}\ninclude: [{path: [{}]}]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s := composeSnapshot(map[string]string{"/opt/a/compose.yml": text})
+		Redact(s, Secrets{})
+		for _, p := range Parse(s).Composed.Projects {
+			for _, svc := range p.Services {
+				if len(svc.Networks()) == 0 {
+					t.Error("a service in no network")
+				}
+				svc.WrittenOut()
+				svc.Flags()
+				svc.Labels()
+			}
+		}
+	})
+}
+
 func FuzzComposeKept(f *testing.F) {
 	f.Add(nastyCompose)
 	f.Add("services: !reset {a: !override [b, {c: d}]}\n---\nservices: {}\n")
