@@ -268,7 +268,8 @@ func ImageName(image string) string {
 }
 
 // Flags are the settings of a program's command line that are kept, and those of
-// its environment: --api.insecure=true, TRAEFIK_API_INSECURE=true.
+// its environment: --api.insecure=true, TRAEFIK_API_INSECURE=true. A word of which
+// nothing is known is a setting "command".
 func (s ComposeService) Flags() []AppSetting {
 	var out []AppSetting
 	add := func(n *compose.Node, key []string, value string) {
@@ -281,6 +282,8 @@ func (s ComposeService) Flags() []AppSetting {
 		for _, n := range s.List(key) {
 			if name, value, ok := strings.Cut(n.Text, "="); ok && strings.HasPrefix(name, "--") {
 				add(n, strings.Split(name[2:], "."), value)
+			} else if n.Open != "" {
+				add(n, []string{key}, "") // settings may be in it
 			}
 		}
 	}

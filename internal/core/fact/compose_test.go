@@ -35,7 +35,7 @@ services:
     labels:
       - traefik.http.middlewares.a.basicauth.users=amy:T0kenInLabel
       - traefik.http.routers.web.tls=true
-    command: ["serve", "--requirepass", "Argument9", "--token=Argument9", "--api.insecure=true", "PGPASSWORD=Argument9", "postgres://a:UrlPw7@h/"]
+    command: ["serve", "--requirepass", "Argument9", "--token=Argument9", "--api.insecure=true", "--providers.redis.password=hunter2", "-providers.consul.token=hunter2", "--certificatesresolvers.a.acme.eab.hmacencoded=hunter2", "PGPASSWORD=Argument9", "postgres://a:UrlPw7@h/"]
     entrypoint: sh -c "login --password Argument9"
     healthcheck: {test: curl -u amy:Heal7hPw http://localhost/}
     build: {context: ., args: {NPM_TOKEN: bu1ldArg, OTHER: bu1ldArg}}
