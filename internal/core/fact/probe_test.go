@@ -76,8 +76,30 @@ tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=3,fd=3)) ino:4
 	if err != nil || len(own) != 2*len(list)-3 || own[len(own)-1].To != netip.MustParseAddrPort("10.0.0.5:443") { // the web interface twice
 		t.Errorf("on the host itself: %v (%v)", own, err)
 	}
+	doors := probedHost(t, "$ ss -Hltunpe", `tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3)) ino:1
+tcp LISTEN 0 128 10.0.0.5:22 0.0.0.0:* users:(("sshd",pid=1,fd=4)) ino:2
+tcp LISTEN 0 128 0.0.0.0:2222 0.0.0.0:* users:(("sshd",pid=1,fd=5)) ino:3
+`)
+	logins, offers := 0, 0
+	list, err = doors.Probes(netip.Addr{})
+	for _, p := range list {
+		switch {
+		case p.SSH && p.Password != "":
+			logins++
+		case p.SSH:
+			offers++
+		}
+	}
+	if err != nil || logins != 1 || offers != 4 {
+		t.Errorf("sshd at three doors: %d logins and %d questions, want 1 and 4: a ban counts them together (%v)", logins, offers, err)
+	}
 	if _, err := h.Probes(netip.MustParseAddr("203.0.113.9")); err == nil || !strings.Contains(err.Error(), "no address of its own") {
 		t.Errorf("an address that is not the host's: %v", err)
+	}
+	for _, a := range []string{"127.0.0.1", "::1", "::ffff:127.0.0.1"} { // ssh -L 2222:host:22
+		if list, err := h.Probes(netip.MustParseAddr(a)); err == nil {
+			t.Errorf("through a tunnel at %s these would be tried on this machine: %v", a, list)
+		}
 	}
 	if _, err := probedHost(t, "$ ip -j addr", "oops").Probes(netip.MustParseAddr("192.168.1.20")); err == nil {
 		t.Error("addresses that are not known, and still something would be tried")
