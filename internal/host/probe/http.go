@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -65,10 +66,13 @@ func (a *attempt) http(p app.Probe) ([]string, error) {
 	return words, nil
 }
 
-// versions are those of TLS that the port agrees to.
+// versions are those of TLS that the port agrees to. That it speaks none is only
+// known where it answers in another language: one that hangs up may want a name
+// or a certificate, or be down behind a proxy.
 func (a *attempt) versions() ([]string, error) {
 	var words []string
 	var last error
+	other := false
 	for _, v := range []struct {
 		id   uint16
 		word string
@@ -77,15 +81,16 @@ func (a *attempt) versions() ([]string, error) {
 			words = append(words, v.word)
 		} else {
 			last = err
+			other = other || errors.As(err, new(tls.RecordHeaderError))
 		}
 	}
 	switch {
 	case len(words) > 0:
 		return words, nil
-	case !a.from.IsValid(): // not even a connection
-		return nil, last
+	case other:
+		return []string{"no-tls"}, nil
 	}
-	return []string{"no-tls"}, nil
+	return nil, last
 }
 
 // handshake tries one version of TLS, or with 0 any.
