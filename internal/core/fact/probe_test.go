@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"picket/internal/core/app"
 	"picket/internal/core/snap"
 )
 
@@ -103,6 +104,35 @@ tcp LISTEN 0 128 0.0.0.0:2222 0.0.0.0:* users:(("sshd",pid=1,fd=5)) ino:3
 	}
 	if _, err := probedHost(t, "$ ip -j addr", "oops").Probes(netip.MustParseAddr("192.168.1.20")); err == nil {
 		t.Error("addresses that are not known, and still something would be tried")
+	}
+}
+
+// TestProbesOfOthers: a page that answers any path is no dashboard and no settings,
+// and another program in Python is no nio.
+func TestProbesOfOthers(t *testing.T) {
+	h := probedHost(t, "/etc/caddy/Caddyfile", "{\n\tadmin off\n}\n", "/etc/traefik", "", "/etc/traefik/traefik.yml", "api: {}\n", "/opt/nio/nio.conf", "[rest]\n",
+		"$ ss -Hltunpe", `tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:* users:(("caddy",pid=2,fd=3)) ino:3
+tcp LISTEN 0 128 0.0.0.0:8123 0.0.0.0:* users:(("python3",pid=3,fd=3)) ino:4
+tcp LISTEN 0 128 0.0.0.0:8080 0.0.0.0:* users:(("docker-proxy",pid=4,fd=3)) ino:5
+`)
+	list, err := h.Probes(netip.MustParseAddr("192.168.1.20"))
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	for _, p := range list {
+		if p.To.Port() == 8123 {
+			t.Errorf("%v: a login to another program", p)
+		}
+		if p.Control == "app/caddy-admin" || p.Control == "app/traefik-api" {
+			if app.Matches(p.Bad, []string{"200", "plain"}) || !app.Matches(p.Bad, []string{"200", "plain", "mark"}) {
+				t.Errorf("%v: bad are %v", p, p.Bad)
+			}
+		}
+	}
+	for _, name := range []string{"caddy", "traefik", "nio"} {
+		if !slices.ContainsFunc(h.Apps.Found(), func(a App) bool { return a.Name == name }) {
+			t.Errorf("%s is not found", name)
+		}
 	}
 }
 
