@@ -56,7 +56,7 @@ func measure(args []string) error {
 		return err
 	}
 	r.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	r.Largest = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	r.Largest = int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) << 10 // of 32 bits on some boards
 	r.Stdout, r.Stderr = stdout.String(), stderr.String()
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
