@@ -54,14 +54,22 @@ func (p *program) probe(ctx context.Context, target string, opt takeOptions, t s
 		if there, here = c.Ends(); !there.IsValid() {
 			s.Problems = append(s.Problems, "nothing was tried: the address of the host is not known")
 			return
+		} else if there == here { // as with ssh -L: behind other ports of it is no other machine
+			s.Problems = append(s.Problems, fmt.Sprintf("nothing was tried: the host was reached at %s, an address of this machine", there))
+			return
 		}
 	}
 	h := fact.Parse(s)
+	progress.Say("")
 	var list []fact.Probe
 	var err error
 	if opt.probe != "" {
-		if list, err = h.Probes(there); err != nil {
+		list, err = h.Probes(there)
+		switch {
+		case err != nil:
 			s.Problems = append(s.Problems, "nothing was tried: "+err.Error())
+		case len(list) == 0:
+			fmt.Fprintf(p.io.Err, "%s: nothing to try: no service of a known kind is open to others\n", target)
 		}
 	}
 	if opt.router {
@@ -71,10 +79,8 @@ func (p *program) probe(ctx context.Context, target string, opt takeOptions, t s
 			s.Problems = append(s.Problems, "the router was not asked: "+err.Error())
 		}
 	}
-	progress.Say("")
 	switch {
 	case len(list) == 0:
-		fmt.Fprintf(p.io.Err, "%s: nothing to try: no service of a known kind is open to others\n", target)
 		return
 	case opt.probe == probeList:
 		fmt.Fprintf(p.io.Err, "%s: these would be tried. They change nothing there, but its logs will show them.\n", target)

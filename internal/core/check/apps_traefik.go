@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/app"
@@ -48,7 +49,7 @@ func traefikStatic(h *fact.Host) (each [][]fact.AppSetting, why string) {
 			for i, k := range set.Key {
 				set.Key[i] = traefikName(k)
 			}
-			if set.NotKept() {
+			if set.NotKept() && traefikDecides(set) {
 				why = set.Place.String() + ": the value of " + set.Name() + " is not known"
 			}
 			flags = append(flags, set)
@@ -59,6 +60,24 @@ func traefikStatic(h *fact.Host) (each [][]fact.AppSetting, why string) {
 		why = "Traefik has no file of static settings: they stand in its command line"
 	}
 	return each, why
+}
+
+// traefikDecides reports whether a rule reads a setting's value, or it names a
+// file that holds them all.
+func traefikDecides(s fact.AppSetting) bool {
+	switch s.Key[0] {
+	case "providers":
+		return len(s.Key) < 3 || s.Key[1] == "docker" && s.Key[2] == "exposedByDefault"
+	case "certificatesResolvers":
+		return false
+	}
+	return true
+}
+
+// traefikOn is a setting of true or false, as Traefik reads it: 1 and True too.
+func traefikOn(s fact.AppSetting) bool {
+	on, err := strconv.ParseBool(strings.ToLower(s.Value))
+	return on && err == nil
 }
 
 // traefikName is a part of a setting's name as files have it: on the command
@@ -156,8 +175,8 @@ func traefikSetting(reason, key string) func(*fact.Host) control.Outcome {
 	return func(h *fact.Host) control.Outcome {
 		static, why := traefikStatic(h)
 		for _, s := range slices.Concat(static...) {
-			if s.Name() == key && s.Value == "true" {
-				return control.Failed(reason, control.Saw(key, s.Place, "true", "false"))
+			if s.Name() == key && traefikOn(s) {
+				return control.Failed(reason, control.Saw(key, s.Place, s.Value, "false"))
 			}
 		}
 		if why != "" {
@@ -178,7 +197,7 @@ func traefikDocker(h *fact.Host) control.Outcome {
 			if len(s.Key) > 1 && s.Key[0] == "providers" && s.Key[1] == "docker" {
 				docker, at = true, s.Place
 				if len(s.Key) == 3 && strings.EqualFold(s.Key[2], "exposedByDefault") {
-					off = s.Value == "false"
+					off = !traefikOn(s)
 				}
 			}
 		}

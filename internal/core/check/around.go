@@ -225,15 +225,17 @@ func noForwardings(h *fact.Host) control.Outcome {
 		if h.Sockets.State != fact.Known {
 			return control.CannotTell(fmt.Sprintf("the router leads port %d/%s here, and it is not known what listens: %s", f.Port, f.Proto, h.Sockets.Why))
 		}
-		service := ""
-		who := "nothing listens there now"
+		service, who, meant := "", "nothing listens there now", false
 		for _, s := range h.Sockets.Listening {
-			if s.Proto == f.Proto && s.Port == int(f.To.Port()) {
-				service, who = s.Service(), s.Who()
+			if s.Proto == f.Proto && s.Port == int(f.To.Port()) && s.Exposed() {
+				service, who, meant = s.Service(), s.Who(), slices.Contains(forTheWorld, s.Service())
+				if !meant { // of several at that port, at addresses of their own, the worst counts
+					break
+				}
 			}
 		}
 		e := control.Evidence{Fact: fmt.Sprintf("port %d/%s of the router", f.Port, f.Proto), Place: list.Place.String(), Found: fmt.Sprintf("leads to port %d of this host: %s", f.To.Port(), cmp.Or(service, who))}
-		if slices.Contains(forTheWorld, service) {
+		if meant {
 			fine = append(fine, e)
 			continue
 		}

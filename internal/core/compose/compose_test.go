@@ -221,6 +221,39 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// TestGrown: what many services take over from one, or from one file of
+// variables, is bounded, and the file is read once.
+func TestGrown(t *testing.T) {
+	base, list := "services:\n  a: {environment: ["+strings.Repeat("A, ", 1900)+"]}\n", "services:\n"
+	for i := range 900 {
+		base += fmt.Sprintf("  s%d: {extends: a}\n", i)
+		list += fmt.Sprintf("  s%d: {env_file: x.env}\n", i)
+	}
+	vars := Vars{}
+	for i := range 1000 {
+		vars[fmt.Sprint("V", i)] = Var{Value: "x"}
+	}
+	for name, file := range map[string]string{"extends": base, "env_file": list} {
+		src := text(map[string]string{"/p/c.yml": file})
+		read := 0
+		src.Env = func(p string) (Vars, string, bool) {
+			if p == "/p/.env" {
+				return nil, "", false
+			}
+			read++
+			return vars, "", true
+		}
+		p := Load(src, "/p", []string{"/p/c.yml"})
+		if size := p.Top.Size(); size > 2*maxGrown || read > 1 {
+			t.Errorf("%s: %d values, a file of variables read %d times", name, size, read)
+		}
+		last := p.Top.Get("services", "s899")
+		if why := cmp.Or(last.Open, (Service{Node: last}).Named("environment").Open); !strings.Contains(why, "say more than is read") {
+			t.Errorf("%s: of the last is told %q", name, why)
+		}
+	}
+}
+
 // What is not known of a value is said, not guessed.
 func TestOpen(t *testing.T) {
 	vars := Vars{"SET": {Value: "x"}, "EMPTY": {}, "HID": {Value: "[not kept]", Hidden: true}}

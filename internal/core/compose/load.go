@@ -29,12 +29,20 @@ type Project struct {
 const (
 	maxFiles = 40
 	maxDepth = 8
+	maxGrown = 30_000 // values that are there again in each service that extends or is given them
 )
 
 type loader struct {
 	src   Source
 	p     *Project
 	total int
+	grown int
+}
+
+// grow reports whether there may be more values again.
+func (l *loader) grow(values int) bool {
+	l.grown += values
+	return l.grown <= maxGrown
 }
 
 // Load reads a project: its files over each other, as they are named, with
@@ -243,7 +251,11 @@ func (l *loader) extend(dir, file string, services *Node, name string, vars Vars
 	if services.Get(of.Text) == nil {
 		return lost("there is no service " + of.Text + " in " + file)
 	}
-	base := l.extend(dir, file, services, of.Text, vars, seen).Copy()
+	base := l.extend(dir, file, services, of.Text, vars, seen)
+	if l.grown > maxGrown || !l.grow(base.Size()) {
+		return lost("services that extend each other say more than is read")
+	}
+	base = base.Copy()
 	open := base.Open
 	base = settled(base)
 	own := s.Copy()
@@ -367,6 +379,12 @@ func (l *loader) environment() {
 	if !services.Is(Map) {
 		return
 	}
+	type file struct {
+		vars   Vars
+		why    string
+		exists bool
+	}
+	read := map[string]file{}
 	for i, name := range services.Keys {
 		s := Service{services.Items[i], name}
 		if s.Kind != Map || s.Get("environment") == nil && s.Get("env_file") == nil {
@@ -379,25 +397,33 @@ func (l *loader) environment() {
 			}
 		}
 		for _, f := range slices.Backward(s.List("env_file")) {
-			file, needed := f, true
+			at, needed := f, true
 			if f.Kind == Map {
-				file = f.Get("path")
+				at = f.Get("path")
 				if r := f.Get("required"); r.Is(Scalar) && r.Text == "false" {
 					needed = false
 				}
 			}
-			if !file.Is(Scalar) || file.Open != "" {
+			if !at.Is(Scalar) || at.Open != "" {
 				own.Open = "a file of variables is not known"
 				continue
 			}
-			l.note(file.Text)
-			vars, why, exists := l.src.Env(file.Text)
-			if why != "" && (needed || exists) {
-				own.Open = why
+			got, known := read[at.Text]
+			if !known {
+				l.note(at.Text)
+				got.vars, got.why, got.exists = l.src.Env(at.Text)
+				read[at.Text] = got
 			}
-			for _, k := range slices.Sorted(maps.Keys(vars)) {
+			if got.why != "" && (needed || got.exists) {
+				own.Open = got.why
+			}
+			if !l.grow(len(got.vars)) {
+				own.Open = "the files of variables say more than is read"
+				continue
+			}
+			for _, k := range slices.Sorted(maps.Keys(got.vars)) {
 				if own.Get(k) == nil {
-					own.Set(k, l.value(vars[k], file.Text, 0))
+					own.Set(k, l.value(got.vars[k], at.Text, 0))
 				}
 			}
 		}

@@ -251,13 +251,15 @@ func (p Port) spread() []Port {
 	return out
 }
 
-// Networks are those that a service is in, as the project names them.
+// Networks are those that a service is in, as the project names them: one at
+// least.
 func (s Service) Networks() []string {
-	n := s.Get("networks")
-	if n == nil || n.Kind == Nothing {
-		return []string{"default"}
+	if n := s.Get("networks"); n != nil {
+		if names := asMap(n, false).Keys; len(names) > 0 {
+			return names
+		}
 	}
-	return asMap(n, false).Keys
+	return []string{"default"}
 }
 
 // Bytes reads a size such as 512m; false where it is none.

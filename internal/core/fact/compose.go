@@ -22,6 +22,7 @@ type Composed struct {
 	secret        []string // files of variables that hold a secret
 	values, bytes int      // how much the compose files hold
 	led           []string // all files that compose files lead to, read or not
+	keptOnly      bool     // what still holds secrets is not read
 }
 
 // A ComposeProject is some compose files over each other.
@@ -238,7 +239,7 @@ func (c *Composed) load(s *snap.Snapshot, dir string, files []string) *compose.P
 				return nil, &compose.Problem{File: p, Text: "it is not followed out of the project's folder"}
 			}
 			c.led = append(c.led, p)
-			e, st, why := s.File(p)
+			e, st, why := c.file(s, p)
 			switch {
 			case st == Known:
 				if c.bytes += len(e.Content); c.bytes > maxComposeBytes {
@@ -261,13 +262,21 @@ func (c *Composed) load(s *snap.Snapshot, dir string, files []string) *compose.P
 	}, dir, files)
 }
 
+func (c *Composed) file(s *snap.Snapshot, p string) (*snap.Entry, State, string) {
+	e, st, why := s.File(p)
+	if st == Known && c.keptOnly && !e.Redact {
+		return nil, Unknown, "it is not kept yet"
+	}
+	return e, st, why
+}
+
 // env reads a file of variables.
 func (c *Composed) env(s *snap.Snapshot, dir, p string) (vars compose.Vars, why string, exists bool) {
 	if !composeReach(dir, p) && p != path.Join(dir, ".env") {
 		return nil, "it is not followed out of the project's folder", true
 	}
 	c.led = append(c.led, p)
-	e, st, why := s.File(p)
+	e, st, why := c.file(s, p)
 	switch {
 	case st == Absent:
 		return nil, why, false

@@ -252,10 +252,26 @@ func composeRedactions() []redaction {
 	return out
 }
 
+// redactLed replaces what only compose files or the engine lead to. It leads on
+// from what is replaced alone, as when these files were asked for: what the
+// others say must not be what keeps one of them out.
+func redactLed(s *snap.Snapshot, sec Secrets) {
+	for more := true; more; {
+		more = false
+		led := ledByCompose(s)
+		for _, e := range s.Entries {
+			if keep := led(e.Path); keep != nil && e.Read && !e.Redact {
+				e.Content, e.Redact = keep(s, e, sec), true
+				more = true
+			}
+		}
+	}
+}
+
 // ledByCompose tells of files that only compose files or the engine lead to how
 // they are kept, nil for any other.
 func ledByCompose(s *snap.Snapshot) func(p string) func(*snap.Snapshot, *snap.Entry, Secrets) []byte {
-	h := &Host{Snap: s}
+	h := &Host{Snap: s, Composed: Composed{keptOnly: true}}
 	parseDocker(h, s)
 	parseCompose(h, s)
 	led := map[string]bool{}

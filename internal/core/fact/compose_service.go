@@ -169,11 +169,26 @@ func (s *ComposeService) mounts() {
 		}
 		if v.Type == "bind" {
 			v.Source = path.Clean(v.Source)
-		} else if d := s.Project.Top.Get("volumes", v.Source, "driver_opts", "device"); d.Is(compose.Scalar) && strings.HasPrefix(d.Text, "/") && !strings.HasPrefix(d.Text, "//") {
+		} else if d := s.Project.Top.Get("volumes", v.Source, "driver_opts", "device"); d.Is(compose.Scalar) && (d.Open != "" && strings.HasPrefix(d.Text, "$") || strings.HasPrefix(d.Text, "/") && !strings.HasPrefix(d.Text, "//")) {
 			s.note("volumes", "volume "+v.Source+" is "+d.Text+" of the host, which `docker inspect` does not tell") // a bind by another name
 		}
 		s.Container.Mounts = append(s.Container.Mounts, ContainerMount{Type: v.Type, Source: v.Source, Destination: v.Target, Propagation: v.Propagation, RW: !v.ReadOnly})
 		s.places["volumes "+v.Source] = at
+	}
+	for _, n := range s.List("secrets") { // a secret of a file is a mount like any other
+		f := s.Project.Top.Get("secrets", n.Text, "file")
+		switch {
+		case !f.Is(compose.Scalar) || f.Text == "":
+		case f.Open != "":
+			s.note("volumes", f.Open)
+		default:
+			src := f.Text
+			if !path.IsAbs(src) {
+				src = path.Join(s.Project.Dir, src)
+			}
+			s.Container.Mounts = append(s.Container.Mounts, ContainerMount{Type: "bind", Source: path.Clean(src), Destination: "/run/secrets/" + n.Text})
+			s.places["volumes "+path.Clean(src)] = At(n.File, n.Line)
+		}
 	}
 	if s.Get("volumes_from") != nil {
 		s.note("volumes", "volumes_from is not followed")
@@ -268,7 +283,8 @@ func ImageName(image string) string {
 }
 
 // Flags are the settings of a program's command line that are kept, and those of
-// its environment: --api.insecure=true, TRAEFIK_API_INSECURE=true.
+// its environment: --api.insecure=true, TRAEFIK_API_INSECURE=true. A word of which
+// nothing is known is a setting "command".
 func (s ComposeService) Flags() []AppSetting {
 	var out []AppSetting
 	add := func(n *compose.Node, key []string, value string) {
@@ -281,6 +297,8 @@ func (s ComposeService) Flags() []AppSetting {
 		for _, n := range s.List(key) {
 			if name, value, ok := strings.Cut(n.Text, "="); ok && strings.HasPrefix(name, "--") {
 				add(n, strings.Split(name[2:], "."), value)
+			} else if n.Open != "" {
+				add(n, []string{key}, "") // settings may be in it
 			}
 		}
 	}

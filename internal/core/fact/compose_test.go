@@ -35,7 +35,7 @@ services:
     labels:
       - traefik.http.middlewares.a.basicauth.users=amy:T0kenInLabel
       - traefik.http.routers.web.tls=true
-    command: ["serve", "--requirepass", "Argument9", "--token=Argument9", "--api.insecure=true", "PGPASSWORD=Argument9", "postgres://a:UrlPw7@h/"]
+    command: ["serve", "--requirepass", "Argument9", "--token=Argument9", "--api.insecure=true", "--providers.redis.password=hunter2", "-providers.consul.token=hunter2", "--certificatesresolvers.a.acme.eab.hmacencoded=hunter2", "PGPASSWORD=Argument9", "postgres://a:UrlPw7@h/"]
     entrypoint: sh -c "login --password Argument9"
     healthcheck: {test: curl -u amy:Heal7hPw http://localhost/}
     build: {context: ., args: {NPM_TOKEN: bu1ldArg, OTHER: bu1ldArg}}
@@ -185,18 +185,54 @@ func TestComposeReach(t *testing.T) {
 		"/home/amy/web/compose.yml":   "include: [/etc/shop.yml, ../bob.yml, /home/bob/c.yml]\nservices: {a: {image: a:1, env_file: [/var/lib/dpkg/status, ../more.env, /home/amy/../bob/x.env]}}\n",
 		"/var/lib/dpkg/status":        "Package: x\n",
 	})
+	Redact(s, Secrets{})
 	led := ledByCompose(s)
 	for p, want := range map[string]bool{"/etc/shop.yml": false, "/home/amy/bob.yml": true, "/home/bob/c.yml": false, "/var/lib/dpkg/status": false, "/home/amy/more.env": true, "/home/bob/x.env": false} {
 		if got := led(p) != nil; got != want {
 			t.Errorf("%s: %v, want %v", p, got, want)
 		}
 	}
-	Redact(s, Secrets{})
 	if got := string(s.Entries["/srv/x/.env"].Content); strings.Contains(got, "hunter2") {
 		t.Errorf("of variables that no project has: %q", got)
 	}
 	if got := string(s.Entries["/var/lib/dpkg/status"].Content); got != "Package: x\n" {
 		t.Errorf("the list of packages is now %q", got)
+	}
+}
+
+// TestComposeLedBeyondBounds: what one project says too much does not keep the files
+// from being redacted that another leads to.
+func TestComposeLedBeyondBounds(t *testing.T) {
+	files := map[string]string{
+		"/opt/app/compose.yml": "include: [part.yml]\nservices: {a: {image: a:1, env_file: prod.conf}}\n",
+		"/opt/app/prod.conf":   "SECRET_KEY=hunter2\n",
+		"/opt/app/part.yml":    "services: {b: {image: b:1, environment: {TOKEN: hunter2}}}\n",
+	}
+	files["/opt/aaa/compose.yml"] = "include: [1.yml, 2.yml, 3.yml, 4.yml, 5.yml, 6.yml, 7.yml, 8.yml, 9.yml, 10.yml]\n"
+	for i := range 10 {
+		files[fmt.Sprintf("/opt/aaa/%d.yml", i+1)] = "services: {a: {environment: [" + strings.Repeat("A=b, ", 3900) + "]}}\n"
+	}
+	s := snap.New(snap.Source{Kind: "local"}, time.Unix(0, 0))
+	for range snap.MaxRounds {
+		m := Ask(s)
+		for _, pattern := range m.Files {
+
+			for p, text := range files {
+				if e := s.Entries[p]; snap.Match(pattern, p) && (e == nil || !e.Read) {
+					s.Put(&snap.Entry{Path: p, Type: snap.File, Mode: 0o644, Read: true, Content: []byte(text)})
+				}
+			}
+		}
+		s.MarkAsked(m)
+		Redact(s, Secrets{})
+	}
+	for p, e := range s.Entries {
+		if strings.Contains(string(e.Content), "hunter2") {
+			t.Errorf("%s: %q", p, e.Content)
+		}
+	}
+	if s.Entries["/opt/app/prod.conf"] == nil {
+		t.Error("what is led to was not asked for")
 	}
 }
 
@@ -261,6 +297,29 @@ func TestComposeEffort(t *testing.T) {
 	} else {
 		t.Logf("%d projects in %s", len(h.Composed.Projects), took)
 	}
+}
+
+// FuzzComposed: whatever a file says, its services are made of it.
+func FuzzComposed(f *testing.F) {
+	f.Add(nastyCompose)
+	for _, networks := range []string{"[]", "{}", "x", "[[x]]", "!reset []"} {
+		f.Add("services: {a: {image: postgres, networks: " + networks + "}}\n")
+	}
+	f.Add("services: {a: {extends: {service: b}}, b: !reset {}}\ninclude: [{path: [{}]}]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s := composeSnapshot(map[string]string{"/opt/a/compose.yml": text})
+		Redact(s, Secrets{})
+		for _, p := range Parse(s).Composed.Projects {
+			for _, svc := range p.Services {
+				if len(svc.Networks()) == 0 {
+					t.Error("a service in no network")
+				}
+				svc.WrittenOut()
+				svc.Flags()
+				svc.Labels()
+			}
+		}
+	})
 }
 
 func FuzzComposeKept(f *testing.F) {

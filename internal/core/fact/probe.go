@@ -101,6 +101,8 @@ func (h *Host) Probes(at netip.Addr) ([]Probe, error) {
 		return nil, fmt.Errorf("it is not known what listens: %s", h.Sockets.Why)
 	case h.Network.State != Known:
 		return nil, fmt.Errorf("its addresses are not known: %s", h.Network.Why)
+	case at.IsLoopback():
+		return nil, fmt.Errorf("it was reached at %s, through a way that somebody has opened: other ports there are this machine's", at)
 	case at.IsValid() && !h.owns(at):
 		return nil, fmt.Errorf("%s is no address of its own; something before it passes connections on, and other ports there may be another host's", at)
 	}
@@ -117,8 +119,13 @@ func (h *Host) Probes(at netip.Addr) ([]Probe, error) {
 		}
 		if e.Service() == "SSH" {
 			for _, p := range h.sshProbes() {
-				p.To = to
-				add(p)
+				// Failures count together, at whatever port or address they are.
+				once := func(o Probe) bool {
+					return slices.Equal(o.asked(), p.asked()) && (p.Password != "" || o.To.Port() == to.Port())
+				}
+				if p.To = to; !slices.ContainsFunc(out, once) {
+					add(p)
+				}
 			}
 		}
 		for _, a := range h.Apps.Found() {

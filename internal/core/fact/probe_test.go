@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"picket/internal/core/app"
 	"picket/internal/core/snap"
 )
 
@@ -76,11 +77,62 @@ tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=3,fd=3)) ino:4
 	if err != nil || len(own) != 2*len(list)-3 || own[len(own)-1].To != netip.MustParseAddrPort("10.0.0.5:443") { // the web interface twice
 		t.Errorf("on the host itself: %v (%v)", own, err)
 	}
+	doors := probedHost(t, "$ ss -Hltunpe", `tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3)) ino:1
+tcp LISTEN 0 128 10.0.0.5:22 0.0.0.0:* users:(("sshd",pid=1,fd=4)) ino:2
+tcp LISTEN 0 128 0.0.0.0:2222 0.0.0.0:* users:(("sshd",pid=1,fd=5)) ino:3
+`)
+	logins, offers := 0, 0
+	list, err = doors.Probes(netip.Addr{})
+	for _, p := range list {
+		switch {
+		case p.SSH && p.Password != "":
+			logins++
+		case p.SSH:
+			offers++
+		}
+	}
+	if err != nil || logins != 1 || offers != 4 {
+		t.Errorf("sshd at three doors: %d logins and %d questions, want 1 and 4: a ban counts them together (%v)", logins, offers, err)
+	}
 	if _, err := h.Probes(netip.MustParseAddr("203.0.113.9")); err == nil || !strings.Contains(err.Error(), "no address of its own") {
 		t.Errorf("an address that is not the host's: %v", err)
 	}
+	for _, a := range []string{"127.0.0.1", "::1", "::ffff:127.0.0.1"} { // ssh -L 2222:host:22
+		if list, err := h.Probes(netip.MustParseAddr(a)); err == nil {
+			t.Errorf("through a tunnel at %s these would be tried on this machine: %v", a, list)
+		}
+	}
 	if _, err := probedHost(t, "$ ip -j addr", "oops").Probes(netip.MustParseAddr("192.168.1.20")); err == nil {
 		t.Error("addresses that are not known, and still something would be tried")
+	}
+}
+
+// TestProbesOfOthers: a page that answers any path is no dashboard and no settings,
+// and another program in Python is no nio.
+func TestProbesOfOthers(t *testing.T) {
+	h := probedHost(t, "/etc/caddy/Caddyfile", "{\n\tadmin off\n}\n", "/etc/traefik", "", "/etc/traefik/traefik.yml", "api: {}\n", "/opt/nio/nio.conf", "[rest]\n",
+		"$ ss -Hltunpe", `tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:* users:(("caddy",pid=2,fd=3)) ino:3
+tcp LISTEN 0 128 0.0.0.0:8123 0.0.0.0:* users:(("python3",pid=3,fd=3)) ino:4
+tcp LISTEN 0 128 0.0.0.0:8080 0.0.0.0:* users:(("docker-proxy",pid=4,fd=3)) ino:5
+`)
+	list, err := h.Probes(netip.MustParseAddr("192.168.1.20"))
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	for _, p := range list {
+		if p.To.Port() == 8123 {
+			t.Errorf("%v: a login to another program", p)
+		}
+		if p.Control == "app/caddy-admin" || p.Control == "app/traefik-api" {
+			if app.Matches(p.Bad, []string{"200", "plain"}) || !app.Matches(p.Bad, []string{"200", "plain", "mark"}) {
+				t.Errorf("%v: bad are %v", p, p.Bad)
+			}
+		}
+	}
+	for _, name := range []string{"caddy", "traefik", "nio"} {
+		if !slices.ContainsFunc(h.Apps.Found(), func(a App) bool { return a.Name == name }) {
+			t.Errorf("%s is not found", name)
+		}
 	}
 }
 

@@ -138,7 +138,6 @@ var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-
 // yet. Every taker's answer goes through it before anything else sees it.
 func Redact(s *snap.Snapshot, sec Secrets) {
 	bySSHD, bySudo := includedBySSHD(s), includedBySudo(s)
-	var led func(p string) func(*snap.Snapshot, *snap.Entry, Secrets) []byte
 	for _, e := range s.Entries {
 		if !e.Read || e.Redact {
 			continue
@@ -161,11 +160,10 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 			e.Content, e.Redact = sudoLinesOnly(s, e, sec), true
 			continue
 		}
-		if led == nil {
-			led = ledByCompose(s)
-		}
-		if keep := led(e.Path); keep != nil {
-			e.Content, e.Redact = keep(s, e, sec), true
+	}
+	redactLed(s, sec)
+	for _, e := range s.Entries {
+		if !e.Read || e.Redact {
 			continue
 		}
 		// An address with a password may stand anywhere, also in a file that only

@@ -225,7 +225,7 @@ func secretVariable(name string) bool { return NamesSecret(name) || secretKey([]
 
 var (
 	// The variables and labels whose values rules read, and what those may be.
-	composeRead    = regexp.MustCompile(`^(?:PISOVEREIGN_(?:ENVIRONMENT|ALLOW_INSECURE_CONFIG)|TRAEFIK_(?:API|ENTRYPOINTS|PROVIDERS)_\w+|traefik\.enable|traefik\.http\.routers\.[\w-]+\.(?:tls(?:\.certresolver)?|entrypoints))$`)
+	composeRead    = regexp.MustCompile(`^(?:PISOVEREIGN_(?:ENVIRONMENT|ALLOW_INSECURE_CONFIG)|TRAEFIK_(?:(?:API|ENTRYPOINTS)_\w+|PROVIDERS_DOCKER(?:_EXPOSEDBYDEFAULT)?)|traefik\.enable|traefik\.http\.routers\.[\w-]+\.(?:tls(?:\.certresolver)?|entrypoints))$`)
 	composeOrdered = regexp.MustCompile(`^COMPOSE_(?:FILE|PROFILES|PROJECT_NAME|PATH_SEPARATOR)$`)
 	composePlain   = regexp.MustCompile(`(?i)^(?:true|false|0|1|yes|no|on|off|production|development|staging|[0-9.]*:[0-9]{1,5}(?:/tcp|/udp)?|[a-z][a-z0-9,_-]{0,30})$`)
 	composeSwitch  = regexp.MustCompile(`(?i)^(?:true|false|yes|no|on|off|none|null|enabled?|disabled?|required|optional)$`)
@@ -277,9 +277,12 @@ func secretOf(name, v string) string {
 }
 
 var (
-	traefikFlag  = regexp.MustCompile(`(?i)^--((?:api|entrypoints|providers|certificatesresolvers|configfile)(?:\.[\w\[\].-]+)?)(?:=(.*))?$`)
-	secretOptArg = regexp.MustCompile(`(?i)^(--?[\w-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|api-?key|masterauth|secret-?key|access-?key))(=(.*))?$`)
-	wordAssigned = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)=(.+)$`)
+	traefikFlag = regexp.MustCompile(`(?i)^--?((?:api|entrypoints|providers|certificatesresolvers|configfile)(?:\.[\w\[\].-]+)?)(?:=(.*))?$`)
+	// Those of them whose values rules read: of the others some are passwords.
+	traefikRead   = regexp.MustCompile(`(?i)^(?:(?:api|entrypoints)(?:\..+)?|providers\.docker(?:\.exposedbydefault)?)$`)
+	secretOptArg  = regexp.MustCompile(`(?i)^(--?[\w-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|api-?key|masterauth|secret-?key|access-?key))(=(.*))?$`)
+	wordReference = regexp.MustCompile(`^\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+	wordAssigned  = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)=(.+)$`)
 )
 
 // A composeWord is what is kept of a command line.
@@ -316,7 +319,10 @@ func composeWords(n *compose.Node) (out []composeWord) {
 			if option.text != "" {
 				kept, option = option.text+"="+keepComposeValue("command", "password", w), composeWord{}
 			} else if m := traefikFlag.FindStringSubmatch(w); m != nil {
-				kept = "--" + keepName(m[1]) + "=" + plainOr(m[2], strings.Contains(w, "="))
+				kept = "--" + keepName(m[1]) + "=" + valueNotKept
+				if traefikRead.MatchString(m[1]) {
+					kept = "--" + keepName(m[1]) + "=" + plainOr(m[2], strings.Contains(w, "="))
+				}
 			} else if m := secretOptArg.FindStringSubmatch(w); m != nil && !notSecret.MatchString(m[1]) {
 				if m[2] == "" {
 					option = composeWord{m[1], it.Line}
@@ -329,6 +335,8 @@ func composeWords(n *compose.Node) (out []composeWord) {
 				kept = composeSecretInAddress
 			} else if secretNote.MatchString(w) || w == composeSecretInAddress {
 				kept = w
+			} else if m := wordReference.FindStringSubmatch(w); m != nil {
+				kept = "${" + m[1] + "}" // it may stand for any settings
 			}
 			if kept != "" {
 				out = append(out, composeWord{kept, it.Line})

@@ -74,11 +74,13 @@ func (a *attempt) http(p app.Probe) ([]string, error) {
 	return words, nil
 }
 
-// versions are those of TLS that the port agrees to.
+// versions are those of TLS that the port agrees to. That it speaks none is only
+// known where it answers in another language: one that hangs up may want a name
+// or a certificate, or be down behind a proxy.
 func (a *attempt) versions() ([]string, error) {
 	var words []string
 	var last error
-	speaks := false
+	speaks, other := false, false
 	for _, v := range []struct {
 		id   uint16
 		word string
@@ -87,6 +89,7 @@ func (a *attempt) versions() ([]string, error) {
 			words = append(words, v.word)
 		} else {
 			last, speaks = err, speaks || refusal(err)
+			other = other || errors.As(err, new(tls.RecordHeaderError))
 		}
 	}
 	switch {
@@ -94,10 +97,10 @@ func (a *attempt) versions() ([]string, error) {
 		return words, nil
 	case speaks:
 		return []string{"refused-tls"}, nil
-	case !a.from.IsValid(): // not even a connection
-		return nil, last
+	case other:
+		return []string{"no-tls"}, nil
 	}
-	return []string{"no-tls"}, nil
+	return nil, last
 }
 
 // handshake tries one version of TLS, or with 0 any.

@@ -69,7 +69,10 @@ func (a *attempt) router() ([]string, error) {
 	}
 	words := []string{"asked"}
 	for _, t := range tables {
-		for i := range uint16(maxMappings) {
+		for i := uint16(0); ; i++ {
+			if i == maxMappings {
+				return nil, errors.New("more forwardings than are read")
+			}
 			_, port, proto, internal, to, enabled, _, _, err := t.GetGenericPortMappingEntryCtx(a.ctx, i)
 			if a.ctx.Err() != nil {
 				return nil, a.ctx.Err()
@@ -80,10 +83,12 @@ func (a *attempt) router() ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			addr, err := netip.ParseAddr(to)
-			proto = strings.ToLower(proto)
-			if err != nil || !enabled || proto != "tcp" && proto != "udp" {
+			if !enabled {
 				continue
+			}
+			addr, err := netip.ParseAddr(to) // a name may be that of the host
+			if proto = strings.ToLower(proto); err != nil || proto != "tcp" && proto != "udp" {
+				return nil, errors.New("a forwarding that is not understood")
 			}
 			words = append(words, fmt.Sprintf("%s/%d>%s", proto, port, netip.AddrPortFrom(addr, internal)))
 		}

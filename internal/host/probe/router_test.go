@@ -34,6 +34,12 @@ func TestHostileRouter(t *testing.T) {
 	}
 	const refused = `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault><faultcode>s:Client</faultcode><faultstring>UPnPError</faultstring><detail><UPnPError xmlns="urn:schemas-upnp-org:control-1-0"><errorCode>606</errorCode><errorDescription>Action not authorized</errorDescription></UPnPError></detail></s:Fault></s:Body></s:Envelope>`
 	const service = `<root xmlns="urn:schemas-upnp-org:device-1-0"><URLBase>%s</URLBase><device><deviceType>urn:schemas-upnp-org:device:InternetGatewayDevice:1</deviceType><serviceList><service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType><controlURL>%s</controlURL></service></serviceList></device></root>`
+	const entry = `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><u:GetGenericPortMappingEntryResponse xmlns:u="urn:schemas-upnp-org:service:WANIPConnection:1"><NewRemoteHost></NewRemoteHost><NewExternalPort>80</NewExternalPort><NewProtocol>TCP</NewProtocol><NewInternalPort>80</NewInternalPort><NewInternalClient>%s</NewInternalClient><NewEnabled>1</NewEnabled><NewPortMappingDescription>x</NewPortMappingDescription><NewLeaseDuration>0</NewLeaseDuration></u:GetGenericPortMappingEntryResponse></s:Body></s:Envelope>`
+	end := strings.Replace(refused, "606", "713", 1)
+	good := searched(t, "http://"+page(fmt.Sprintf(service, "", "/ctl"), fmt.Sprintf(entry, "192.168.1.20"), end).String()+"/")
+	if got := answer(t, fact.Probe{Router: true, To: good}); got != "from 127.0.0.1\nsaid asked tcp/80>192.168.1.20:80\n" {
+		t.Errorf("one that answers: %q", got)
+	}
 	for name, location := range map[string]string{
 		"another machine":   "http://127.0.0.2:" + fmt.Sprint(elsewhere.Port()) + "/",
 		"no address":        "gopher://x",
@@ -41,6 +47,8 @@ func TestHostileRouter(t *testing.T) {
 		"no table":          "http://" + page(`<root><device/></root>`).String() + "/",
 		"closed":            "http://127.0.0.1:1/",
 		"a table elsewhere": "http://" + page(fmt.Sprintf(service, "", "http://127.0.0.2:"+fmt.Sprint(elsewhere.Port())+"/ctl")).String() + "/",
+		"an endless table":  "http://" + page(fmt.Sprintf(service, "", "/ctl"), fmt.Sprintf(entry, "192.168.1.20")).String() + "/",
+		"to a name":         "http://" + page(fmt.Sprintf(service, "", "/ctl"), fmt.Sprintf(entry, "leader.local"), end).String() + "/",
 		"no right to ask":   "http://" + page(fmt.Sprintf(service, "", "/ctl"), refused).String() + "/",
 	} {
 		t.Run(name, func(t *testing.T) {
