@@ -195,10 +195,7 @@ func (r *containerRule) others() string {
 }
 
 func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d %s", n, plural(n, what, what+"s"))
 }
 
 // fine is the outcome where nothing bad was found.

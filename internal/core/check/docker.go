@@ -91,7 +91,11 @@ func noContainers(h *fact.Host) (o control.Outcome, ok bool) {
 	if len(h.Composed.Projects) > 0 {
 		return o, true
 	}
-	return noDocker(h)
+	o, ok = noDocker(h)
+	if !ok && o.Verdict == control.NotApplicable && h.Composed.State != fact.Known {
+		return control.CannotTell(asRoot(h, "Docker is not installed, and whether compose files wait for it is not known: "+h.Composed.Why)), false
+	}
+	return o, ok
 }
 
 func isTrue(v any) bool  { return v == true }
