@@ -170,7 +170,7 @@ func (h *Host) HasDocker() Value[bool] {
 func (h *Host) withoutDpkg() bool {
 	o, st, _ := h.Snap.Run(dpkgQuery...)
 	_, file, _ := h.Snap.File(dpkgStatus)
-	return st == Absent || o == nil && file == Absent
+	return st == Absent || file == Absent && (o == nil || h.Snap.Source.Kind == "image")
 }
 
 func parseDocker(h *Host, s *snap.Snapshot) {
