@@ -87,6 +87,9 @@ func (p *program) exposure(ctx context.Context, targets, wanted []string, ssh ss
 		return errPartial
 	}
 	for _, e := range found {
+		if e.Unknown != "" {
+			return errPartial
+		}
 		for _, port := range e.Ports {
 			if port.Network.Reached == "unknown" || port.Anywhere.Reached == "unknown" {
 				return errPartial

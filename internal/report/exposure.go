@@ -48,7 +48,12 @@ func (t Exposure) Write(w io.Writer, e audit.Exposure) error {
 			open++
 		}
 	}
-	fmt.Fprintf(b, "%s, %d of them reached from outside\n", count(len(e.Ports), "port"), open)
+	if e.Unknown != "" {
+		fmt.Fprintln(b, ui.Wrap("which ports are open is not known: "+ui.Clean(e.Unknown), t.Width, "  "))
+	}
+	if e.Unknown == "" || len(e.Ports) > 0 {
+		fmt.Fprintf(b, "%s, %d of them reached from outside\n", count(len(e.Ports), "port"), open)
+	}
 	left := slices.Clone(e.Ports)
 	for _, g := range exposureGroups {
 		var of []audit.ExposedPort

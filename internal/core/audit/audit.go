@@ -132,7 +132,7 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 	for _, c := range controls {
 		r.Results = append(r.Results, one(c, h, opt))
 	}
-	r.Problems = slices.Concat(r.Problems, ended(r.Results, opt))
+	r.Problems = slices.Concat(r.Problems, notJudged(controls, h), ended(r.Results, opt))
 	slices.SortStableFunc(r.Results, worstFirst)
 	r.count()
 	r.Score, r.ScoreWithoutWaivers, r.Confidence = Score(r.Results)
@@ -145,6 +145,19 @@ func HostOf(h *fact.Host) Host {
 		Name: cmp.Or(cut(h.OS.Hostname.V, MaxText), h.Snap.Source.Target), Target: h.Snap.Source.Target, Via: h.Snap.Source.Kind,
 		OS: cut(h.OS.Name.V, MaxText), Model: cut(h.OS.Model.V, MaxText), Kernel: cut(h.OS.Kernel.V, MaxText), Root: h.Snap.Root(),
 	}
+}
+
+// notJudged names the compose files that could not be read, once for all rules
+// about containers: those find what is wrong in the others all the same.
+func notJudged(controls []control.Control, h *fact.Host) []string {
+	if !slices.ContainsFunc(controls, func(c control.Control) bool { return strings.HasPrefix(c.ID, "docker/") }) {
+		return nil
+	}
+	var out []string
+	for _, what := range h.Composed.NotJudged() {
+		out = append(out, "not judged: "+cut(what, MaxReason))
+	}
+	return out
 }
 
 // ended says of which findings a waiver has run out.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +22,10 @@ type Exposure struct {
 	Host   Host      `json:"host"`
 	Taken  time.Time `json:"taken"`
 	// Ports, those first that are reached from farthest away.
-	Ports    []ExposedPort `json:"ports"`
-	Problems []string      `json:"problems,omitempty"`
+	Ports []ExposedPort `json:"ports"`
+	// Unknown is why it is not known what listens, and there may be more ports.
+	Unknown  string   `json:"unknown,omitempty"`
+	Problems []string `json:"problems,omitempty"`
 }
 
 // An ExposedPort is one port of one process, on one or several addresses.
@@ -59,7 +62,7 @@ func Exposes(s *snap.Snapshot, version string) Exposure {
 	h := fact.Parse(s)
 	e := Exposure{Schema: ExposureSchema, Picket: version, Host: HostOf(h), Taken: s.Taken, Ports: []ExposedPort{}, Problems: slices.Clone(s.Problems)}
 	if h.Sockets.State != fact.Known {
-		e.Problems = append(e.Problems, "what listens is not known: "+h.Sockets.Why)
+		e.Unknown = cmp.Or(h.Sockets.Why, "it could not be read")
 	}
 	for _, x := range h.Exposure() {
 		p := ExposedPort{

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -14,7 +16,7 @@ import (
 // decide. What a container and its service have in common is told once.
 func containers(does, wanted, keys string, bad func(fact.Container) []string) func(*fact.Host) control.Outcome {
 	return func(h *fact.Host) control.Outcome {
-		if o, ok := noDocker(h); !ok {
+		if o, ok := noContainers(h); !ok {
 			return o
 		}
 		r := &containerRule{h: h, does: does, wanted: wanted, keys: strings.Fields(keys), bad: bad}
@@ -38,11 +40,12 @@ type containerRule struct {
 
 	ev      []control.Evidence
 	first   string // the reason
-	names   int    // how many containers and services have something bad
 	running bool   // something that runs has it
 	file    bool   // a compose file asks for it
 	mended  int    // what runs so and no longer would, by its file
 	open    string // why something is not known
+
+	containers, services int // how many have something bad; what runs is a container
 }
 
 func (r *containerRule) note(why string) {
@@ -80,18 +83,22 @@ func (r *containerRule) judge(u fact.ComposeUnit) {
 	for _, what := range now {
 		r.running = true
 		place := r.h.Docker.Containers.Place
+		name, file := u.Container.Label(), ""
+		if s != nil {
+			file = s.Project.Files[0]
+		}
 		switch {
 		case s == nil:
-			r.add("container "+u.Container.Label(), place, what, u.Container.Label()+" "+r.does+": "+what)
+			r.add("container "+name, place, file, what, name+" "+r.does+": "+what)
 		case slices.Contains(next, what):
 			r.file = true
-			r.add("container "+u.Container.Label(), r.at(s, what), what+"; so in the file, and it runs so", u.Container.Label()+" "+r.does+": "+what)
+			r.add("container "+name, r.at(s, what), file, what+" (in the file, and it runs so)", name+" "+r.does+": "+what)
 		case image, s.Open(r.keys...) != "", r.keys[0] == "environment":
-			r.add("container "+u.Container.Label(), place, what+"; it runs so, and the compose file does not say", u.Container.Label()+" "+r.does+": "+what)
+			r.add("container "+name, place, file, what+" (it runs so, and the compose file does not say)", name+" "+r.does+": "+what)
 		default:
 			r.mended++
-			r.add("container "+u.Container.Label(), place, what+"; it runs so, and no longer so in "+s.Project.Files[0],
-				fmt.Sprintf("%s %s: %s (no longer so in its compose file: docker compose up -d)", u.Container.Label(), r.does, what))
+			r.add("container "+name, place, file, what+" (it runs so, and no longer so in "+file+")",
+				fmt.Sprintf("%s %s: %s (no longer so in its compose file: docker compose up -d)", name, r.does, what))
 		}
 	}
 	for _, what := range next {
@@ -99,20 +106,39 @@ func (r *containerRule) judge(u fact.ComposeUnit) {
 			continue
 		}
 		r.file = true
+		at, file := r.at(s, what), s.Project.Files[0]
 		if u.Container != nil {
-			r.add("container "+u.Container.Label(), r.at(s, what), what+"; so in the file, and it runs without",
+			r.add("container "+u.Container.Label(), at, file, what+" (in the file, and it runs without)",
 				fmt.Sprintf("%s %s: %s (from the next `docker compose up` on)", u.Container.Label(), r.does, what))
 			continue
 		}
-		r.add(s.Label(), r.at(s, what), what+"; so in the file, and it does not run", fmt.Sprintf("%s %s: %s (it does not run)", s.Label(), r.does, what))
+		name, runs := s.Label(), "it does not run"
+		if at.Path == file {
+			name = "service " + s.Name // the place names the file already
+		}
+		if r.h.Snap.Source.Kind == "image" {
+			runs = "whether it runs is not known on an image"
+		}
+		r.add(name, at, file, what+" ("+runs+")", fmt.Sprintf("%s %s: %s (%s)", s.Label(), r.does, what, runs))
 	}
-	if len(r.ev) > before {
-		r.names++
+	if len(r.ev) == before {
+		return
+	}
+	if u.Container != nil {
+		r.containers++
+	} else {
+		r.services++
 	}
 }
 
-func (r *containerRule) add(what string, at fact.Place, found, reason string) {
-	r.ev = append(r.ev, control.Saw(what, at, found, r.wanted))
+// add notes what was found; file is the compose file to mend where the place is
+// none, as `docker inspect` and a file of variables are.
+func (r *containerRule) add(what string, at fact.Place, file, found, reason string) {
+	e := control.Saw(what, at, found, r.wanted)
+	if ext := path.Ext(at.Path); ext != ".yml" && ext != ".yaml" {
+		e = e.Mend(file)
+	}
+	r.ev = append(r.ev, e)
 	if r.first == "" {
 		r.first = reason
 	}
@@ -143,24 +169,50 @@ func (r *containerRule) failed() control.Outcome {
 		o.Configured, o.Persistent = control.Yes, control.No
 	}
 	o = o.Judge()
-	if r.names > 1 {
-		o.Reason += fmt.Sprintf(", and %d more containers", r.names-1)
-	}
+	o.Reason += r.others()
 	return o
+}
+
+// others counts those that the reason does not name: it names the first, and
+// containers come first.
+func (r *containerRule) others() string {
+	cs, services := r.containers, r.services
+	if cs > 0 {
+		cs--
+	} else {
+		services--
+	}
+	out := ""
+	for _, of := range []struct {
+		n    int
+		what string
+	}{{cs, "container"}, {services, "service"}} {
+		if of.n > 0 {
+			out += ", and " + counted(of.n, "more "+of.what)
+		}
+	}
+	return out
+}
+
+func counted(n int, what string) string {
+	return fmt.Sprintf("%d %s", n, plural(n, what, what+"s"))
 }
 
 // fine is the outcome where nothing bad was found.
 func (r *containerRule) fine(units []fact.ComposeUnit) control.Outcome {
 	h, cs := r.h, r.h.Docker.Containers
-	off := !cs.Known() && h.Units.Get("docker.service").Active.Known() && !h.Units.Get("docker.service").Running() && !h.Units.Get("docker.socket").Running()
-	switch {
-	case h.Snap.Source.Kind == "image":
-		return control.CannotTell("on an image no container runs; audit the running host")
-	case !cs.Known() && !off:
+	docker := h.HasDocker()
+	off := !cs.Known() && docker.Known() && !docker.V && cs.State == fact.Absent // there is nothing that could run one
+	off = off || !cs.Known() && h.Units.Get("docker.service").Active.Known() && !h.Units.Get("docker.service").Running() && !h.Units.Get("docker.socket").Running()
+	image := h.Snap.Source.Kind == "image"
+	if !image && !cs.Known() && !off {
 		return control.CannotTell("which containers run is not known: " + cs.Why)
 	}
 	if why := unreadCompose(h); why != "" {
 		return control.CannotTell(why)
+	}
+	if image {
+		return control.CannotTell("on an image no container runs; audit the running host")
 	}
 	runs := len(cs.V)
 	switch {
@@ -170,10 +222,12 @@ func (r *containerRule) fine(units []fact.ComposeUnit) control.Outcome {
 		return control.DoesNotApply("the engine does not run")
 	case len(units) == 0:
 		return control.DoesNotApply("no container runs")
+	case len(units) > runs && off:
+		return control.Passed("none of " + counted(len(units), "service") + " of compose files, and the engine does not run")
 	case len(units) > runs:
-		return control.Passed(fmt.Sprintf("none of %d containers that run and %d services of compose files that do not", runs, len(units)-runs))
+		return control.Passed(fmt.Sprintf("none of %s that run and %s of compose files that do not", counted(runs, "container"), counted(len(units)-runs, "service")))
 	}
-	return control.Passed(fmt.Sprintf("none of %d containers that run", runs))
+	return control.Passed("none of " + counted(runs, "container") + " that run")
 }
 
 // unreadCompose is why not all compose files are known, "" where they are.
@@ -206,7 +260,7 @@ func noCompose(h *fact.Host, pass string) control.Outcome {
 // composeFiles finds compose files that somebody can change who is not root: what
 // they say is done by the engine, which is.
 func composeFiles(h *fact.Host) control.Outcome {
-	if o, ok := noDocker(h); !ok {
+	if o, ok := noContainers(h); !ok {
 		return o
 	}
 	var bad []control.Evidence
@@ -260,7 +314,7 @@ func asGoodAsRoot(h *fact.Host, account string) bool {
 
 // composeSecrets finds secrets that are written out in compose files.
 func composeSecrets(h *fact.Host) control.Outcome {
-	if o, ok := noDocker(h); !ok {
+	if o, ok := noContainers(h); !ok {
 		return o
 	}
 	var bad []control.Evidence
@@ -287,11 +341,11 @@ var databases = []string{"postgres", "postgresql", "timescaledb", "mysql", "mari
 
 // internalNetworks wants databases to be where no packet leaves the host.
 func internalNetworks(h *fact.Host) control.Outcome {
-	if o, ok := noDocker(h); !ok {
+	if o, ok := noContainers(h); !ok {
 		return o
 	}
 	var bad []control.Evidence
-	open, seen := "", false
+	open, first, seen := "", "", false
 	for _, p := range h.Composed.Projects {
 		for _, s := range p.Services {
 			if !slices.Contains(databases, fact.ImageName(s.Container.Config.Image)) || len(s.Ports) > 0 || s.Get("network_mode") != nil {
@@ -307,14 +361,17 @@ func internalNetworks(h *fact.Host) control.Outcome {
 				case why != "":
 					open = s.Label() + ": " + why
 				case !inner:
-					bad = append(bad, control.Saw(s.Label(), s.At("networks", n), "network "+n+", which leads out of the host", "internal: true"))
+					first = cmp.Or(first, s.Label())
+					bad = append(bad, control.Saw("service "+s.Name, s.At("networks", n), "network "+n+", which leads out of the host", "internal: true"))
 				}
 			}
 		}
 	}
 	switch {
 	case len(bad) > 0:
-		return judged(bad[:min(len(bad), maxFound)], "")
+		o := judged(bad[:min(len(bad), maxFound)], "")
+		o.Reason = first + strings.TrimPrefix(o.Reason, bad[0].Fact)
+		return o
 	case open != "":
 		return control.CannotTell(open)
 	case !seen && len(h.Composed.Projects) > 0 && unreadCompose(h) == "":

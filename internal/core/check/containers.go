@@ -126,7 +126,7 @@ func noNewPrivileges(h *fact.Host) control.Outcome {
 	if h.Docker.Info.Known() && slices.ContainsFunc(h.Docker.Info.V.SecurityOptions, func(o string) bool { return o == "name=no-new-privileges" }) {
 		return control.Passed("the engine sets it for every container", control.Saw("SecurityOptions", h.Docker.Info.Place, "no-new-privileges", ""))
 	}
-	if _, ok := noDocker(h); ok && len(h.Docker.Containers.V) > 0 {
+	if _, ok := noContainers(h); ok && len(h.Docker.Containers.V) > 0 {
 		if o, ok := silent(h); !ok {
 			return o
 		}

@@ -76,18 +76,26 @@ var dockerChecks = []Check{
 // noDocker says why a rule about the engine does not apply, or cannot tell; ok
 // is true where it can be judged.
 func noDocker(h *fact.Host) (o control.Outcome, ok bool) {
-	has := false
-	for _, p := range []string{"/usr/bin/dockerd", "/usr/sbin/dockerd"} {
-		_, st, why := h.Snap.Stat(p)
-		has = has || st == fact.Known
-		if st == fact.Unknown || st == fact.Denied {
-			return control.CannotTell("whether Docker is installed is not known: " + why), false
-		}
-	}
-	if !has {
+	switch has := h.HasDocker(); {
+	case !has.Known():
+		return control.CannotTell("whether Docker is installed is not known: " + has.Why), false
+	case !has.V:
 		return control.DoesNotApply("Docker is not installed"), false
 	}
 	return o, true
+}
+
+// noContainers is noDocker for a rule about containers: a compose file is judged
+// wherever it lies, as Docker may come later, or be there for one account alone.
+func noContainers(h *fact.Host) (o control.Outcome, ok bool) {
+	if len(h.Composed.Projects) > 0 {
+		return o, true
+	}
+	o, ok = noDocker(h)
+	if !ok && o.Verdict == control.NotApplicable && h.Composed.State != fact.Known {
+		return control.CannotTell(asRoot(h, "Docker is not installed, and whether compose files wait for it is not known: "+h.Composed.Why)), false
+	}
+	return o, ok
 }
 
 func isTrue(v any) bool  { return v == true }

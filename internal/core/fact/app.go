@@ -243,28 +243,20 @@ func hasImage(h *Host, s *snap.Snapshot, image string) (State, string, string) {
 			return Known, u.Service.Label(), ""
 		}
 	}
-	has, unseen := false, ""
-	for _, p := range []string{"/usr/bin/dockerd", "/usr/sbin/dockerd"} {
-		switch _, st, why := s.Stat(p); st {
-		case Known:
-			has = true
-		case Absent:
-		default:
-			unseen = why
-		}
-	}
+	docker := h.HasDocker()
+	has := docker.V
 	engine := h.Units.Get("docker.service")
 	off := engine.Active.Known() && !engine.Running()
 	switch {
-	case unseen != "":
-		return Unknown, "", unseen
+	case !docker.Known():
+		return Unknown, "", docker.Why
 	case has && s.Source.Kind != "image" && !h.Docker.Containers.Known() && !off:
 		return Unknown, "", "which containers run is not known: " + h.Docker.Containers.Why
 	case has && h.Composed.State != Known:
 		return Unknown, "", h.Composed.Why
 	}
 	for _, p := range h.Composed.Projects {
-		if why := p.Unread(); has && why != "" {
+		if why := p.Unread(); why != "" {
 			return Unknown, "", why
 		}
 	}

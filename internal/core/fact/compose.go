@@ -2,6 +2,7 @@ package fact
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -47,6 +48,26 @@ func (p ComposeProject) Unread() string {
 	}
 	b := p.Problems[0]
 	return Problem{At(b.File, b.Line), b.Text}.String()
+}
+
+// maxNotJudged is how many of what could not be read are told.
+const maxNotJudged = 10
+
+// NotJudged is all that could not be read or followed of the projects, each
+// with its place.
+func (c Composed) NotJudged() []string {
+	var out []string
+	for _, p := range c.Projects {
+		for _, b := range p.Problems {
+			if text := (Problem{At(b.File, b.Line), b.Text}).String(); !slices.Contains(out, text) {
+				out = append(out, text)
+			}
+		}
+	}
+	if n := len(out) - maxNotJudged; n > 0 {
+		out = append(out[:maxNotJudged], fmt.Sprintf("and %d more parts of compose files", n))
+	}
+	return out
 }
 
 // composeFolders are where projects usually lie.

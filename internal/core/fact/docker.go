@@ -136,6 +136,43 @@ func inspectArgv(s *snap.Snapshot) []string {
 	return argv
 }
 
+// dockerPackages bring the engine. podman-docker is not one: its docker is
+// Podman, which has no engine and does not read daemon.json.
+var dockerPackages = []string{"docker.io", "docker-ce", "moby-engine"}
+
+// HasDocker reports whether Docker's engine is installed, by its program or by
+// the list of packages: of an image there may be only the one or the other.
+func (h *Host) HasDocker() Value[bool] {
+	unseen := Value[bool]{}
+	for _, p := range []string{"/usr/bin/dockerd", "/usr/sbin/dockerd"} {
+		switch _, st, why := h.Snap.Stat(p); st {
+		case Known:
+			return Is(true, Place{Path: p})
+		case Unknown, Denied:
+			unseen = Not[bool](st, why)
+		}
+	}
+	for _, name := range dockerPackages {
+		if has := h.Packages.Has(name); has.V {
+			return has
+		}
+	}
+	if unseen.Why != "" {
+		return unseen
+	}
+	if h.Packages.State != Known && h.Packages.Why != "" && !h.withoutDpkg() {
+		return Not[bool](h.Packages.State, h.Packages.Why)
+	}
+	return Is(false, Place{})
+}
+
+// withoutDpkg reports whether there is no list of Debian packages at all.
+func (h *Host) withoutDpkg() bool {
+	o, st, _ := h.Snap.Run(dpkgQuery...)
+	_, file, _ := h.Snap.File(dpkgStatus)
+	return st == Absent || file == Absent && (o == nil || h.Snap.Source.Kind == "image")
+}
+
 func parseDocker(h *Host, s *snap.Snapshot) {
 	d := &h.Docker
 	d.Config = readDaemonConfig(h, s)

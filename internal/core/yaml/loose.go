@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	lib "go.yaml.in/yaml/v4"
 )
@@ -19,6 +20,9 @@ const MaxNodes = 100_000
 func ReadLoose(file string, data []byte) ([]*Node, Problems) {
 	if len(data) > MaxSize {
 		return nil, Problems{{File: file, Text: fmt.Sprintf("larger than %d bytes", MaxSize)}}
+	}
+	if line := notUTF8(data); line > 0 {
+		return nil, Problems{{File: file, Line: line, Column: 1, Text: "not UTF-8, perhaps saved as Latin-1; type: iconv -f latin1 -t utf8 OLD >NEW"}}
 	}
 	var out []*Node
 	x := &expansion{file: file, left: MaxNodes, open: map[*lib.Node]bool{}}
@@ -44,6 +48,26 @@ func ReadLoose(file string, data []byte) ([]*Node, Problems) {
 		}
 		out = append(out, &Node{n, file})
 	}
+}
+
+// notUTF8 is the line of the first byte that is not UTF-8, 0 where there is none.
+// What begins with the mark of UTF-16 is for the library to read.
+func notUTF8(data []byte) int {
+	if utf8.Valid(data) || bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return 0
+	}
+	line := 1
+	for len(data) > 0 {
+		r, n := utf8.DecodeRune(data)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return line
+		case r == '\n':
+			line++
+		}
+		data = data[n:]
+	}
+	return 0
 }
 
 // Tag is a tag of the file's own, such as !reset; those of YAML itself are "".

@@ -39,6 +39,8 @@ func TestReadLoose(t *testing.T) {
 		"":                                               "",
 		"a: 1\na: 2\n":                                   "f:2:1: a key is set twice (first on line 1)",
 		"? [a]\n: b\n":                                   "f:1:3: a key that is no word",
+		"a: 1\nb: caf\xe9\n":                             "f:2:1: not UTF-8, perhaps saved as Latin-1",
+		"\xff\xfea\x00:\x00 \x001\x00":                   "{a@1:1}", // UTF-16
 		"a: *b\n":                                        "f:1:",
 		strings.Repeat("- ", 60) + "x\n":                 "nested too deeply",
 		"a: &a [" + strings.Repeat("1,", 400) + "1]\nb: [" + strings.Repeat("*a,", 300) + "*a]\n": "stand for more than 100000 values",
