@@ -31,7 +31,7 @@ func TestLoad(t *testing.T) {
 		"relative file":  {strings.Replace(good, "/etc/thing.conf", "thing.conf", 1), "is not a clean absolute path"},
 		"probe":          {good + aProbe, ""},
 		"two kinds":      {good + aProbe + "    mqtt: true\n", "x.yaml:9:5: want one of http, mqtt, tls"},
-		"no ports":       {good + strings.Replace(aProbe, "    ports: [80]\n", "", 1), "want process or ports"},
+		"no ports":       {good + strings.Replace(aProbe, "    ports: [80]\n", "", 1), "want ports, each of 1 to 65535"},
 		"no such port":   {good + strings.Replace(aProbe, "80", "99999", 1), "want ports, each of 1 to 65535"},
 		"odd request":    {good + strings.Replace(aProbe, "GET /a", "DELETE /a", 1), "want GET or POST"},
 		"a query":        {good + strings.Replace(aProbe, "GET /a", "GET /a?b", 1), "want GET or POST"},

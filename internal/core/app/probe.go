@@ -73,8 +73,6 @@ func (p Probe) wrong() string {
 		return "want control and what"
 	case kinds != 1:
 		return "want one of http, mqtt, tls"
-	case len(p.Process)+len(p.Ports) == 0:
-		return "want process or ports: else anything would be tried"
 	case len(p.Ports) == 0 || slices.ContainsFunc(p.Ports, func(n int) bool { return n < 1 || n > 65535 }):
 		return "want ports, each of 1 to 65535"
 	case p.HTTP != "" && (method != "GET" && method != "POST" || !strings.HasPrefix(at, "/") || strings.ContainsAny(at, " ?#") || path.Clean(at) != strings.TrimSuffix(at, "/") && at != "/"):

@@ -287,8 +287,14 @@ func (h *Host) sshProbes() []Probe {
 			*list = append(*list, p)
 		}
 	}
+	// Where several ways have to be gone through, that a password is one of them
+	// tells nothing.
+	several := slices.ContainsFunc(h.SSHD.Answers.V, func(a SSHDAnswer) bool {
+		v, _ := h.SSHD.Option(a, "AuthenticationMethods")
+		return len(v) > 0 && !slices.Equal(v, []string{"any"})
+	})
 	for _, u := range h.Accounts.Users {
-		if h.Accounts.Human(u) {
+		if h.Accounts.Human(u) && !several {
 			add(&offers, offerControl, u.Name, "")
 		}
 		pw, known := h.Accounts.Passwords.V[u.Name]

@@ -136,6 +136,24 @@ tcp LISTEN 0 128 0.0.0.0:8080 0.0.0.0:* users:(("docker-proxy",pid=4,fd=3)) ino:
 	}
 }
 
+// TestSeveralWays: where a key has to come before the password, that sshd asks for
+// both is no way in.
+func TestSeveralWays(t *testing.T) {
+	for methods, want := range map[string]int{"any": 2, "publickey,password": 0} {
+		h := probedHost(t)
+		h.SSHD.Answers = Is([]SSHDAnswer{{Options: map[string][]string{"authenticationmethods": strings.Fields(methods)}}}, Place{})
+		n := 0
+		for _, p := range h.sshProbes() {
+			if p.Password == "" {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("AuthenticationMethods %s: %d questions, want %d", methods, n, want)
+		}
+	}
+}
+
 // TestTried: an answer counts where the probe is meant, and says nothing in any
 // form but its own.
 func TestTried(t *testing.T) {
