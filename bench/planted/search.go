@@ -6,14 +6,15 @@ import (
 	"picket/lab/planted"
 )
 
-// search finds out which of the faults a tool finds. All are planted at once; where
-// it then reports nothing new it finds none of them, else each half is tried by
+// search finds out which of the faults a tool finds. All are planted at once. Of
+// Picket the verdict of the control that each fault is of counts, and nothing else. Where
+// another reports nothing new it finds none of them, else each half is tried by
 // itself. So a tool that takes minutes has to run but seldom.
-func (t *tool) search(ctx context.Context, h *host, group []fault, hit, named func(int)) error {
-	return t.half(ctx, h, group, 0, hit, named)
+func (t *tool) search(ctx context.Context, h *host, group []fault, hit func(int)) error {
+	return t.half(ctx, h, group, 0, hit)
 }
 
-func (t *tool) half(ctx context.Context, h *host, group []fault, first int, hit, named func(int)) error {
+func (t *tool) half(ctx context.Context, h *host, group []fault, first int, hit func(int)) error {
 	if err := h.plant(ctx, group); err != nil {
 		return err
 	}
@@ -24,12 +25,13 @@ func (t *tool) half(ctx context.Context, h *host, group []fault, first int, hit,
 	if err != nil {
 		return err
 	}
-	if t.verdict != nil {
+	if t.verdict != nil { // it says itself which
 		for n, f := range group {
 			if t.verdict(r, f.control) {
-				named(first + n)
+				hit(first + n)
 			}
 		}
+		return nil
 	}
 	switch news := t.news(r); {
 	case len(news) == 0:
@@ -40,10 +42,10 @@ func (t *tool) half(ctx context.Context, h *host, group []fault, first int, hit,
 		return nil
 	}
 	middle := len(group) / 2
-	if err := t.half(ctx, h, group[:middle], first, hit, named); err != nil {
+	if err := t.half(ctx, h, group[:middle], first, hit); err != nil {
 		return err
 	}
-	return t.half(ctx, h, group[middle:], first+middle, hit, named)
+	return t.half(ctx, h, group[middle:], first+middle, hit)
 }
 
 // plant puts faults on the host.
