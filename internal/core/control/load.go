@@ -72,8 +72,11 @@ func Parse(file, id string, data []byte, kinds []Kind) (Control, yaml.Problems) 
 		c.Applies.App = a.Application()
 	}
 	ps = append(ps, rps...)
-	if len(ps) == 0 {
-		ps = c.problems(node)
+	slips := len(ps) > 0
+	for _, p := range c.problems(node) {
+		if !slips || !strings.Contains(p.Text, "missing") { // a slip in a name explains what is missing
+			ps = append(ps, p)
+		}
 	}
 	slices.SortStableFunc(ps, func(a, b yaml.Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
