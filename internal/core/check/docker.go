@@ -11,43 +11,46 @@ import (
 	"picket/internal/core/fact"
 )
 
+// ofContainers is what the rules about containers look at; a field of it follows.
+const ofContainers = "the containers that run (`docker inspect`) and the services of compose files: "
+
 var dockerChecks = []Check{
 	{"docker.privileged", containers("runs with all rights of the host (privileged)", "privileged: no", "privileged", privileged),
-		"the containers that run (`docker inspect`) and the services of compose files: Privileged"},
+		ofContainers + "Privileged"},
 	{"docker.host-namespaces", containers("shares the host's own", "a namespace of its own", "pid ipc uts network_mode userns_mode", hostNamespaces),
-		"the containers that run (`docker inspect`) and the services of compose files: PidMode, IpcMode, UTSMode, NetworkMode and UsernsMode"},
+		ofContainers + "PidMode, IpcMode, UTSMode, NetworkMode and UsernsMode"},
 	{"docker.socket-mount", containers("has Docker's socket", "no such mount", "volumes", socketMount),
-		"the containers that run (`docker inspect`) and the services of compose files: mounts of docker.sock, containerd.sock and podman.sock"},
+		ofContainers + "mounts of docker.sock, containerd.sock and podman.sock"},
 	{"docker.host-mounts", containers("has a folder of the host that holds its rights", "a volume, or a folder of its own", "volumes", hostMounts),
-		"the containers that run (`docker inspect`) and the services of compose files: mounts of /, /etc, /boot, /dev, /proc, /sys, /root, /run, /usr, /var and of .ssh, and mounts that spread (shared)"},
+		ofContainers + "mounts of /, /etc, /boot, /dev, /proc, /sys, /root, /run, /usr, /var and of .ssh, and mounts that spread (shared)"},
 	{"docker.capabilities", containers("was given", "none that opens the host", "cap_add", capabilities),
-		"the containers that run (`docker inspect`) and the services of compose files: CapAdd"},
+		ofContainers + "CapAdd"},
 	{"docker.confinement", containers("runs without", "Docker's own profile", "security_opt", unconfined),
-		"the containers that run (`docker inspect`) and the services of compose files: SecurityOpt"},
+		ofContainers + "SecurityOpt"},
 	{"docker.devices", containers("reaches", "a device that only it needs", "devices", bareDevices),
-		"the containers that run (`docker inspect`) and the services of compose files: Devices, against disks and memory of the host"},
+		ofContainers + "Devices, against disks and memory of the host"},
 	{"docker.root-user", containers("runs as root", "a user of its own (user:)", "user", rootUser),
-		"the containers that run (`docker inspect`) and the services of compose files: User, of the container or of its image"},
+		ofContainers + "User, of the container or of its image"},
 	{"docker.read-only", containers("can write its own programs", "read_only: true", "read_only", func(c fact.Container) []string { return found(!c.HostConfig.ReadonlyRootfs, "read-write root") }),
-		"the containers that run (`docker inspect`) and the services of compose files: ReadonlyRootfs"},
+		ofContainers + "ReadonlyRootfs"},
 	{"docker.no-new-privileges", noNewPrivileges,
-		"the containers that run (`docker inspect`) and the services of compose files: SecurityOpt, and no-new-privileges of the engine (/etc/docker/daemon.json, `docker info`)"},
+		ofContainers + "SecurityOpt, and no-new-privileges of the engine (/etc/docker/daemon.json, `docker info`)"},
 	{"docker.memory-limit", containers("may take all memory", "mem_limit", "mem_limit deploy", func(c fact.Container) []string { return found(c.HostConfig.Memory == 0, "no limit") }),
-		"the containers that run (`docker inspect`) and the services of compose files: Memory"},
+		ofContainers + "Memory"},
 	{"docker.process-limit", containers("may start processes without end", "pids_limit", "pids_limit deploy", func(c fact.Container) []string {
 		return found(c.HostConfig.PidsLimit == nil || *c.HostConfig.PidsLimit <= 0, "no limit")
-	}), "the containers that run (`docker inspect`) and the services of compose files: PidsLimit"},
+	}), ofContainers + "PidsLimit"},
 	{"docker.image-tag", containers("runs an image that may be another tomorrow", "a version or a digest", "image", looseTag),
-		"the containers that run (`docker inspect`) and the services of compose files: the tag of the image"},
+		ofContainers + "the tag of the image"},
 	{"docker.healthcheck", containers("has no health check", "healthcheck:", "healthcheck", func(c fact.Container) []string {
 		hc := c.Config.Healthcheck
 		return found(hc == nil || len(hc.Test) == 0 || hc.Test[0] == "NONE", "none")
-	}), "the containers that run (`docker inspect`) and the services of compose files: Healthcheck, of the container or of its image"},
+	}), ofContainers + "Healthcheck, of the container or of its image"},
 	{"docker.environment-secrets", containers("has a secret in its environment", "a file that only it reads (secrets:)", "environment", environmentSecrets),
 		"the names of environment variables of the containers that run (`docker inspect`) and of the services of compose files, their env_file with them; the values are never kept"},
 	{"docker.default-bridge", containers("is in the network that all share", "a network of its own", "network_mode", func(c fact.Container) []string {
 		return found(c.HostConfig.NetworkMode == "default" || c.HostConfig.NetworkMode == "bridge", "the default bridge")
-	}), "the containers that run (`docker inspect`) and the services of compose files: NetworkMode"},
+	}), ofContainers + "NetworkMode"},
 	{"docker.compose-files", composeFiles,
 		"who may change the compose files that containers were made of (`docker ps -a`) and those in /opt, /srv and /root, with the files that they lead to and the folders above"},
 	{"docker.compose-secrets", composeSecrets,

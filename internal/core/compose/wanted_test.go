@@ -24,7 +24,7 @@ func TestWanted(t *testing.T) {
 	get := exec.Command("go", "mod", "download")
 	get.Dir = tool
 	if out, err := get.CombinedOutput(); err != nil {
-		leftout.Skip(t, "the library of docker compose cannot be had: "+string(bytes.TrimSpace(out)))
+		leftout.Missing(t, "the library of docker compose cannot be had: "+string(bytes.TrimSpace(out)))
 	}
 	run := exec.Command("go", "run", ".", dir)
 	run.Dir = tool

@@ -217,7 +217,7 @@ func TestInterrupted(t *testing.T) {
 	begun := make(chan bool, 1)
 	go func() {
 		<-begun
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // until it waits for an answer: before that there is nothing to interrupt
 		cancel()
 	}()
 	p := fact.Probe{Probe: app.Probe{HTTP: "GET /"}, To: hold}
