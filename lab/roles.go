@@ -104,7 +104,12 @@ var Bench = Role{
 	packages: []string{"lynis", "openscap-scanner", "ssg-debian"},
 }
 
+// BenchEngine is Containers with the same tools.
+var BenchEngine = Role{
+	Name: "bench-engine", Users: []string{"operator"}, over: &Containers, setup: Bench.setup, packages: Bench.packages,
+}
+
 // Roles lists all roles.
 func Roles() []Role {
-	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, Bench}
+	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, Bench, BenchEngine}
 }

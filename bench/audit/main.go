@@ -68,15 +68,15 @@ func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args.
 // facts says what was measured and on what.
 func facts(ctx context.Context, h *host, list []*tool) {
 	fmt.Printf("machine   %d × %s, %s memory, Linux %s, load %s\n", runtime.NumCPU(),
-		h.sh(ctx, "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1"),
-		h.sh(ctx, "awk '/^MemTotal/ {printf \"%d MB\", $2 / 1024}' /proc/meminfo"),
-		h.sh(ctx, "uname -r"), h.sh(ctx, "cut -d' ' -f1-3 /proc/loadavg"))
-	fmt.Printf("host      Debian %s booted by systemd-nspawn, %s packages, %s files\n", h.sh(ctx, "cat /etc/debian_version"),
-		h.sh(ctx, "dpkg-query -f '.\n' -W | wc -l"), h.sh(ctx, "find / -xdev | wc -l"))
+		h.Sh(ctx, "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1"),
+		h.Sh(ctx, "awk '/^MemTotal/ {printf \"%d MB\", $2 / 1024}' /proc/meminfo"),
+		h.Sh(ctx, "uname -r"), h.Sh(ctx, "cut -d' ' -f1-3 /proc/loadavg"))
+	fmt.Printf("host      Debian %s booted by systemd-nspawn, %s packages, %s files\n", h.Sh(ctx, "cat /etc/debian_version"),
+		h.Sh(ctx, "dpkg-query -f '.\n' -W | wc -l"), h.Sh(ctx, "find / -xdev | wc -l"))
 	for _, t := range list {
 		fmt.Printf("%-9s %s\n", strings.Fields(t.name)[0], t.version(ctx, h))
 	}
-	fmt.Printf("size      %.1f MB, stripped, %s\n\n", float64(h.binary)/1e6, runtime.GOARCH)
+	fmt.Printf("size      %s MB, stripped, %s\n\n", h.Sh(ctx, "stat -c %s "+picketOnHost+" | awk '{printf \"%.1f\", $1 / 1e6}'"), runtime.GOARCH)
 }
 
 // sideBySide runs the tools in turns and prints their figures and ratios.

@@ -36,7 +36,7 @@ func tools() []*tool {
 	return []*tool{
 		{
 			name: "picket audit", argv: []string{picketOnHost, "audit", "--output", "json"}, repeat: 5,
-			version: func(ctx context.Context, h *host) string { return h.sh(ctx, picketOnHost+" --version") },
+			version: func(ctx context.Context, h *host) string { return h.Sh(ctx, picketOnHost+" --version") },
 			checks: func(r run) int {
 				var report struct{ Results []json.RawMessage }
 				if json.Unmarshal([]byte(r.Stdout), &report) != nil {
@@ -48,14 +48,14 @@ func tools() []*tool {
 		{
 			name: "oscap", argv: []string{"oscap", "xccdf", "eval", "--profile", profile, "--results", "/root/oscap.xml", widened}, repeat: 2,
 			version: func(ctx context.Context, h *host) string {
-				return h.sh(ctx, "dpkg-query -W -f='${Package} ${Version}, ' openscap-scanner ssg-debian") + "profile anssi_np_nt28_restrictive"
+				return h.Sh(ctx, "dpkg-query -W -f='${Package} ${Version}, ' openscap-scanner ssg-debian") + "profile anssi_np_nt28_restrictive"
 			},
 			checks: func(r run) int { return len(ruleResult.FindAllString(r.Stdout, -1)) },
 		},
 		{
 			name: "lynis", argv: []string{"lynis", "audit", "system", "--quick", "--no-colors"}, repeat: 1,
 			version: func(ctx context.Context, h *host) string {
-				return h.sh(ctx, "dpkg-query -W -f='${Package} ${Version}' lynis")
+				return h.Sh(ctx, "dpkg-query -W -f='${Package} ${Version}' lynis")
 			},
 			checks: func(r run) int {
 				m := testsPerformed.FindStringSubmatch(r.Stdout)
@@ -72,7 +72,7 @@ func tools() []*tool {
 // prepare makes OpenSCAP's content fit the host.
 func prepare(ctx context.Context, h *host) error {
 	script := `sed 's/\^11\.\[0-9\]/^12.[0-9]/' ` + content + ` >` + widened
-	if _, err := h.do(ctx, nil, "sh", "-c", script); err != nil {
+	if _, err := h.Do(ctx, nil, "sh", "-c", script); err != nil {
 		return err
 	}
 	return nil

@@ -1,5 +1,5 @@
 // Command planted counts how many planted faults Picket, Lynis and OpenSCAP find
-// on one booted Debian 12 that is otherwise protected. It needs root on a Debian
+// on a booted Debian 12 that is otherwise protected, and on one with Docker. It needs root on a Debian
 // 12, as the tests on booted hosts do; docs/benchmarks.md holds what it printed.
 //
 // Picket has found a fault when the control that the fault is of says so. Of the
@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -18,15 +19,17 @@ import (
 	"syscall"
 	"time"
 
+	"picket/bench/booted"
 	"picket/catalogue"
 	"picket/internal/core/control"
 	"picket/internal/core/kind"
+	"picket/lab"
 	"picket/lab/planted"
 )
 
 func main() {
 	limit := flag.Duration("limit", 3*time.Hour, "time after which no further fault is planted")
-	part := flag.String("part", "traps,cases", "what is planted")
+	part := flag.String("part", "engine,traps,cases", "what is planted")
 	dir := flag.String("controls", "catalogue/controls", "where the controls and their cases lie")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -53,14 +56,61 @@ func run(ctx context.Context, dir, parts string, end time.Time) error {
 	if err != nil {
 		return err
 	}
-	say("booting a host (the first time its root folder is built, which takes some minutes)")
-	h, err := boot(ctx)
+	wants := func(part string) bool { return slices.Contains(strings.Split(parts, ","), part) }
+	if wants("engine") {
+		h, list, err := ready(ctx, lab.BenchEngine, planted.EngineReady)
+		if err != nil {
+			return err
+		}
+		err = count(ctx, h, list, "traps on a host with Docker, ufw and Prometheus", together(planted.OnEngine), end)
+		if err := errors.Join(err, h.Close()); err != nil {
+			return err
+		}
+	}
+	if !wants("traps") && !wants("cases") {
+		return nil
+	}
+	h, list, err := ready(ctx, lab.Bench, livedADay)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
+	if wants("traps") {
+		if err := count(ctx, h, list, "traps: what looks protected and is not", together(planted.Rounds), end); err != nil {
+			return err
+		}
+	}
+	if wants("cases") {
+		groups := batches(cases, func(c planted.Case) bool { return !list[0].verdict(list[0].usual, c.Control) })
+		return count(ctx, h, list, "a bad case of each control, of those made of files alone", groups, end)
+	}
+	return nil
+}
+
+// livedADay makes the host one that has been up for a day: its timers of apt have
+// run, which nothing in the lab could serve.
+const livedADay = `mkdir -p /var/lib/apt/periodic; cd /var/lib/apt; touch lists
+	for s in update upgrade update-success unattended-upgrades; do touch periodic/$s-stamp; done`
+
+// ready boots a host and lets each tool say what it says of it without any fault.
+func ready(ctx context.Context, role lab.Role, script string) (*booted.Host, []*tool, error) {
+	say("booting a host (the first time its root folder is built, which takes some minutes)")
+	h, err := booted.Boot(ctx, role, nil)
+	if err != nil {
+		return nil, nil, err
+	}
 	list := tools()
-	fmt.Printf("host      Debian %s booted by systemd-nspawn, %s packages\n", h.sh(ctx, "cat /etc/debian_version"), h.sh(ctx, "dpkg-query -f '.\n' -W | wc -l"))
+	if err := usual(ctx, h, list, script); err != nil {
+		return nil, nil, errors.Join(err, h.Close())
+	}
+	return h, list, nil
+}
+
+func usual(ctx context.Context, h *booted.Host, list []*tool, script string) error {
+	if _, err := h.Do(ctx, nil, "sh", "-ec", script); err != nil {
+		return err
+	}
+	fmt.Printf("host      Debian %s booted by systemd-nspawn, %s packages\n", h.Sh(ctx, "cat /etc/debian_version"), h.Sh(ctx, "dpkg-query -f '.\n' -W | wc -l"))
 	for _, t := range list {
 		fmt.Printf("%-9s %s\n", t.name, t.version(ctx, h))
 	}
@@ -73,23 +123,33 @@ func run(ctx context.Context, dir, parts string, end time.Time) error {
 			}
 			t.knows(r)
 		}
-		fmt.Printf("%-9s reports %d things on the protected host without any fault: %s\n", t.name, len(t.usual), t.usually())
+		fmt.Printf("%-9s reports %d things on the host without any fault: %s\n", t.name, len(t.usual), t.usually())
 	}
 	fmt.Println()
+	return nil
+}
 
-	var traps, files [][]fault // what can be there together
-	for _, round := range planted.Rounds {
+// together are the traps that can be there at once, without the set-ups that are not bad or
+// of which that is not known.
+func together(rounds [][]planted.Trap) (groups [][]fault) {
+	for _, round := range rounds {
 		var group []fault
 		for _, tr := range round {
-			if tr.Verdicts == "" || strings.Contains(tr.Verdicts, "fail") || strings.Contains(tr.Verdicts, "ineffective") { // the others are set-ups that are not bad, or not known to be
+			if tr.Verdicts == "" || strings.Contains(tr.Verdicts, "fail") || strings.Contains(tr.Verdicts, "ineffective") {
 				group = append(group, fault{name: tr.Name, control: tr.Control, trap: &tr})
 			}
 		}
-		traps = append(traps, group)
+		groups = append(groups, group)
 	}
-	wanted := []planted.Case{} // one of each control that is right on the host so far
+	return groups
+}
+
+// batches are cases that can be there at once: one of each control that is right on the
+// host so far.
+func batches(cases []planted.Case, right func(planted.Case) bool) (groups [][]fault) {
+	var wanted []planted.Case
 	for _, c := range cases {
-		if planted.None[c.Control] == "" && !list[0].verdict(list[0].usual, c.Control) && !slices.ContainsFunc(wanted, func(w planted.Case) bool { return w.Control == c.Control }) {
+		if planted.None[c.Control] == "" && right(c) && !slices.ContainsFunc(wanted, func(w planted.Case) bool { return w.Control == c.Control }) {
 			wanted = append(wanted, c)
 		}
 	}
@@ -100,24 +160,13 @@ func run(ctx context.Context, dir, parts string, end time.Time) error {
 		for _, c := range now {
 			group = append(group, fault{name: c.Name, control: c.Control, files: c})
 		}
-		files = append(files, group)
+		groups = append(groups, group)
 	}
-	for _, part := range []struct {
-		name, title string
-		groups      [][]fault
-	}{{"traps", "traps: what looks protected and is not", traps}, {"cases", "a bad case of each control, of those made of files alone", files}} {
-		if !strings.Contains(parts, part.name) {
-			continue
-		}
-		if err := count(ctx, h, list, part.title, part.groups, end); err != nil {
-			return err
-		}
-	}
-	return nil
+	return groups
 }
 
 // count plants each fault of the groups and prints which tools find it.
-func count(ctx context.Context, h *host, list []*tool, title string, groups [][]fault, end time.Time) error {
+func count(ctx context.Context, h *booted.Host, list []*tool, title string, groups [][]fault, end time.Time) error {
 	total := 0
 	found := map[*tool]int{}
 	var lines []string

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"picket/bench/booted"
 	"picket/lab/planted"
 )
 
@@ -10,17 +11,17 @@ import (
 // Picket the verdict of the control that each fault is of counts, and nothing else. Where
 // another reports nothing new it finds none of them, else each half is tried by
 // itself. So a tool that takes minutes has to run but seldom.
-func (t *tool) search(ctx context.Context, h *host, group []fault, hit func(int)) error {
+func (t *tool) search(ctx context.Context, h *booted.Host, group []fault, hit func(int)) error {
 	return t.half(ctx, h, group, 0, hit)
 }
 
-func (t *tool) half(ctx context.Context, h *host, group []fault, first int, hit func(int)) error {
-	if err := h.plant(ctx, group); err != nil {
+func (t *tool) half(ctx context.Context, h *booted.Host, group []fault, first int, hit func(int)) error {
+	if err := plant(ctx, h, group); err != nil {
 		return err
 	}
 	r, err := t.report(ctx, h)
 	if err == nil {
-		err = h.remove(ctx, group)
+		err = remove(ctx, h, group)
 	}
 	if err != nil {
 		return err
@@ -49,14 +50,14 @@ func (t *tool) half(ctx context.Context, h *host, group []fault, first int, hit 
 }
 
 // plant puts faults on the host.
-func (h *host) plant(ctx context.Context, group []fault) error {
+func plant(ctx context.Context, h *booted.Host, group []fault) error {
 	var list []planted.Case
 	for _, f := range group {
 		if f.trap == nil {
 			list = append(list, f.files)
 			continue
 		}
-		if _, err := h.do(ctx, nil, "sh", "-ec", f.trap.Plant); err != nil {
+		if _, err := h.Do(ctx, nil, "sh", "-ec", f.trap.Plant); err != nil {
 			return err
 		}
 	}
@@ -67,31 +68,31 @@ func (h *host) plant(ctx context.Context, group []fault) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.do(ctx, nil, "sh", "-ec", planted.Keep); err != nil {
+	if _, err := h.Do(ctx, nil, "sh", "-ec", planted.Keep); err != nil {
 		return err
 	}
-	if _, err := h.do(ctx, files, "sh", "-ec", "cat >"+planted.Archive); err != nil {
+	if _, err := h.Do(ctx, files, "sh", "-ec", "cat >"+planted.Archive); err != nil {
 		return err
 	}
-	_, err = h.do(ctx, nil, "sh", "-ec", planted.Plant)
+	_, err = h.Do(ctx, nil, "sh", "-ec", planted.Plant)
 	return err
 }
 
 // remove takes them away again, the last first.
-func (h *host) remove(ctx context.Context, group []fault) error {
+func remove(ctx context.Context, h *booted.Host, group []fault) error {
 	files := false
 	for i := len(group) - 1; i >= 0; i-- {
 		if group[i].trap == nil {
 			files = true
 			continue
 		}
-		if _, err := h.do(ctx, nil, "sh", "-ec", group[i].trap.Undo); err != nil {
+		if _, err := h.Do(ctx, nil, "sh", "-ec", group[i].trap.Undo); err != nil {
 			return err
 		}
 	}
 	if !files {
 		return nil
 	}
-	_, err := h.do(ctx, nil, "sh", "-ec", planted.Remove)
+	_, err := h.Do(ctx, nil, "sh", "-ec", planted.Remove)
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"picket/bench/booted"
 )
 
 // A report is what a tool says in one run, a line a thing.
@@ -16,8 +18,8 @@ type report map[string]bool
 // A tool audits the host that it runs on.
 type tool struct {
 	name    string
-	version func(context.Context, *host) string
-	report  func(context.Context, *host) (report, error)
+	version func(context.Context, *booted.Host) string
+	report  func(context.Context, *booted.Host) (report, error)
 	verdict func(r report, control string) bool // Picket's: says the control itself that it is bad?
 	usually func() string                       // what it reports without any fault, by kind
 
@@ -53,8 +55,8 @@ const (
 
 func tools() []*tool {
 	picket := &tool{
-		name: "Picket", version: func(ctx context.Context, h *host) string {
-			return h.sh(ctx, picketOnHost+" --version") + ", profile strict"
+		name: "Picket", version: func(ctx context.Context, h *booted.Host) string {
+			return h.Sh(ctx, booted.Picket+" --version") + ", profile strict"
 		},
 		report: picketReport,
 		verdict: func(r report, control string) bool {
@@ -67,14 +69,14 @@ func tools() []*tool {
 		},
 	}
 	lynis := &tool{
-		name: "Lynis", version: func(ctx context.Context, h *host) string {
-			return h.sh(ctx, "dpkg-query -W -f='${Package} ${Version}' lynis") + ", audit system"
+		name: "Lynis", version: func(ctx context.Context, h *booted.Host) string {
+			return h.Sh(ctx, "dpkg-query -W -f='${Package} ${Version}' lynis") + ", audit system"
 		},
 		report: lynisReport,
 	}
 	oscap := &tool{
-		name: "OpenSCAP", version: func(ctx context.Context, h *host) string {
-			return h.sh(ctx, "dpkg-query -W -f='${Package} ${Version}, ' openscap-scanner ssg-debian") + "profile anssi_np_nt28_restrictive"
+		name: "OpenSCAP", version: func(ctx context.Context, h *booted.Host) string {
+			return h.Sh(ctx, "dpkg-query -W -f='${Package} ${Version}, ' openscap-scanner ssg-debian") + "profile anssi_np_nt28_restrictive"
 		},
 		report: oscapReport,
 	}
@@ -96,8 +98,8 @@ func tools() []*tool {
 }
 
 // picketReport has a line a finding: "control verdict severity".
-func picketReport(ctx context.Context, h *host) (report, error) {
-	out, err := h.answer(ctx, picketOnHost, "audit", "--profile", "strict", "--output", "json")
+func picketReport(ctx context.Context, h *booted.Host) (report, error) {
+	out, err := h.Answer(ctx, booted.Picket, "audit", "--profile", "strict", "--output", "json")
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +121,11 @@ func picketReport(ctx context.Context, h *host) (report, error) {
 var lynisLine = regexp.MustCompile(`(?m)^(warning|suggestion)\[\]=([A-Z]+-\d+)\|([^|]*)\|([^|\n]*)`)
 
 // lynisReport has a line a warning or suggestion, with its details.
-func lynisReport(ctx context.Context, h *host) (report, error) {
-	if _, err := h.answer(ctx, "lynis", "audit", "system", "--quick", "--no-colors", "--report-file", "/root/lynis.dat", "--logfile", "/dev/null"); err != nil {
+func lynisReport(ctx context.Context, h *booted.Host) (report, error) {
+	if _, err := h.Answer(ctx, "lynis", "audit", "system", "--quick", "--no-colors", "--report-file", "/root/lynis.dat", "--logfile", "/dev/null"); err != nil {
 		return nil, err
 	}
-	text, err := h.do(ctx, nil, "cat", "/root/lynis.dat")
+	text, err := h.Do(ctx, nil, "cat", "/root/lynis.dat")
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +142,11 @@ func lynisReport(ctx context.Context, h *host) (report, error) {
 var oscapRule = regexp.MustCompile(`(?m)^Rule\s+(\S+)\s*$(?:\n.*\S.*$)*?\nResult\s+(\w+)`)
 
 // oscapReport has a line a rule that failed.
-func oscapReport(ctx context.Context, h *host) (report, error) {
-	if _, err := h.do(ctx, nil, "sh", "-c", `[ -e `+widened+` ] || sed 's/\^11\.\[0-9]/^12.[0-9]/' `+content+` >`+widened); err != nil {
+func oscapReport(ctx context.Context, h *booted.Host) (report, error) {
+	if _, err := h.Do(ctx, nil, "sh", "-c", `[ -e `+widened+` ] || sed 's/\^11\.\[0-9]/^12.[0-9]/' `+content+` >`+widened); err != nil {
 		return nil, err
 	}
-	out, err := h.answer(ctx, "oscap", "xccdf", "eval", "--profile", profile, widened)
+	out, err := h.Answer(ctx, "oscap", "xccdf", "eval", "--profile", profile, widened)
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,22 @@ func TestTraps(t *testing.T) {
 	t.Parallel()
 	h := start(t, lab.Good)
 	lived(h)
+	plantAll(t, h, planted.Rounds)
+	t.Run("T14", func(t *testing.T) { nioAccounts(t, h) })
+}
+
+// TestTrapsOnEngine does the same on a host with Docker, ufw and Prometheus.
+func TestTrapsOnEngine(t *testing.T) {
+	t.Parallel()
+	h := start(t, lab.Containers)
+	h.Sh(planted.EngineReady)
+	plantAll(t, h, planted.OnEngine)
+}
+
+func plantAll(t *testing.T, h *lab.Host, rounds [][]planted.Trap) {
+	t.Helper()
 	before := auditOn(t, h)
-	for _, round := range planted.Rounds {
+	for _, round := range rounds {
 		for _, tr := range round {
 			must(t, before, tr.Control, "pass|not-applicable")
 			h.Sh(tr.Plant)
@@ -38,7 +52,6 @@ func TestTraps(t *testing.T) {
 		}
 		same(t, before, auditOn(t, h))
 	}
-	t.Run("T14", func(t *testing.T) { nioAccounts(t, h) })
 }
 
 // nioAccounts is what nio's own command leaves, T14: a new account beside those that everybody knows. nio itself is not

@@ -21,6 +21,9 @@ const SSHAnew = `rm -f /run/sshd.pid; systemctl reload ssh
 // sshRestart starts sshd anew, however often that was done in the last seconds.
 const sshRestart = `systemctl reset-failed ssh; systemctl restart ssh`
 
+// banAnew starts fail2ban anew and waits until it answers.
+const banAnew = `systemctl restart fail2ban; for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`
+
 // ranOut is the certificate of pioreactor.local that counted until January 2025.
 const ranOut = `-----BEGIN CERTIFICATE-----
 MIIBAzCBtqADAgECAgEHMAUGAytlcDAbMRkwFwYDVQQDExBwaW9yZWFjdG9yLmxv
@@ -54,8 +57,7 @@ var Rounds = [][]Trap{
 			Name: "T2 the ban daemon is to follow a log that Debian 12 does not write", Control: "ban/ssh", Verdicts: "ineffective",
 			Plant: `mv /etc/fail2ban/jail.d/sshd.local /root/; printf '[sshd]\nenabled = true\n' >/etc/fail2ban/jail.d/defaults-debian.conf
 				systemctl restart fail2ban || true; for i in $(seq 50); do systemctl is-failed -q fail2ban && break; sleep 0.1; done`,
-			Undo: `mv /root/sshd.local /etc/fail2ban/jail.d/; systemctl reset-failed fail2ban; systemctl restart fail2ban
-				for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+			Undo:  `mv /root/sshd.local /etc/fail2ban/jail.d/; systemctl reset-failed fail2ban; ` + banAnew,
 			Texts: []string{"/var/log/auth.log"},
 		},
 		{
@@ -67,7 +69,7 @@ var Rounds = [][]Trap{
 		{
 			Name: "T13 the firewall's service is on, its rules are gone", Control: "firewall/default-deny", Verdicts: "ineffective",
 			Plant: `nft flush table inet filter; nft delete table inet filter`,
-			Undo:  `systemctl restart nftables; systemctl restart fail2ban; for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+			Undo:  `systemctl restart nftables; ` + banAnew,
 		},
 		{
 			Name: "T15 every user can read a TLS key", Control: "keys/tls-keys",
@@ -97,6 +99,19 @@ var Rounds = [][]Trap{
 			Texts: []string{"app.service", "/home/operator/app"},
 		},
 		{
+			Name: "T7 the flag of the guide, and what deletes it stays open", Control: "app/pioreactor-flags", Verdicts: "ineffective",
+			Plant: `useradd -m pioreactor; install -d -o pioreactor /home/pioreactor/.pioreactor; touch /home/pioreactor/.pioreactor/DISALLOW_UI_INSTALLS`,
+			Undo:  `userdel -r pioreactor 2>/dev/null`,
+			Texts: []string{"remove_file", "DISALLOW_UI_FILE_SYSTEM", "DISALLOW_UI_UPLOADS"},
+		},
+		{
+			Name: "T14 a new account of nio, and those that everybody knows", Control: "app/nio-users", Verdicts: "ineffective",
+			Plant: `mkdir -p /opt/line/etc; printf '[user_defined]\nNIOPORT=8181\n' >/opt/line/nio.conf
+				printf '{"Admin": {"password": "QWRtaW4="}, "amy": {"password": "%s"}}\n' '$2b$12$XnkXMEnBOyVQCVSl9FC.2u7OWwzZHMkCzDCxnMGn8KRkUmPnmIxGG' >/opt/line/etc/users.json`,
+			Undo:  `rm -r /opt/line`,
+			Texts: []string{"account Admin", "/opt/line/etc/users.json"},
+		},
+		{
 			Name: "H1 a factory password", Control: "accounts/factory-password", Verdicts: "fail",
 			Plant: `useradd -m -s /bin/bash pi; echo pi:raspberry | chpasswd`,
 			Undo:  `userdel -r pi 2>/dev/null`,
@@ -122,9 +137,8 @@ var Rounds = [][]Trap{
 		},
 		{
 			Name: "T12 a ban for ever, and not even its own addresses left out", Control: "ban/ignore-own",
-			Plant: `cp -p /etc/fail2ban/jail.d/sshd.local /root/; sed -i -e '/^ignoreip/d' -e 's/^bantime.*/bantime = -1/' /etc/fail2ban/jail.d/sshd.local; systemctl restart fail2ban
-				for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
-			Undo: `mv /root/sshd.local /etc/fail2ban/jail.d/; systemctl restart fail2ban; for i in $(seq 50); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done`,
+			Plant: `cp -p /etc/fail2ban/jail.d/sshd.local /root/; sed -i -e '/^ignoreip/d' -e 's/^bantime.*/bantime = -1/' /etc/fail2ban/jail.d/sshd.local; ` + banAnew,
+			Undo:  `mv /root/sshd.local /etc/fail2ban/jail.d/; ` + banAnew,
 		},
 		{
 			Name: "T15 a certificate that ran out", Control: "keys/certificates", Verdicts: "fail",
@@ -164,6 +178,13 @@ END
 			Texts: []string{"chrony and ntpsec"},
 		},
 		{
+			Name: "T8 the password of the page lies in what every worker gives away", Control: "app/pioreactor-shared-password", Verdicts: "ineffective",
+			Plant: `useradd -m pioreactor; install -d -o pioreactor /home/pioreactor/.pioreactor
+				printf '[cluster.topology]\nleader_hostname=good\n[ui_basic_auth]\napi_key=YW15OnNlc2FtZQ==\n' >/home/pioreactor/.pioreactor/config.ini`,
+			Undo:  `userdel -r pioreactor 2>/dev/null`,
+			Texts: []string{"/unit_api/config/merged", "/home/pioreactor/.pioreactor/config.ini"},
+		},
+		{
 			Name: "T19 the client insists on what no server offers any more", Control: "ssh/client-fits-server", Verdicts: "fail",
 			Plant: `printf 'Host *\n  KexAlgorithms ecdh-sha2-nistp256\n' >/etc/ssh/ssh_config.d/pin.conf`,
 			Undo:  `rm /etc/ssh/ssh_config.d/pin.conf`,
@@ -176,6 +197,12 @@ END
 			Plant: `cp -p /etc/ssh/sshd_config /root/; sed -i '/^PermitRootLogin/d' /etc/ssh/sshd_config.d/00-hardening.conf
 				printf 'Match User nobody\nPermitRootLogin no\n' >>/etc/ssh/sshd_config; ` + SSHAnew,
 			Undo: `mv /root/sshd_config /etc/ssh/; sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config.d/00-hardening.conf; ` + SSHAnew,
+		},
+		{
+			Name: "T21 the filter of the jail matches no line of sshd's", Control: "ban/ssh", Verdicts: "ineffective",
+			Plant: `printf '[Definition]\nfailregex = ^password denied for <HOST>$\n' >/etc/fail2ban/filter.d/sshd.local; ` + banAnew,
+			Undo:  `rm /etc/fail2ban/filter.d/sshd.local; ` + banAnew,
+			Texts: []string{"matches no line of sshd's", "/etc/fail2ban/filter.d/sshd.local"},
 		},
 		{
 			Name: "T6 UsePAM no locks out an account with a key", Control: "ssh/use-pam",

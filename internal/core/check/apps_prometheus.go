@@ -1,8 +1,8 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +23,7 @@ func prometheusRules(h *fact.Host) control.Outcome {
 	a := h.Apps.Get("prometheus")
 	rules, recorded := h.Apps.AlertRules()
 	var bad, fine, doubt []control.Evidence
-	why := a.Unread("rules")
+	why := cmp.Or(a.Unread("rules"), h.Apps.RulesElsewhere())
 	for _, r := range rules {
 		dead, told := "", true
 		for _, u := range r.Uses {
@@ -83,10 +83,7 @@ func exported(h *fact.Host, metric string) ([]string, bool) {
 func prometheusAlerting(h *fact.Host) control.Outcome {
 	a := h.Apps.Get("prometheus")
 	rules, _ := h.Apps.AlertRules()
-	why := a.Unread("config")
-	if why == "" {
-		why = a.Unread("rules")
-	}
+	why := cmp.Or(a.Unread("config"), a.Unread("rules"), h.Apps.RulesElsewhere())
 	var fine, bad []control.Evidence
 	for _, f := range a.Files("config") {
 		if f.State != fact.Known {
@@ -119,26 +116,17 @@ func prometheusAlerting(h *fact.Host) control.Outcome {
 func prometheusRuleFiles(h *fact.Host) control.Outcome {
 	a := h.Apps.Get("prometheus")
 	why := a.Unread("config")
-	var patterns []fact.AppSetting
-	n := 0
-	for _, f := range a.Files("config") {
-		if f.State == fact.Known {
-			n++
-			patterns = append(patterns, f.All("rule_files.*")...)
-		}
-	}
-	if why == "" && n == 0 {
+	configs := a.Files("config")
+	if why == "" && len(configs) == 0 {
 		why = "there is no prometheus.yml where one is looked for"
 	}
 	if why != "" {
 		return control.CannotTell(why)
 	}
 	var bad, fine []control.Evidence
-	for _, f := range a.Files("rules") {
-		read := slices.ContainsFunc(patterns, func(s fact.AppSetting) bool {
-			// In a container the folder is another; the name stays.
-			ok, _ := path.Match(path.Base(s.Value), path.Base(f.Entry.Path))
-			return ok
+	for _, f := range h.Apps.RuleFiles() {
+		read := slices.ContainsFunc(configs, func(c fact.AppFile) bool {
+			return slices.ContainsFunc(c.All("rule_files.*"), func(s fact.AppSetting) bool { return fact.NamesRules(c, s, f) })
 		})
 		e := control.Saw("rule file", fact.Place{Path: f.Entry.Path}, "read", "named by rule_files")
 		if read {
@@ -153,6 +141,8 @@ func prometheusRuleFiles(h *fact.Host) control.Outcome {
 		return control.IsIneffective(bad[0].File+" is there, and rule_files does not name it", bad...)
 	case a.Unread("rules") != "":
 		return control.CannotTell(a.Unread("rules"))
+	case h.Apps.RulesElsewhere() != "":
+		return control.CannotTell(h.Apps.RulesElsewhere())
 	case len(fine) == 0:
 		return control.DoesNotApply("there are no rule files")
 	}

@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,8 +29,7 @@ const maxMetrics = 40
 // AlertRules are those in the rule files that are known; recorded are the
 // metrics that other rules make.
 func (as Apps) AlertRules() (rules []AlertRule, recorded []string) {
-	a := as.Get("prometheus")
-	for _, f := range a.Files("rules") {
+	for _, f := range as.RuleFiles() {
 		for _, s := range f.Settings {
 			if len(s.Key) != 5 || s.Key[0] != "groups" || s.Key[2] != "rules" {
 				continue
@@ -48,6 +48,52 @@ func (as Apps) AlertRules() (rules []AlertRule, recorded []string) {
 		}
 	}
 	return rules, recorded
+}
+
+// RuleFiles are those that hold rules: other settings lie in the same folders.
+func (as Apps) RuleFiles() []AppFile {
+	return slices.DeleteFunc(as.Get("prometheus").Files("rules"), func(f AppFile) bool {
+		return f.State != Known || !slices.ContainsFunc(f.Settings, func(s AppSetting) bool { return s.Key[0] == "groups" })
+	})
+}
+
+// NamesRules reports whether an entry of rule_files in a prometheus.yml names a file.
+func NamesRules(config AppFile, entry AppSetting, f AppFile) bool {
+	if inContainer(config) { // where the folder is another; the name stays
+		ok, _ := path.Match(path.Base(entry.Value), path.Base(f.Entry.Path))
+		return ok
+	}
+	ok, _ := path.Match(rulesAt(config, entry), f.Entry.Path)
+	return ok
+}
+
+func inContainer(config AppFile) bool { return path.Dir(config.Entry.Path) != "/etc/prometheus" }
+
+func rulesAt(config AppFile, entry AppSetting) string {
+	if path.IsAbs(entry.Value) {
+		return path.Clean(entry.Value)
+	}
+	return path.Join(path.Dir(config.Entry.Path), entry.Value)
+}
+
+// RulesElsewhere is why there may be more rules than were read: rule_files names what is not looked at. It
+// is "" where there are no others.
+func (as Apps) RulesElsewhere() string {
+	a := as.Get("prometheus")
+	for _, config := range a.Files("config") {
+		for _, entry := range config.All("rule_files.*") {
+			at := rulesAt(config, entry)
+			looked := slices.ContainsFunc(as.RuleFiles(), func(f AppFile) bool { return NamesRules(config, entry, f) }) ||
+				!inContainer(config) && slices.ContainsFunc(a.Settings["rules"].Files, func(p string) bool {
+					ok, _ := path.Match(p, at) // a pattern is looked at where ours has the same star
+					return ok
+				})
+			if !looked {
+				return entry.Value + ", which rule_files names (" + entry.Place.String() + "), is not looked at"
+			}
+		}
+	}
+	return ""
 }
 
 // askSeries asks a Prometheus of this host for the metrics that alerts use.
