@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"picket/internal/core/audit"
@@ -46,6 +48,14 @@ func (t Compare) Write(w io.Writer, c audit.Comparison) error {
 			continue
 		}
 		fmt.Fprintf(b, "\n%s\n", t.Style.Paint(g.title, g.color, ui.Bold))
+		all := len(list)
+		list = slices.DeleteFunc(list, func(ch audit.Change) bool {
+			one := cmp.Or(ch.Was, ch.Is)
+			return (ch.Was == nil || ch.Is == nil) && !one.Verdict.Bad() // as another profile has it
+		})
+		if left := all - len(list); left > 0 {
+			fmt.Fprintf(b, "  %s\n", ui.Wrap(count(left, "control")+", not bad there; --output json lists them", t.Width, "    "))
+		}
 		for _, ch := range list {
 			fmt.Fprintf(b, "  %s\n", ui.Wrap(fmt.Sprintf("%s %s", t.Style.Paint(string(ch.Severity), severityColor(ch.Severity)...), oneLine(ch.Control)), t.Width, "    "))
 			for _, s := range []struct {

@@ -2,6 +2,8 @@ package report_test
 
 import (
 	"bytes"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,9 +38,23 @@ func TestCompareOutput(t *testing.T) {
 				t.Errorf("%s to %s: %d of %d controls", from, to, n, len(b.Results))
 			}
 			words := write(t, func(w *bytes.Buffer) error { return report.Compare{Width: 80}.Write(w, cmp) })
-			if n := strings.Count(words, "\n  low ") + strings.Count(words, "\n  medium ") + strings.Count(words, "\n  high ") + strings.Count(words, "\n  critical "); n != len(cmp.Changes) {
-				t.Errorf("%s to %s: %d changes are shown of %d", from, to, n, len(cmp.Changes))
+			if n := strings.Count(words, "\n  low ") + strings.Count(words, "\n  medium ") + strings.Count(words, "\n  high ") + strings.Count(words, "\n  critical ") + told(words); n != len(cmp.Changes) {
+				t.Errorf("%s to %s: %d changes are shown or counted of %d", from, to, n, len(cmp.Changes))
+			}
+			for _, ch := range cmp.Changes {
+				if ch.Is != nil && ch.Is.Verdict.Bad() && !strings.Contains(words, " "+ch.Control+"\n") {
+					t.Errorf("%s to %s: %s is bad and not shown", from, to, ch.Control)
+				}
 			}
 		}
 	}
+}
+
+// told adds up what is only counted: controls that are not bad where alone they were judged.
+func told(words string) (n int) {
+	for _, m := range regexp.MustCompile(`(?m)^  (\d+) controls?, not bad there`).FindAllStringSubmatch(words, -1) {
+		one, _ := strconv.Atoi(m[1])
+		n += one
+	}
+	return n
 }

@@ -321,7 +321,7 @@ var sshTries = map[string]app.Probe{
 type Tried struct {
 	What, To, From string
 	Answer         string // for a person: "200 plain"
-	Bad, Good      bool   // neither: it tells nothing
+	Bad            bool   // it is what should not be
 	Why            string // there was no answer
 	Wanted         string
 	Unsure         bool // it is not known who listens there, so not who answered
@@ -369,7 +369,6 @@ func (p Probe) told(o *snap.Output, to string) Tried {
 	default:
 		t.From, t.Answer = from, p.say(words)
 		t.Bad = app.Matches(p.Bad, words)
-		t.Good = !t.Bad && app.Matches(p.Good, words)
 	}
 	return t
 }

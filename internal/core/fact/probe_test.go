@@ -163,7 +163,7 @@ func TestTried(t *testing.T) {
 		want        Tried
 	}{
 		"bad":     {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 200 plain\n", snap.Output{}, Tried{Bad: true, From: "10.0.0.1", Answer: "200 without TLS"}},
-		"good":    {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 401 plain\n", snap.Output{}, Tried{Good: true, From: "10.0.0.1", Answer: "401 without TLS"}},
+		"good":    {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 401 plain\n", snap.Output{}, Tried{From: "10.0.0.1", Answer: "401 without TLS"}},
 		"neither": {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 503 plain\n", snap.Output{}, Tried{From: "10.0.0.1", Answer: "503 without TLS"}},
 		"none":    {"probe http 'GET /' 192.168.1.20:80", "", snap.Output{Err: "no answer in 8s"}, Tried{Why: "no answer in 8s"}},
 		"garbled": {"probe http 'GET /' 192.168.1.20:80", "from 10.0.0.1\nsaid 200\nplain\n", snap.Output{}, Tried{Why: "its answer is not of the form that is known"}},

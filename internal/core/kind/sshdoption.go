@@ -105,6 +105,12 @@ func (r *sshdOption) Evaluate(h *fact.Host) control.Outcome {
 		return r.who == "root" && !isRoot(h, a.Who.User) || r.who == "stranger" && a.Who.Exists
 	})
 
+	if len(want) > 1 && len(answers) > 0 {
+		// Without PAM nothing asks questions: sshd offers that way, and nobody comes in by it.
+		if v, found := d.Option(answers[0], "UsePAM"); found.Explicit() && slices.Equal(v, []string{"no"}) {
+			want = slices.DeleteFunc(want, func(w sshdWant) bool { return w.option == "KbdInteractiveAuthentication" })
+		}
+	}
 	out := judgeAll(h, want, answers)
 	if out.Effective == control.No && len(r.or) > 0 && !r.void(h) {
 		// Each login has to be right in one of the two ways.

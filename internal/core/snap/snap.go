@@ -280,14 +280,31 @@ func (s *Snapshot) Run(argv ...string) (o *Output, st State, why string) {
 	o, ok := s.Commands[key]
 	switch {
 	case !ok:
-		return nil, Unknown, "`" + key + "` was not run"
+		return nil, Unknown, shown(argv) + " was not run"
 	case o.Missing:
 		return o, Absent, argv[0] + " is not installed"
 	}
 	if why := o.Unusable(); why != "" {
-		return o, Unknown, "`" + key + "`: " + why
+		return o, Unknown, shown(argv) + ": " + why
 	}
 	return o, Known, ""
+}
+
+// shown is a command in a sentence: a long one ends in dots.
+func shown(argv []string) string {
+	const enough = 60
+	text := CommandKey(argv...)
+	if len(text) > enough {
+		text = CommandKey(argv[0])
+		for _, a := range argv[1:] {
+			if len(text)+len(a) > enough/2 {
+				break
+			}
+			text += " " + CommandKey(a)
+		}
+		text += " …"
+	}
+	return "`" + text + "`"
 }
 
 // Root reports whether the host was read as root, so that nothing was hidden.
