@@ -320,13 +320,18 @@ walk() {
 # The links by which units are started at boot, which systemctl changes: kept and put back by themselves.
 links() { find /etc/systemd/system /etc/systemd/user /etc/rc?.d -type l -exec sh -c 'for l; do printf "%s %s\n" "$l" "$(readlink "$l")"; done' - {} + 2>/dev/null | sort; }
 
+# links_back undoes what was done to them between the first step and the last; what others did later stays.
 links_back() {
 	[ -e old/links ] || return 0
-	links >old/links.now
-	comm -13 old/links old/links.now | while read -r at _; do rm -f "$at"; done
-	comm -23 old/links old/links.now | while read -r at to; do mkdir -p "${at%/*}" && ln -sfn "$to" "$at"; done
-	find /etc/systemd/system -depth -mindepth 1 -type d -empty -newer old/links -exec rmdir {} + 2>/dev/null
-	return 0
+	[ -e old/links.after ] || links >old/links.after
+	comm -13 old/links old/links.after | while read -r at to; do
+		[ "$(readlink "$at")" != "$to" ] || rm -f "$at"
+		rmdir "${at%/*}" 2>/dev/null # only where it is empty now; what was so before is none of ours, and stays to be made again
+	done
+	comm -23 old/links old/links.after | while read -r at to; do
+		mkdir -p "${at%/*}"
+		[ -e "$at" ] || [ -L "$at" ] || ln -s "$to" "$at"
+	done
 }
 
 apply() {
@@ -340,6 +345,7 @@ apply() {
 	walk save file link gone dir mode sysctl unit install || { note 'refused: what is there cannot be saved'; forget; return 4; }
 	settle . && sync && arm "$((within + 900))" && put state applying || { note 'refused: the way back cannot be armed'; disarm; forget; return 4; }
 	if walk do install && walk do file link gone dir mode && walk do check && walk do sysctl unit act; then
+		links >old/links.after
 		sync
 		arm "$within" && put state applied && note 'applied; waits for confirmation' && return 0
 	fi
@@ -381,3 +387,56 @@ confirm() {
 }
 
 forget() { rm -rf old; }
+
+# --- the way back by itself -------------------------------------------------------------------------------
+
+unit=/etc/systemd/system/picket-back.service
+
+# arm has the host go back in so many seconds, and at its next start.
+arm() {
+	if [ ! -d /run/systemd/system ]; then
+		setsid sh -c 'sleep "$1"; exec sh "$2" late' sh "$1" "$here/tx" </dev/null >/dev/null 2>&1 &
+		put armed "$!" # a power cut is not covered here
+		return
+	fi
+	if [ ! -e "$unit" ]; then
+		cat >"$unit.part" <<END
+[Unit]
+Description=Go back to what was there before a change that nobody confirmed
+DefaultDependencies=no
+RequiresMountsFor=$box
+After=local-fs.target
+Before=sysinit.target systemd-sysctl.service systemd-modules-load.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'for t in $box/*/tx; do sh "\$t" boot; done'
+
+[Install]
+WantedBy=sysinit.target
+END
+		chmod 644 "$unit.part" && mkdir -p -m 755 /etc/systemd/system/sysinit.target.wants &&
+			ln -sfn "$unit" /etc/systemd/system/sysinit.target.wants/picket-back.service &&
+			settle "$unit.part" && mv -f "$unit.part" "$unit" && settle /etc/systemd/system || return 1
+	fi
+	was=$(cat armed 2>/dev/null)
+	n=$((${was##*-} + 1))
+	systemd-run --quiet --collect --unit "picket-back-$id-$n" --on-active "$1" --timer-property AccuracySec=1s -- /bin/sh "$here/tx" late || return 1
+	put armed "picket-back-$id-$n"
+	[ -z "$was" ] || systemctl stop "$was.timer" 2>/dev/null
+	return 0
+}
+
+# disarm takes it away again; the unit stays while another change waits.
+disarm() {
+	was=$(cat armed 2>/dev/null)
+	rm -f armed
+	if [ ! -d /run/systemd/system ]; then
+		[ -z "$was" ] || kill "$was" 2>/dev/null
+	elif [ -n "$was" ]; then
+		systemctl stop "$was.timer" 2>/dev/null
+	fi
+	for t in "$box"/*/armed; do [ ! -e "$t" ] || return 0; done
+	rm -f "$unit" /etc/systemd/system/sysinit.target.wants/picket-back.service
+	return 0
+}
