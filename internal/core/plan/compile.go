@@ -84,16 +84,18 @@ func line(s change.Step, n string) ([]string, error) {
 	return nil, fmt.Errorf("step %s: unknown verb %q", n, s.Verb)
 }
 
-// Sum is how a plan tells what lies at a path: "-" nothing, "dir", "link:TARGET", or the
+// Sum is how a plan tells what lies at a path: "-" nothing, "dir", "link:TARGET", "file" whatever it holds, or the
 // SHA-256 of a file's content in hexadecimal digits.
 func Sum(t change.Thing) string {
-	switch t.Type {
-	case "":
+	switch {
+	case t.Type == "":
 		return "-"
-	case snap.Dir:
+	case t.Type == snap.Dir:
 		return "dir"
-	case snap.Link:
+	case t.Type == snap.Link:
 		return "link:" + t.Target
+	case t.Opaque:
+		return "file"
 	}
 	sum := sha256.Sum256(t.Content)
 	return hex.EncodeToString(sum[:])

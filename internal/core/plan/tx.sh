@@ -44,6 +44,14 @@ note() {
 	printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>journal && settle journal
 }
 
+# same WANTED IS compares two sums; "file" is any file.
+same() {
+	case $1 in
+	file) case $2 in - | dir | link:*) return 1 ;; esac ;;
+	*) [ "$1" = "$2" ] ;;
+	esac
+}
+
 sum() { # of a file's content; "link:TARGET", "dir" or "-" for what is none
 	if [ -L "$1" ]; then
 		printf 'link:%s\n' "$(readlink "$1")"
@@ -62,7 +70,7 @@ device() { stat -c %d "$1"; }
 # --- the steps --------------------------------------------------------------------------------------------
 #
 # Each verb has up to four sides: _look refuses what cannot go well, before anything is changed; _save keeps what is
-# there; _do takes the step and _back goes back. All may be repeated.
+# there; _take takes the step and _back goes back. All may be repeated.
 
 fails() {
 	say "$*"
@@ -78,7 +86,7 @@ file_look() {
 	writable "$2"
 }
 file_save() { keep "$1" "$2"; }
-file_do() {
+file_take() {
 	[ "$(sum "$2")" != "$7" ] || [ "$(meta "$2")" != "$3 $4 $5" ] || return 0
 	part=$(beside "$2")
 	rm -f "$part"
@@ -98,7 +106,7 @@ link_look() {
 	writable "$2"
 }
 link_save() { keep "$1" "$2"; }
-link_do() {
+link_take() {
 	[ "$(sum "$2")" != "link:$3" ] || return 0
 	part=$(beside "$2")
 	rm -f "$part"
@@ -109,11 +117,11 @@ link_back() { restore "$1" "$2" "link:$3"; }
 # gone N PATH BEFORE: PATH is taken away.
 gone_look() {
 	is=$(sum "$2")
-	[ "$is" = "$3" ] || [ "$is" = - ] || { say "$2 was changed after the plan was made"; return 1; }
+	same "$3" "$is" || [ "$is" = - ] || { say "$2 was changed after the plan was made"; return 1; }
 	writable "$2"
 }
 gone_save() { keep "$1" "$2"; }
-gone_do() { rm -f "$2"; }
+gone_take() { rm -f "$2"; }
 gone_back() { restore "$1" "$2" -; }
 
 # dir N PATH MODE UID GID: PATH becomes a folder.
@@ -122,7 +130,7 @@ dir_look() {
 	[ -e "$2" ] || writable "$2"
 }
 dir_save() { keep "$1" "$2"; }
-dir_do() {
+dir_take() {
 	[ -d "$2" ] || mkdir "$2" || return 1
 	[ -e "old/$1.is" ] && [ "$(cat "old/$1.is")" = dir ] && return 0
 	chown "$4:$5" "$2" && chmod "$3" "$2"
@@ -141,7 +149,7 @@ mode_look() {
 mode_save() {
 	[ -e "old/$1.meta" ] || { meta "$2" >"old/$1.meta.part" && mv -f "old/$1.meta.part" "old/$1.meta"; }
 }
-mode_do() { own "$2" "$3" "$4" "$5"; }
+mode_take() { own "$2" "$3" "$4" "$5"; }
 mode_back() {
 	[ -e "$2" ] || { say "$2 is not there any more"; return 1; }
 	read -r m u g <"old/$1.meta"
@@ -162,8 +170,8 @@ sysctl_look() { [ -w "/proc/sys/$2" ] || { say "the kernel's $2 cannot be set he
 sysctl_save() {
 	[ -e "old/$1.value" ] || { cat "/proc/sys/$2" >"old/$1.value.part" && mv -f "old/$1.value.part" "old/$1.value"; }
 }
-sysctl_do() { printf '%s\n' "$3" >"/proc/sys/$2"; }
-sysctl_back() { cat "old/$1.value" >"/proc/sys/$2"; }
+sysctl_take() { printf '%s\n' "$3" >"/proc/sys/$2"; }
+sysctl_back() { [ -n "$booting" ] || cat "old/$1.value" >"/proc/sys/$2"; }
 
 # unit N NAME ACT...: enable, disable, mask, unmask, start, stop, restart, reload.
 unit_look() { :; }
@@ -172,7 +180,7 @@ unit_save() {
 	systemctl is-active "$2" >"old/$1.active.part" 2>/dev/null
 	mv -f "old/$1.active.part" "old/$1.active"
 }
-unit_do() {
+unit_take() {
 	name=$2
 	shift 2
 	for act; do
@@ -180,6 +188,7 @@ unit_do() {
 	done
 }
 unit_back() { # its links went back before
+	[ -z "$booting" ] || return 0
 	was=$(cat "old/$1.active")
 	is=$(systemctl is-active "$2" 2>/dev/null)
 	case $was in
@@ -195,11 +204,11 @@ unit_back() { # its links went back before
 }
 
 # check N COMMAND: has to succeed, or everything goes back.
-check_do() { sh -c "$2" >&2; }
+check_take() { sh -c "$2" >&2; }
 
 # act N COMMAND: brings what was changed into force, in both directions.
-act_do() { sh -c "$2" >&2; }
-act_back() { sh -c "$2" >&2; }
+act_take() { sh -c "$2" >&2; }
+act_back() { [ -n "$booting" ] || sh -c "$2" >&2; }
 
 # beside is a name in the same folder that no program takes for one of its files.
 beside() { printf '%s/.picket-%s\n' "${1%/*}" "$id"; }
@@ -269,7 +278,7 @@ install_save() {
 	[ ! -e "old/$1.packages" ] || return 0
 	packages >"old/$1.packages.part" && tar --numeric-owner --acls --xattrs -C / -cpf "old/$1.etc.tar" etc && mv -f "old/$1.packages.part" "old/$1.packages"
 }
-install_do() {
+install_take() {
 	n=$1
 	shift
 	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 install "$@" >&2 </dev/null
@@ -278,6 +287,7 @@ install_back() {
 	DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a >&2 </dev/null
 	packages >"old/$1.after"
 	new=$(comm -13 "old/$1.packages" "old/$1.after")
+	# shellcheck disable=SC2086
 	[ -z "$new" ] || DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 purge $new >&2 </dev/null
 }
 
@@ -296,7 +306,7 @@ step() {
 		return 0
 	fi
 	[ -z "$failed" ] || return 0 # the first that fails ends it
-	if [ "$side" = do ]; then
+	if [ "$side" = take ]; then
 		[ ! -e stop ] || { failed=stopped; return 0; }
 		note "$1 $verb $2"
 	fi
@@ -343,8 +353,13 @@ apply() {
 	mkdir -p old
 	links >old/links
 	walk save file link gone dir mode sysctl unit install || { note 'refused: what is there cannot be saved'; forget; return 4; }
-	settle . && sync && arm "$((within + 900))" && put state applying || { note 'refused: the way back cannot be armed'; disarm; forget; return 4; }
-	if walk do install && walk do file link gone dir mode && walk do check && walk do sysctl unit act; then
+	if ! { settle . && sync && arm "$((within + 900))" && put state applying; }; then
+		note 'refused: the way back cannot be armed'
+		disarm
+		forget
+		return 4
+	fi
+	if walk take install && walk take file link gone dir mode && walk take check && walk take sysctl unit act; then
 		links >old/links.after
 		sync
 		arm "$within" && put state applied && note 'applied; waits for confirmation' && return 0
@@ -388,13 +403,34 @@ confirm() {
 
 forget() { rm -rf old; }
 
-# --- the way back by itself -------------------------------------------------------------------------------
+# lock has one change of this host at a time. The lock ends with the process that holds it.
+lock() {
+	exec 9>>"$box/lock" || return 1
+	if command -v flock >/dev/null 2>&1; then
+		flock -w "${1:-0}" 9 && return 0
+		say "another change of this host is running"
+		return 1
+	fi
+	while ! mkdir "$box/locked" 2>/dev/null; do
+		holder=$(cat "$box/locked/pid" 2>/dev/null)
+		if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+			rm -rf "$box/locked"
+			continue
+		fi
+		[ "${1:-0}" -gt 0 ] || { say "another change of this host is running"; return 1; }
+		sleep 1
+		set -- "$((${1:-0} - 1))"
+	done
+	echo $$ >"$box/locked/pid"
+	trap 'rm -rf "$box/locked"' EXIT
+}
 
-unit=/etc/systemd/system/picket-back.service
+# --- the way back by itself -------------------------------------------------------------------------------
 
 # arm has the host go back in so many seconds, and at its next start.
 arm() {
 	if [ ! -d /run/systemd/system ]; then
+		# shellcheck disable=SC2016
 		setsid sh -c 'sleep "$1"; exec sh "$2" late' sh "$1" "$here/tx" </dev/null >/dev/null 2>&1 &
 		put armed "$!" # a power cut is not covered here
 		return
@@ -415,7 +451,7 @@ ExecStart=/bin/sh -c 'for t in $box/*/tx; do sh "\$t" boot; done'
 [Install]
 WantedBy=sysinit.target
 END
-		chmod 644 "$unit.part" && mkdir -p -m 755 /etc/systemd/system/sysinit.target.wants &&
+		chmod 644 "$unit.part" && (umask 022 && mkdir -p /etc/systemd/system/sysinit.target.wants) &&
 			ln -sfn "$unit" /etc/systemd/system/sysinit.target.wants/picket-back.service &&
 			settle "$unit.part" && mv -f "$unit.part" "$unit" && settle /etc/systemd/system || return 1
 	fi
@@ -440,3 +476,40 @@ disarm() {
 	rm -f "$unit" /etc/systemd/system/sysinit.target.wants/picket-back.service
 	return 0
 }
+
+# late is the way back by itself: what still runs is stopped first.
+late() {
+	: >stop
+	if ! lock 60; then
+		holder=$(cat pid 2>/dev/null)
+		[ -z "$holder" ] || kill -9 "$holder" 2>/dev/null
+		lock 60 || return 6
+	fi
+	case $(state) in
+	applying | applied | undoing | stuck) note 'nobody confirmed: goes back by itself'; undo ;;
+	esac
+}
+
+# boot runs before the services start, which is why nothing is started or stopped: they read what is there then.
+boot() {
+	booting=yes
+	case $(state) in
+	applying | applied | undoing) note 'the host was started anew before anybody confirmed: goes back'; undo ;;
+	esac
+}
+
+booting='' failed='' side='' verbs='' unit=/etc/systemd/system/picket-back.service
+case ${1:-} in
+apply | undo | confirm)
+	trap '' HUP PIPE
+	lock || exit 4
+	echo $$ >pid
+	"$1" 9>&-
+	;;
+late | boot) "$1" 9>&- ;;
+state) state ;;
+*)
+	say 'usage: tx apply|undo|confirm|boot|state'
+	exit 2
+	;;
+esac

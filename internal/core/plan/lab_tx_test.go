@@ -1,0 +1,144 @@
+package plan_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"picket/internal/core/change"
+	"picket/internal/core/plan"
+	"picket/internal/core/snap"
+	"picket/lab"
+)
+
+// stage lays a transaction's folder on a host.
+func stage(t *testing.T, h *lab.Host, id string, steps []change.Step) string {
+	t.Helper()
+	folder, err := plan.Compile(steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(folder)) {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(folder[name])), Typeflag: tar.TypeReg, ModTime: time.Unix(1, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(folder[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	at := "/var/lib/picket/tx/" + id
+	h.Sh("mkdir -p " + at + "; base64 -d <<END | tar -C " + at + " -xf -\n" + base64.StdEncoding.EncodeToString(b.Bytes()) + "\nEND")
+	return at
+}
+
+// whole is what must be as before after a change was taken back.
+func whole(h *lab.Host) string {
+	return h.Sh(`{ find /etc /home /root /boot -printf '%p %y %m %U %G %T@ %l\n'; find /etc /home /root -type f -exec sha256sum {} +; getfattr -R -d -m - /etc /home 2>/dev/null
+		systemctl list-unit-files --no-legend --no-pager; systemctl is-active ssh cron rsyslog; sysctl -a 2>/dev/null | grep -E 'rp_filter|redirects|kptr'
+		nft list ruleset; } | grep -v -e '^/etc/.*picket' | sort`)
+}
+
+func text(mode uint32, content string) change.Thing {
+	return change.Thing{Type: snap.File, Mode: mode, Content: []byte(content)}
+}
+
+func some(h *lab.Host) []change.Step {
+	motd := h.Read("/etc/motd")
+	return []change.Step{
+		{Verb: change.File, Name: "/etc/ssh/sshd_config.d/00-picket.conf", After: text(0o600, "MaxAuthTries 3\n")},
+		{Verb: change.File, Name: "/etc/motd", Before: text(0o644, motd), After: text(0o644, "Hello\n")},
+		{Verb: change.File, Name: "/etc/new.d", After: change.Thing{Type: snap.Dir, Mode: 0o755}},
+		{Verb: change.File, Name: "/etc/new.d/a b'c", After: text(0o644, "x")},
+		{Verb: change.File, Name: "/etc/issue.net", Before: change.Thing{Type: snap.File, Opaque: true}},
+		{Verb: change.File, Name: "/etc/crontab", Before: change.Thing{Type: snap.File, Opaque: true}, After: change.Thing{Type: snap.File, Mode: 0o600, Opaque: true}},
+		{Verb: change.Check, Name: "sshd -t"},
+		{Verb: change.Sysctl, Name: "net/ipv4/conf/all/rp_filter", Args: []string{"1"}},
+		{Verb: change.Unit, Name: "cron.service", Args: []string{"disable", "stop"}},
+		{Verb: change.Act, Name: "systemctl reload ssh"},
+	}
+}
+
+func TestThereAndBack(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	h.Sh(`printf 'was\n' >/etc/motd; apt-get --version >/dev/null; touch -d 2020-01-01 /etc/motd`)
+	before := whole(h)
+	at := stage(t, h, "one", some(h))
+	if out, code := h.Try("sh", at+"/tx", "apply"); code != 0 {
+		t.Fatalf("apply: %d\n%s\n%s", code, out, h.Sh("cat "+at+"/journal"))
+	}
+	if got := h.Sh(`sshd -T | grep -i maxauthtries; cat /etc/motd; cat "/etc/new.d/a b'c"; ls /etc/issue.net 2>&1; stat -c %a /etc/crontab; cat /proc/sys/net/ipv4/conf/all/rp_filter; systemctl is-active cron; systemctl is-enabled cron; cat ` + at + `/state; systemctl list-timers --no-legend 'picket-back*' | grep -c picket; true`); got != "maxauthtries 3\nHello\nxls: cannot access '/etc/issue.net': No such file or directory\n600\n1\ninactive\ndisabled\napplied\n1\n" {
+		t.Errorf("applied:\n%s", got)
+	}
+	if out, code := h.Try("sh", at+"/tx", "undo"); code != 0 {
+		t.Fatalf("undo: %d\n%s", code, out)
+	}
+	same(t, before, whole(h), "undone")
+	if got := h.Sh("cat " + at + "/state; systemctl list-units --all --no-legend 'picket-*'; ls /etc/systemd/system | grep picket; true"); got != "undone\n" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func same(t *testing.T, before, after, when string) {
+	t.Helper()
+	if before == after {
+		return
+	}
+	b, a := strings.Split(before, "\n"), strings.Split(after, "\n")
+	for _, l := range b {
+		if !slices.Contains(a, l) {
+			t.Errorf("%s: lost %s", when, l)
+		}
+	}
+	for _, l := range a {
+		if !slices.Contains(b, l) {
+			t.Errorf("%s: there is %s", when, l)
+		}
+	}
+}
+
+func TestItGoesBackByItself(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	before := whole(h)
+	at := stage(t, h, "late", some(h))
+	h.Sh("echo 3 >" + at + "/within; sh " + at + "/tx apply")
+	for range 100 {
+		if strings.Contains(h.Sh("cat "+at+"/state"), "undone") {
+			same(t, before, whole(h), "not confirmed")
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatal("it did not go back: " + h.Sh("cat "+at+"/journal"))
+}
+
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	h.Reboot() // what a first start writes is there
+	before := whole(h)
+	at := stage(t, h, "cut", some(h))
+	h.Sh("sh " + at + "/tx apply")
+	h.PowerCut()
+	h.Boot()
+	for range 50 {
+		if strings.Contains(h.Sh("cat "+at+"/state"), "undone") {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	same(t, before, whole(h), "after a power cut")
+	fmt.Println(h.Sh("cat " + at + "/journal"))
+}
