@@ -20,7 +20,7 @@ func TestTrapsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all strings.Builder
-	for _, f := range append(files, "../../lab/planted/traps.go") {
+	for _, f := range append(files, "../../lab/planted/traps.go", "../../lab/planted/engine.go") {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
