@@ -327,21 +327,52 @@ walk() {
 	[ -z "$failed" ]
 }
 
-# The links by which units are started at boot, which systemctl changes: kept and put back by themselves.
-links() { find /etc/systemd/system /etc/systemd/user /etc/rc?.d -type l -exec sh -c 'for l; do printf "%s %s\n" "$l" "$(readlink "$l")"; done' - {} + 2>/dev/null | sort; }
+# Folders whose links systemctl changes: which unit is started at boot. They are kept and put back by themselves.
+wants='/etc/systemd/system /etc/systemd/user /etc/rc0.d /etc/rc1.d /etc/rc2.d /etc/rc3.d /etc/rc4.d /etc/rc5.d /etc/rc6.d /etc/rcS.d'
+
+# links lists those links: path, a tab, target.
+links() {
+	# shellcheck disable=SC2086
+	find $wants -type l -exec sh -c 'for l; do printf "%s\t%s\n" "$l" "$(readlink "$l")"; done' - {} + 2>/dev/null | sort
+}
+
+links_save() {
+	[ ! -e old/links ] || return 0
+	links >old/links.part
+	mkdir -p old/links.d old/times
+	# shellcheck disable=SC2086,SC2016
+	find $wants -type l -exec sh -c 'cp -a --parents "$@" old/links.d' - {} + 2>/dev/null
+	# shellcheck disable=SC2086
+	[ "$(find old/links.d -type l | wc -l)" = "$(wc -l <old/links.part)" ] || return 1
+	# shellcheck disable=SC2086
+	find $wants -type d 2>/dev/null | while read -r d; do
+		n=$(printf '%s' "$d" | tr / _)
+		touch -r "$d" "old/times/$n"
+	done
+	mv -f old/links.part old/links
+}
 
 # links_back undoes what was done to them between the first step and the last; what others did later stays.
 links_back() {
 	[ -e old/links ] || return 0
 	[ -e old/links.after ] || links >old/links.after
-	comm -13 old/links old/links.after | while read -r at to; do
+	tab=$(printf '\t')
+	comm -13 old/links old/links.after | while IFS=$tab read -r at to; do
 		[ "$(readlink "$at")" != "$to" ] || rm -f "$at"
-		rmdir "${at%/*}" 2>/dev/null # only where it is empty now; what was so before is none of ours, and stays to be made again
+		[ -e "old/times/$(printf '%s' "${at%/*}" | tr / _)" ] || rmdir "${at%/*}" 2>/dev/null # a folder that came with it
 	done
-	comm -23 old/links old/links.after | while read -r at to; do
-		mkdir -p "${at%/*}"
-		[ -e "$at" ] || [ -L "$at" ] || ln -s "$to" "$at"
+	comm -23 old/links old/links.after | while IFS=$tab read -r at _; do
+		[ -e "$at" ] || [ -L "$at" ] || { mkdir -p "${at%/*}" && cp -a "old/links.d$at" "$at"; }
 	done
+	{ comm -13 old/links old/links.after && comm -23 old/links old/links.after; } | while IFS=$tab read -r at _; do
+		again "${at%/*}"
+	done
+}
+
+# again gives a folder of those the time that it had.
+again() {
+	t=old/times/$(printf '%s' "$1" | tr / _)
+	[ ! -e "$t" ] || [ ! -d "$1" ] || touch -r "$t" "$1"
 }
 
 apply() {
@@ -351,8 +382,7 @@ apply() {
 	esac
 	walk look file link gone dir mode sysctl unit install || { note 'refused: nothing was changed'; return 4; }
 	mkdir -p old
-	links >old/links
-	walk save file link gone dir mode sysctl unit install || { note 'refused: what is there cannot be saved'; forget; return 4; }
+	{ links_save && walk save file link gone dir mode sysctl unit install; } || { note 'refused: what is there cannot be saved'; forget; return 4; }
 	if ! { settle . && sync && arm "$((within + 900))" && put state applying; }; then
 		note 'refused: the way back cannot be armed'
 		disarm
@@ -373,6 +403,7 @@ undo() {
 	case $(state) in
 	prepared | undone) disarm; return 0 ;;
 	esac
+	[ -n "$booting" ] || [ -n "$side" ] || rest
 	put state undoing
 	stuck=''
 	walk back file link gone dir mode || stuck="$stuck$failed"
@@ -474,7 +505,19 @@ disarm() {
 	fi
 	for t in "$box"/*/armed; do [ ! -e "$t" ] || return 0; done
 	rm -f "$unit" /etc/systemd/system/sysinit.target.wants/picket-back.service
+	again /etc/systemd/system
+	again /etc/systemd/system/sysinit.target.wants
 	return 0
+}
+
+# rest ends what a program that was killed has left running: its children, which this in their environment shows to
+# be of this change.
+rest() {
+	for p in /proc/[0-9]*; do
+		if tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -qx "PICKET_TX=$id"; then
+			kill -9 "${p#/proc/}" 2>/dev/null
+		fi
+	done
 }
 
 # late is the way back by itself: what still runs is stopped first.
@@ -498,6 +541,7 @@ boot() {
 	esac
 }
 
+export PICKET_TX="$id"
 booting='' failed='' side='' verbs='' unit=/etc/systemd/system/picket-back.service
 case ${1:-} in
 apply | undo | confirm)
