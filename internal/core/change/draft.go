@@ -255,6 +255,28 @@ func (d *Draft) Steps() []Step {
 	return steps
 }
 
+// Snapshot is the host as it would be: another snapshot, with the files of the draft.
+func (d *Draft) Snapshot() *snap.Snapshot {
+	s := d.snap.Clone()
+	for p, t := range d.now {
+		if t.Type == "" {
+			delete(s.Entries, p)
+			continue
+		}
+		e := &snap.Entry{Path: p}
+		if was, ok := s.Entries[p]; ok {
+			*e = *was
+		}
+		e.Type, e.Mode, e.UID, e.GID, e.Target = t.Type, t.Mode, t.UID, t.GID, t.Target
+		if t.Type == snap.File && !t.Opaque {
+			e.Content, e.Size, e.Read = t.Content, int64(len(t.Content)), true
+		}
+		delete(s.Entries, p)
+		s.Put(e)
+	}
+	return s
+}
+
 // base is a file's content before anything was changed.
 func (d *Draft) base(p string) []byte {
 	if raw, ok := d.raw[p]; ok {
@@ -262,6 +284,11 @@ func (d *Draft) base(p string) []byte {
 	}
 	e, _, _ := d.snap.File(p)
 	return e.Content
+}
+
+// Of are the steps of any verb but File that a control shares.
+func (d *Draft) Of(control string) []Step {
+	return slices.DeleteFunc(cloneSteps(d.steps), func(s Step) bool { return !slices.Contains(s.Controls, control) })
 }
 
 // Touches reports whether a path that begins with a prefix is changed.

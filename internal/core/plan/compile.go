@@ -1,5 +1,6 @@
-// Package plan compiles the steps of a change to what a host runs: a folder with
-// a shell program, the list of steps, and the files that they put there.
+// Package plan works out what is to be done about a report's findings, and
+// compiles it to what a host runs: a folder with a shell program, the list of steps,
+// and the files that they put there.
 package plan
 
 import (
