@@ -86,4 +86,3 @@ func (p *program) plan(ctx context.Context, target string, opt auditOptions, scr
 		return report.Plan{Width: p.width(), Style: style}.Write(w, made)
 	})
 }
-

@@ -42,6 +42,18 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 			t.item(b, i)
 		}
 	}
+	var after []string
+	for _, s := range p.Steps {
+		if once(s) {
+			after = append(after, InWords(s))
+		}
+	}
+	if len(after) > 0 {
+		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
+		for _, a := range after {
+			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width-2, "    "))
+		}
+	}
 	if done < len(p.Items) {
 		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Left to you", ui.Yellow, ui.Bold))
 		for _, i := range p.Items {
@@ -62,11 +74,19 @@ func (t Plan) item(b *strings.Builder, i plan.Item) {
 		t.edit(b, e)
 	}
 	for _, s := range i.Steps {
+		if once(s) {
+			continue
+		}
 		fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(InWords(s)), t.Width-2, "    "))
 	}
 	if len(i.Risk) > 0 {
 		fmt.Fprintf(b, "  %s\n", t.Style.Paint(ui.Wrap("risk: "+strings.Join(Risks(i.Risk), "; "), t.Width-2, "    "), ui.Yellow))
 	}
+}
+
+// once reports whether a step is taken once for all that was changed.
+func once(s change.Step) bool {
+	return s.Verb == change.Check || s.Verb == change.Act || s.Verb == change.Unit && len(s.Args) == 1 && s.Args[0] == "reload"
 }
 
 func (t Plan) edit(b *strings.Builder, e change.Edit) {
@@ -114,7 +134,7 @@ func InWords(s change.Step) string {
 	case change.Unit:
 		return strings.Join(s.Args, ", ") + " " + s.Name
 	case change.Check:
-		return "`" + s.Name + "` has to agree"
+		return "`" + s.Name + "` has to agree, or all goes back"
 	case change.Act:
 		return "run `" + s.Name + "`"
 	}

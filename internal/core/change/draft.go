@@ -20,6 +20,7 @@ type Draft struct {
 	now     map[string]Thing
 	paths   []string // in the order in which they were first changed
 	steps   []Step   // of all verbs but File
+	asked   []Step   // the same, as each control wanted them
 	edits   []Edit
 	manual  []Cause
 	wanted  []string // paths that have to be read anew
@@ -39,7 +40,7 @@ func (d *Draft) For(control string, fix func(*Draft) error) error {
 	for p, t := range d.now {
 		before.now[p] = t
 	}
-	before.paths, before.steps, before.edits = slices.Clone(d.paths), cloneSteps(d.steps), slices.Clone(d.edits)
+	before.paths, before.steps, before.asked, before.edits = slices.Clone(d.paths), cloneSteps(d.steps), slices.Clone(d.asked), slices.Clone(d.edits)
 	manual, wanted := len(d.manual), len(d.wanted)
 	d.control = control
 	err := fix(d)
@@ -152,7 +153,13 @@ func (d *Draft) folder(dir string) error {
 		return nil
 	}
 	switch is, err := d.outside(dir); {
-	case err != nil || is.Type == snap.Dir:
+	case is.Type == snap.Dir:
+		return nil
+	case err != nil:
+		// It was not asked for; what lies in it tells as much.
+		if slices.ContainsFunc(d.snap.Paths(), func(p string) bool { return strings.HasPrefix(p, dir+"/") }) {
+			return nil
+		}
 		return err
 	case is.Type != "":
 		return &Unread{Path: dir, Why: "it is no folder"}
@@ -207,6 +214,7 @@ func (d *Draft) set(p string, from, to Thing) {
 // Do adds a step of any verb but File. One that is there already is not added again; the
 // packages of all go into one.
 func (d *Draft) Do(v Verb, name string, args ...string) {
+	d.asked = append(d.asked, Step{Verb: v, Name: name, Args: slices.Clone(args), Controls: []string{d.control}})
 	for i, s := range d.steps {
 		if s.Verb != v || s.Name != name || v != Install && v != Unit && !slices.Equal(s.Args, args) {
 			continue
@@ -286,9 +294,14 @@ func (d *Draft) base(p string) []byte {
 	return e.Content
 }
 
-// Of are the steps of any verb but File that a control shares.
-func (d *Draft) Of(control string) []Step {
-	return slices.DeleteFunc(cloneSteps(d.steps), func(s Step) bool { return !slices.Contains(s.Controls, control) })
+// Of are the steps of any verb but File that one control wants.
+func (d *Draft) Of(control string) (out []Step) {
+	for _, s := range d.asked {
+		if s.Controls[0] == control {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // Touches reports whether a path that begins with a prefix is changed.

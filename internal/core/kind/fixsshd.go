@@ -70,7 +70,12 @@ func answersOf(h *fact.Host) []fact.SSHDAnswer {
 // choose is a value that is right, near to what there is.
 func (w sshdWant) choose(values []string) (string, bool) {
 	one := strings.Join(values, " ")
+	if w.option == "HostKey" { // a line each, and a key that goes is one that somebody may know this host by
+		return "", false
+	}
 	switch {
+	case w.Set != "":
+		return w.Set, true
 	case len(w.values) > 0:
 		return w.values[0], true
 	case w.exact != nil:

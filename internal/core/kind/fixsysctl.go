@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"picket/internal/core/change"
+	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
 )
@@ -43,7 +44,13 @@ func (r *sysctl) Fix(h *fact.Host, d *change.Draft) error {
 	if len(settings) == 0 {
 		return nil
 	}
-	return setOwn(d, sysctlFile, 0o644, " = ", settings)
+	if err := setOwn(d, sysctlFile, 0o644, " = ", settings); err != nil {
+		return err
+	}
+	if o := r.Evaluate(fact.Parse(d.Snapshot())); o.Persistent == control.No {
+		d.Leave("it would not hold after a reboot: %s", o.Reason)
+	}
+	return nil
 }
 
 // each are the keys that one of Want stands for, of those that the kernel has.
