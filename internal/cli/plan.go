@@ -34,7 +34,12 @@ wherever that is possible.
 		Example: `  sudo picket plan
   picket plan ssh://pi@leader --only ssh
   picket plan leader.snapshot --profile strict --script`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(fmt.Errorf("a plan is for one host; found %d", len(args)))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target := "local"
 			if len(args) > 0 {

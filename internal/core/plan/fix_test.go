@@ -63,7 +63,9 @@ func TestFixesOfCases(t *testing.T) {
 				}
 			}
 			fix(fact.Parse(tc.Snapshot))
-			if !slices.EqualFunc(d.Steps(), made.Steps, func(a, b change.Step) bool { return a.Name == b.Name && a.After.Same(b.After) && slices.Equal(a.Args, b.Args) }) {
+			if !slices.EqualFunc(d.Steps(), made.Steps, func(a, b change.Step) bool {
+				return a.Name == b.Name && a.After.Same(b.After) && slices.Equal(a.Args, b.Args)
+			}) {
 				t.Errorf("%s, %q: two drafts of one host differ", c.ID, tc.Name)
 			}
 			after := d.Snapshot()

@@ -181,3 +181,69 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 	t.Logf("%d trials: the old state each time", trials)
 }
+
+// TestFaults has things go wrong on the way. Each time the old state is there afterwards, or what is not is told.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	sshd := change.Step{Verb: change.File, Name: "/etc/ssh/sshd_config.d/00-picket.conf", After: text(0o600, "MaxAuthTries 3\n")}
+	motd := func() change.Step {
+		return change.Step{Verb: change.File, Name: "/etc/motd", Before: text(0o644, h.Read("/etc/motd")), After: text(0o644, "Hello\n")}
+	}
+	for _, tc := range []struct {
+		name        string
+		first, then string // sh before it, and to have it as it was
+		steps       []change.Step
+		code        int
+		says        string
+	}{
+		{"a check fails", "", "", []change.Step{motd(), sshd, {Verb: change.Check, Name: "echo it is wrong >&2; false"}}, 5, "it is wrong"},
+		{"a unit does not start", "", "", []change.Step{motd(), sshd, {Verb: change.Unit, Name: "nosuch.service", Args: []string{"start"}}}, 5, "nosuch.service"},
+		{"what loads it fails", "", "", []change.Step{motd(), {Verb: change.Act, Name: "! grep -q Hello /etc/motd"}}, 5, "step 002 failed"},
+		{"the kernel refuses a value", "", "", []change.Step{motd(), {Verb: change.Sysctl, Name: "net/ipv4/conf/all/rp_filter", Args: []string{"no number"}}}, 5, "step 002 failed"},
+		{"the file was changed since", "cp -p /etc/motd /root/motd; echo more >>/etc/motd", "mv /root/motd /etc/motd", []change.Step{sshd, motd()}, 4, "/etc/motd was changed after the plan was made"},
+		{"its file system can only be read", "mount --bind /etc/ssh/sshd_config.d /etc/ssh/sshd_config.d; mount -o remount,bind,ro /etc/ssh/sshd_config.d", "umount /etc/ssh/sshd_config.d",
+			[]change.Step{motd(), sshd}, 4, "cannot be written to"},
+		{"no room where it is to lie", "mount -t tmpfs -o size=16k,mode=755 none /etc/ssh/sshd_config.d; head -c 16384 /dev/zero >/etc/ssh/sshd_config.d/fill || true", "umount /etc/ssh/sshd_config.d",
+			[]change.Step{motd(), sshd}, 5, "No space left"},
+		{"another change is running", "exec 9>>/var/lib/picket/tx/lock; flock 9; sleep 100 & echo $! >/root/holder", "kill $(cat /root/holder); rm /root/holder", []change.Step{motd()}, 4, "another change"},
+	} {
+		id := strings.ReplaceAll(tc.name, " ", "-")
+		at := stage(t, h, id, tc.steps)
+		h.Sh(tc.first)
+		before := whole(h)
+		out, code := h.Try("sh", at+"/tx", "apply")
+		if code != tc.code || !strings.Contains(out, tc.says) {
+			t.Errorf("%s: exit code %d, want %d with %q:\n%s", tc.name, code, tc.code, tc.says, out)
+		}
+		same(t, before, whole(h), tc.name)
+		h.Sh(tc.then)
+		h.Sh("rm -r " + at)
+	}
+
+	// No room for what is to be kept.
+	before := whole(h)
+	at := stage(t, h, "full", []change.Step{motd(), sshd})
+	h.Sh("mkdir -p " + at + "/old; mount -t tmpfs -o size=4k none " + at + "/old; head -c 4096 /dev/zero >" + at + "/old/fill || true")
+	if out, code := h.Try("sh", at+"/tx", "apply"); code != 4 || !strings.Contains(out, "No space left") {
+		t.Errorf("no room for what is to be kept: exit code %d\n%s", code, out)
+	}
+	h.Sh("umount " + at + "/old; rm -r " + at)
+	same(t, before, whole(h), "no room for what is to be kept")
+
+	// Once more, confirmed; then somebody changes one of the files, and there is no room left.
+	at = stage(t, h, "later", []change.Step{motd(), sshd})
+	h.Sh("sh " + at + "/tx apply && sh " + at + "/tx confirm && [ $(cat " + at + "/state) = confirmed ]")
+	if out, code := h.Try("sh", at+"/tx", "apply"); code != 4 || !strings.Contains(out, "confirmed already") {
+		t.Errorf("applied twice: %d %s", code, out)
+	}
+	h.Sh("cp -p /etc/motd /var/ours; echo mine >/etc/motd")
+	if out, code := h.Try("sh", at+"/tx", "undo"); code != 6 || !strings.Contains(out, "/etc/motd was changed by somebody since") {
+		t.Errorf("undone over what somebody wrote: %d %s", code, out)
+	}
+	if got := h.Sh("cat /etc/motd; ls /etc/ssh/sshd_config.d; cat " + at + "/state"); got != "mine\nstuck\n" {
+		t.Errorf("what somebody wrote stays, the rest goes back: %q", got)
+	}
+	h.Sh("cat /var/ours >/etc/motd; sh " + at + "/tx undo")
+	same(t, before, whole(h), "undone later")
+}

@@ -546,7 +546,8 @@ booting='' failed='' side='' verbs='' unit=/etc/systemd/system/picket-back.servi
 case ${1:-} in
 apply | undo | confirm)
 	trap '' HUP PIPE
-	lock || exit 4
+	if [ "$1" = apply ]; then patience=0; else patience=20; fi
+	lock $patience || exit 4
 	echo $$ >pid
 	"$1" 9>&-
 	;;
