@@ -26,13 +26,13 @@ var floors = [][]string{
 	{"internal/host/snapshot"},
 	{"internal/host/remote", "internal/host/probe"},
 	{"internal/ui"},
-	{"internal/core/settings", "internal/core/cases"},
+	{"internal/core/settings", "internal/core/cases", "internal/core/plan"},
 	{"internal/core/audit"},
 	{"internal/core/kind"},
 	{"internal/core/check"},
 	{"internal/core/control"},
 	{"internal/core/fact"},
-	{"internal/core/ruleset", "internal/core/app", "internal/core/compose"},
+	{"internal/core/ruleset", "internal/core/app", "internal/core/compose", "internal/core/change"},
 	{"internal/core/snap", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml", "catalogue"},
 }
 

@@ -87,6 +87,7 @@ Nothing is changed, and nothing leaves the machine.
 		p.auditCommand(),
 		p.explainCommand(),
 		p.exposureCommand(),
+		p.planCommand(),
 		p.reportCommand(),
 		p.compareCommand(),
 		p.controlsCommand(),

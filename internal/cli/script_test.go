@@ -27,10 +27,21 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real program as a person would type it.
 func TestScripts(t *testing.T) {
+	debian12, err := filepath.Abs("../../testdata/hosts/debian12.snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			recorded, err := os.ReadFile(debian12)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(env.WorkDir, "debian12.snapshot"), recorded, 0o600)
+		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
 				return os.Getuid() == 0, nil

@@ -22,6 +22,7 @@ type sshdWant struct {
 	Subset  []string            `yaml:"subset-of"` // every element of the list is one of these
 	Without []string            `yaml:"without"`   // no element of the list matches one of these patterns
 	Exactly map[string][]string `yaml:"exactly"`   // by OpenSSH version (9.2): the whole list, in its order, less what this host's sshd does not know
+	Set     string              `yaml:"set"`       // what a change sets where several values are right; else the nearest bound
 	Each    string              `yaml:"each-with"` // every one of several lists has this element: publickey, so that nothing else is enough
 }
 
@@ -64,6 +65,9 @@ func decodeSSHDWant(option string, n *yaml.Node) (sshdWant, yaml.Problems) {
 		if _, ok := release(v); !ok || fact.SSHQuery(option) == "" {
 			ps = append(ps, n.Problem("exactly wants lists by OpenSSH version, such as 9.2, for an option that `ssh -Q` tells about"))
 		}
+	}
+	if ok, _ := w.accepts(strings.Fields(w.Set)); w.Set != "" && !ok {
+		ps = append(ps, n.Get("set").Problem("%q is not what is wanted: %s", w.Set, w.String()))
 	}
 	if w.Min == "" && w.Max == "" && w.Exactly == nil && w.Subset == nil && w.Without == nil && w.Not == nil && w.Each == "" {
 		ps = append(ps, n.Problem("%s wants a list of values, or min, max, not, subset-of, without or each-with", option))

@@ -3,6 +3,7 @@
 package snap
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -258,6 +259,15 @@ func (s *Snapshot) ExpectKeys(m Manifest) {
 
 // IsKeys reports whether ExpectKeys named a path.
 func (s *Snapshot) IsKeys(p string) bool { return s.keys[p] }
+
+// Clone is another snapshot with the same entries and answers. Those themselves are shared.
+func (s *Snapshot) Clone() *Snapshot {
+	return &Snapshot{
+		Taken: s.Taken, Source: s.Source, Entries: maps.Clone(s.Entries), Commands: maps.Clone(s.Commands), Denials: maps.Clone(s.Denials),
+		Walk: s.Walk, Problems: s.Problems,
+		askedFiles: maps.Clone(s.askedFiles), askedStats: maps.Clone(s.askedStats), keys: maps.Clone(s.keys), complete: s.complete,
+	}
+}
 
 // Asked returns the patterns served so far, sorted: of files whose content was
 // wanted, and of those of which only metadata was.

@@ -1,0 +1,114 @@
+// Package plan works out what is to be done about a report's findings, and
+// compiles it to what a host runs: a folder with a shell program, the list of steps,
+// and the files that they put there.
+package plan
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"picket/internal/core/change"
+	"picket/internal/core/snap"
+)
+
+//go:embed tx.sh
+var program []byte
+
+// A Folder is what a transaction consists of on the host: names below
+// /var/lib/picket/tx/ID and their contents.
+type Folder map[string][]byte
+
+// Compile makes the folder of some steps. It refuses a name that a line of the plan
+// cannot hold.
+func Compile(steps []change.Step) (Folder, error) {
+	f := Folder{"tx": program}
+	var plan strings.Builder
+	for i, s := range steps {
+		n := fmt.Sprintf("%03d", i+1)
+		words, err := line(s, n)
+		if err != nil {
+			return nil, err
+		}
+		for j, w := range words {
+			if strings.ContainsAny(w, "\n\r\x00") {
+				return nil, fmt.Errorf("step %s: %q cannot stand in a plan", n, w)
+			}
+			words[j] = quote(w)
+		}
+		plan.WriteString("step " + strings.Join(words, " ") + " # " + strings.Join(s.Controls, " ") + "\n")
+		if words[0] == "file" {
+			f["new/"+n] = s.After.Content
+		}
+	}
+	f["plan"] = []byte(plan.String())
+	return f, nil
+}
+
+func line(s change.Step, n string) ([]string, error) {
+	to := s.After
+	rights := []string{fmt.Sprintf("%04o", to.Mode), fmt.Sprint(to.UID), fmt.Sprint(to.GID)}
+	switch s.Verb {
+	case change.File:
+		if !strings.HasPrefix(s.Name, "/") || strings.HasSuffix(s.Name, "/") {
+			return nil, fmt.Errorf("step %s: %q is no path of a file", n, s.Name)
+		}
+		switch {
+		case to.Type == "":
+			return []string{"gone", n, s.Name, Sum(s.Before)}, nil
+		case to.Type == snap.Link:
+			return []string{"link", n, s.Name, to.Target, Sum(s.Before)}, nil
+		case to.Type == snap.Dir && s.Before.Type == "":
+			return append([]string{"dir", n, s.Name}, rights...), nil
+		case to.Type == snap.File && !to.Opaque:
+			return append(append([]string{"file", n, s.Name}, rights...), Sum(s.Before), Sum(to)), nil
+		case s.Before.Type == to.Type:
+			return append([]string{"mode", n, s.Name}, rights...), nil
+		}
+		return nil, fmt.Errorf("step %s: %s cannot become a %s", n, s.Name, to.Type)
+	case change.Install, change.Unit:
+		words := []string{string(s.Verb), n}
+		if s.Verb == change.Unit {
+			words = append(words, s.Name)
+		}
+		return append(words, s.Args...), nil
+	case change.Sysctl:
+		if len(s.Args) != 1 {
+			return nil, fmt.Errorf("step %s: %s has no value", n, s.Name)
+		}
+		return []string{"sysctl", n, s.Name, s.Args[0]}, nil
+	case change.Check, change.Act:
+		return []string{string(s.Verb), n, s.Name}, nil
+	}
+	return nil, fmt.Errorf("step %s: unknown verb %q", n, s.Verb)
+}
+
+// Sum is how a plan tells what lies at a path: "-" nothing, "dir", "link:TARGET", "file" whatever it holds, or the
+// SHA-256 of a file's content in hexadecimal digits.
+func Sum(t change.Thing) string {
+	switch {
+	case t.Type == "":
+		return "-"
+	case t.Type == snap.Dir:
+		return "dir"
+	case t.Type == snap.Link:
+		return "link:" + t.Target
+	case t.Opaque:
+		return "file"
+	}
+	sum := sha256.Sum256(t.Content)
+	return hex.EncodeToString(sum[:])
+}
+
+// quote makes one word of a shell's line.
+func quote(w string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=,:@%+", r)
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}

@@ -1,0 +1,95 @@
+package plan_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"picket/catalogue"
+	"picket/internal/core/audit"
+	"picket/internal/core/cases"
+	"picket/internal/core/change"
+	"picket/internal/core/control"
+	"picket/internal/core/fact"
+	"picket/internal/core/kind"
+	"picket/internal/core/plan"
+)
+
+// TestFixesOfCases drafts what is to be done about each bad host of each control's cases. Whatever comes out has to
+// compile, to leave nothing to a second draft of the same files, and, where files alone decide, to pass.
+func TestFixesOfCases(t *testing.T) {
+	controls, problems := control.Load(catalogue.Controls(), kind.All())
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	fixed, left := map[string]int{}, 0
+	for _, c := range controls {
+		fixer, ok := c.Rule.(control.Fixer)
+		if !ok {
+			continue
+		}
+		data, err := os.ReadFile("../../../catalogue/controls/" + c.ID + ".txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := cases.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tc := range list {
+			if !tc.Verdict.Bad() {
+				continue
+			}
+			c.Guard = "" // what it is refused for is another matter
+			one := []control.Control{c}
+			made := plan.Make(one, tc.Snapshot, audit.Evaluate(one, tc.Snapshot, audit.Options{Now: tc.Snapshot.Taken}))
+			if len(made.Items) != 1 || made.Items[0].Changes() == (made.Items[0].Left != "") {
+				t.Errorf("%s, %q: %+v", c.ID, tc.Name, made.Items)
+				continue
+			}
+			if made.Items[0].Left != "" {
+				left++
+				continue
+			}
+			fixed[c.Kind]++
+			if _, err := plan.Compile(made.Steps); err != nil {
+				t.Errorf("%s, %q: %v", c.ID, tc.Name, err)
+			}
+			d := change.On(tc.Snapshot, nil)
+			fix := func(h *fact.Host) {
+				if err := d.For(c.ID, func(d *change.Draft) error { return fixer.Fix(h, d) }); err != nil {
+					t.Errorf("%s, %q: %v", c.ID, tc.Name, err)
+				}
+			}
+			fix(fact.Parse(tc.Snapshot))
+			if !slices.EqualFunc(d.Steps(), made.Steps, func(a, b change.Step) bool {
+				return a.Name == b.Name && a.After.Same(b.After) && slices.Equal(a.Args, b.Args)
+			}) {
+				t.Errorf("%s, %q: two drafts of one host differ", c.ID, tc.Name)
+			}
+			after := d.Snapshot()
+			if c.Kind == "file-mode" {
+				if o := c.Rule.Evaluate(fact.Parse(after)); o.Verdict != control.Pass {
+					t.Errorf("%s, %q: still %s: %s", c.ID, tc.Name, o.Verdict, o.Reason)
+				}
+			}
+			if c.Kind == "sysctl" {
+				if o := c.Rule.Evaluate(fact.Parse(after)); o.Persistent == control.No {
+					t.Errorf("%s, %q: the next boot is still wrong: %s", c.ID, tc.Name, o.Reason)
+				}
+			}
+			edits := len(d.Edits())
+			fix(fact.Parse(after))
+			for _, e := range d.Edits()[edits:] {
+				t.Errorf("%s, %q: a second draft changes %s once more: %s", c.ID, tc.Name, e.Path, strings.TrimSpace(string(e.After.Content)))
+			}
+		}
+	}
+	t.Logf("%v drafted, %d left to a person", fixed, left)
+	for k, want := range map[string]int{"file-mode": 20, "sysctl": 20, "sshd-option": 40, "unit": 10, "package": 3} {
+		if fixed[k] < want {
+			t.Errorf("%d cases of the kind %s were drafted, want %d or more", fixed[k], k, want)
+		}
+	}
+}
