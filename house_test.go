@@ -22,9 +22,9 @@ import (
 var floors = [][]string{
 	{"cmd/picket"},
 	{"internal/cli"},
-	{"internal/report"},
+	{"internal/report", "internal/harden"},
 	{"internal/host/snapshot"},
-	{"internal/host/remote", "internal/host/probe"},
+	{"internal/host/remote", "internal/host/probe", "internal/host/shell"},
 	{"internal/ui"},
 	{"internal/core/settings", "internal/core/cases", "internal/core/plan"},
 	{"internal/core/audit"},

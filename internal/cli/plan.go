@@ -34,18 +34,9 @@ wherever that is possible.
 		Example: `  sudo picket plan
   picket plan ssh://pi@leader --only ssh
   picket plan leader.snapshot --profile strict --script`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage(fmt.Errorf("a plan is for one host; found %d", len(args)))
-			}
-			return nil
-		},
+		Args: oneTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			target := "local"
-			if len(args) > 0 {
-				target = args[0]
-			}
-			return p.plan(cmd.Context(), target, opt, script)
+			return p.plan(cmd.Context(), targetOf(args), opt, script)
 		},
 	}
 	f := cmd.Flags()
@@ -78,7 +69,7 @@ func (p *program) plan(ctx context.Context, target string, opt auditOptions, scr
 		return err
 	}
 	r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-	made := plan.Make(controls, shot, r)
+	made := plan.Make(controls, shot, r, nil)
 	if script {
 		folder, err := plan.Compile(made.Steps)
 		if err != nil {

@@ -88,10 +88,12 @@ Nothing is changed, and nothing leaves the machine.
 		p.explainCommand(),
 		p.exposureCommand(),
 		p.planCommand(),
+		p.applyCommand(),
 		p.reportCommand(),
 		p.compareCommand(),
 		p.controlsCommand(),
 	)
+	root.AddCommand(p.ofChanges()...)
 	p.help(root)
 	sayExits(root)
 	return root

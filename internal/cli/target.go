@@ -185,13 +185,22 @@ func imageHint(dir string) string {
 	return ""
 }
 
-// openSSH connects to a host. Whoever is asked for something is asked on the
-// terminal; where there is none, nothing is asked and what it was for fails
-// with its reason.
+// openSSH connects to a host that is to be read.
 func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, progress *ui.Progress) (snapshot.Taker, error) {
-	t, err := remote.ParseTarget(target)
+	c, _, password, err := p.dial(ctx, target, opt, progress)
 	if err != nil {
-		return nil, usage(err)
+		return nil, err
+	}
+	return snapshot.NewSSH(c, target, snapshot.SSHOptions{SudoPassword: password}), nil
+}
+
+// dial connects to a host. Whoever is asked for something is asked on the
+// terminal; where there is none, nothing is asked and what it was for fails
+// with its reason. password gives that for the host's sudo; it is nil where nobody can be asked.
+func (p *program) dial(ctx context.Context, target string, opt sshOptions, progress *ui.Progress) (c *remote.Client, t remote.Target, password func(string) ([]byte, error), err error) {
+	t, err = remote.ParseTarget(target)
+	if err != nil {
+		return nil, t, nil, usage(err)
 	}
 	o := remote.Options{
 		User: p.getenv("USER"), Home: p.getenv("HOME"), AgentSocket: p.getenv("SSH_AUTH_SOCK"),
@@ -202,23 +211,23 @@ func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, pr
 	}
 	if opt.sudoPasswordFile != "" {
 		if _, err := firstLine(opt.sudoPasswordFile); err != nil {
-			return nil, usage(err) // before somebody waits for a host
+			return nil, t, nil, usage(err) // before somebody waits for a host
 		}
 	}
 	prompt := ui.Prompt{IO: p.io, Progress: progress, Context: ctx}
 	if prompt.Possible() {
 		o.Prompter = prompt
 	}
-	so := snapshot.SSHOptions{SudoPassword: sudoPassword(t.Host, opt.sudoPasswordFile, prompt)}
-	c, err := remote.Dial(ctx, t, o)
+	password = sudoPassword(t.Host, opt.sudoPasswordFile, prompt)
+	c, err = remote.Dial(ctx, t, o)
 	if err != nil {
 		var h remote.Hinter
 		if errors.As(err, &h) {
-			return nil, withHint(err, h.Hint())
+			return nil, t, nil, withHint(err, h.Hint())
 		}
-		return nil, err
+		return nil, t, nil, err
 	}
-	return snapshot.NewSSH(c, target, so), nil
+	return c, c.Target(), password, nil
 }
 
 // sshVersion is a version as the SSH protocol allows it: no blanks, no minus.

@@ -43,7 +43,7 @@ func TestFixesOfCases(t *testing.T) {
 			}
 			c.Guard = "" // what it is refused for is another matter
 			one := []control.Control{c}
-			made := plan.Make(one, tc.Snapshot, audit.Evaluate(one, tc.Snapshot, audit.Options{Now: tc.Snapshot.Taken}))
+			made := plan.Make(one, tc.Snapshot, audit.Evaluate(one, tc.Snapshot, audit.Options{Now: tc.Snapshot.Taken}), nil)
 			if len(made.Items) != 1 || made.Items[0].Changes() == (made.Items[0].Left != "") {
 				t.Errorf("%s, %q: %+v", c.ID, tc.Name, made.Items)
 				continue

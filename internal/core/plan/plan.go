@@ -33,8 +33,9 @@ type Item struct {
 // Changes reports whether something is done about the finding.
 func (i Item) Changes() bool { return len(i.Edits)+len(i.Steps) > 0 }
 
-// Make drafts what is to be done about the findings of a report. It depends on nothing but its arguments.
-func Make(controls []control.Control, s *snap.Snapshot, r audit.Report) Plan {
+// Make drafts what is to be done about the findings of a report. leave says why one is not to be touched, "" where it may
+// be; nil: all may. It depends on nothing but its arguments.
+func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, leave func(control.Control) string) Plan {
 	h := fact.Parse(s)
 	d := change.On(s, nil)
 	p := Plan{Host: r.Host}
@@ -46,7 +47,11 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report) Plan {
 		c := controls[i]
 		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk}
 		fixer, ok := c.Rule.(control.Fixer)
+		if leave != nil {
+			item.Left = leave(c)
+		}
 		switch {
+		case item.Left != "":
 		case !ok:
 			item.Left = "Picket has no change of its own for it"
 		case c.Guard != "":
