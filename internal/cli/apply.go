@@ -171,7 +171,7 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 func (o applyOptions) leaves(c control.Control) string {
 	for _, r := range c.Risk {
 		if !slices.Contains(o.risks, r) {
-			return "it could cost something; to accept that: --accept-risk " + r
+			return "its risk was not accepted: --accept-risk " + r
 		}
 	}
 	return ""

@@ -47,16 +47,14 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, leave fu
 		c := controls[i]
 		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk}
 		fixer, ok := c.Rule.(control.Fixer)
-		if leave != nil {
+		if !ok {
+			item.Left = "Picket has no change of its own for it"
+		} else if c.Guard != "" {
+			item.Left = "it could cost the way in, and Picket cannot prove yet that another is left"
+		} else if leave != nil {
 			item.Left = leave(c)
 		}
-		switch {
-		case item.Left != "":
-		case !ok:
-			item.Left = "Picket has no change of its own for it"
-		case c.Guard != "":
-			item.Left = "it could cost the way in, and Picket cannot prove yet that another is left"
-		default:
+		if item.Left == "" {
 			edits, left := len(d.Edits()), len(d.Left())
 			if err := d.For(c.ID, func(d *change.Draft) error { return fixer.Fix(h, d) }); err != nil {
 				item.Left = because(err)
