@@ -79,6 +79,9 @@ func (t Plan) item(b *strings.Builder, i plan.Item) {
 		}
 		fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(InWords(s)), t.Width-2, "    "))
 	}
+	if i.Guard != "" {
+		fmt.Fprintf(b, "  %s\n", ui.Wrap("checked: "+oneLine(i.Guard), t.Width-2, "    "))
+	}
 	if len(i.Risk) > 0 {
 		fmt.Fprintf(b, "  %s\n", t.Style.Paint(ui.Wrap("risk: "+strings.Join(Risks(i.Risk), "; "), t.Width-2, "    "), ui.Yellow))
 	}
