@@ -171,7 +171,7 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 func (o applyOptions) leaves(c control.Control) string {
 	for _, r := range c.Risk {
 		if !slices.Contains(o.risks, r) {
-			return "it could cost something; to accept that: --accept-risk " + r
+			return "its risk was not accepted: --accept-risk " + r
 		}
 	}
 	return ""
@@ -203,10 +203,7 @@ func (h *changed) Fresh(ctx context.Context) (shell.Shell, error) {
 }
 
 // Judge implements harden.Host.
-func (h *changed) Judge(ctx context.Context) (audit.Report, error) {
-	r, _, err := h.judge(ctx)
-	return r, err
-}
+func (h *changed) Judge(ctx context.Context) (audit.Report, plan.Plan, error) { return h.judge(ctx) }
 
 // rootShell is a shell of root on a target.
 func (p *program) rootShell(ctx context.Context, target string, opt sshOptions) (shell.Shell, error) {

@@ -28,13 +28,23 @@ func TestApply(t *testing.T) {
 	h := start(t, lab.Debian)
 	lived(h)
 	before := auditOn(t, h)
+
+	// Somebody who has a password and no key would be locked out.
+	h.Sh(`useradd -m -s /bin/bash ada; echo ada:brackish-lantern-41-Friday | chpasswd`)
+	if out, code := verb(t, h, "apply", "TARGET", "--only", "ssh/password-login", "--accept-risk", "lose-ssh", "--yes"); code != 0 ||
+		!strings.Contains(out, "ada would be locked out") || strings.Contains(out, "done and kept") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	must(t, auditOn(t, h), "ssh/password-login", "fail")
+	h.Sh("userdel -r ada 2>/dev/null")
+
 	const skip = "--skip=audit,integrity,ban,updates,time" // what wants packages, of which the lab has none to give
 	out, code := verb(t, h, "apply", "TARGET", "--profile", "strict", skip, "--accept-risk", "lose-ssh,lose-network", "--yes")
 	if code != 0 || !strings.Contains(out, "all of it holds: kept") {
 		t.Fatalf("exit code %d\n%s\n%s", code, out, h.Sh("cat /var/lib/picket/tx/*/journal"))
 	}
 	after := auditOn(t, h)
-	for _, id := range []string{"cron/crontab", "cron/folders", "ssh/auth-tries", "ssh/key-exchange", "ssh/macs", "ssh/rsa-size", "network/accept-redirects"} {
+	for _, id := range []string{"ssh/password-login", "ssh/root-login", "cron/crontab", "cron/folders", "ssh/auth-tries", "ssh/key-exchange", "ssh/macs", "ssh/rsa-size", "network/accept-redirects"} {
 		must(t, after, id, "pass")
 	}
 	if out, code = verb(t, h, "apply", "TARGET", "--profile", "strict", skip, "--accept-risk", "lose-ssh,lose-network", "--yes"); code != 0 || strings.Contains(out, "done and kept") {

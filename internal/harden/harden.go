@@ -24,9 +24,9 @@ const Box = "/var/lib/picket/tx"
 
 // A Host is what is changed.
 type Host interface {
-	Shell() shell.Shell                              // of the connection that is there
-	Fresh(ctx context.Context) (shell.Shell, error)  // a new login, as whoever logged in before
-	Judge(ctx context.Context) (audit.Report, error) // a new snapshot, judged as for the plan
+	Shell() shell.Shell                                         // of the connection that is there
+	Fresh(ctx context.Context) (shell.Shell, error)             // a new login, as whoever logged in before
+	Judge(ctx context.Context) (audit.Report, plan.Plan, error) // a new snapshot, judged and planned as before
 }
 
 // Options of Apply.
@@ -110,7 +110,7 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)
 		return fmt.Errorf("a new login does not become root%s", because(err))
 	}
 	say("judging anew")
-	r, err := h.Judge(ctx)
+	r, after, err := h.Judge(ctx)
 	if err != nil {
 		return fmt.Errorf("the host cannot be judged anew: %w", err)
 	}
@@ -124,6 +124,12 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)
 				bad = append(bad, fmt.Sprintf("%s is still %s: %s", i.Control, res.Verdict, res.Reason))
 			}
 		}
+	}
+	switch out := plan.LockedOut(p.Ways, after.Ways); {
+	case p.Blind == "" && after.Blind != "":
+		bad = append(bad, after.Blind)
+	case p.Blind == "" && len(out) > 0:
+		bad = append(bad, strings.Join(out, ", ")+" could log in before and cannot any more")
 	}
 	if len(bad) > 0 {
 		return errors.New(strings.Join(bad, "; "))

@@ -79,6 +79,9 @@ func (t Plan) item(b *strings.Builder, i plan.Item) {
 		}
 		fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(InWords(s)), t.Width-2, "    "))
 	}
+	if i.Guard != "" {
+		fmt.Fprintf(b, "  %s\n", ui.Wrap("checked: "+oneLine(i.Guard), t.Width-2, "    "))
+	}
 	if len(i.Risk) > 0 {
 		fmt.Fprintf(b, "  %s\n", t.Style.Paint(ui.Wrap("risk: "+strings.Join(Risks(i.Risk), "; "), t.Width-2, "    "), ui.Yellow))
 	}
@@ -100,8 +103,8 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 		return
 	case e.Before.Type == "":
 		fmt.Fprintf(b, "  new file %s, mode %04o\n", name, e.After.Mode)
-	case e.Before.Mode != e.After.Mode || e.Before.UID != e.After.UID || e.Before.GID != e.After.GID:
-		fmt.Fprintf(b, "  %s: mode %04o, owner %d:%d becomes mode %04o, owner %d:%d\n", name, e.Before.Mode, e.Before.UID, e.Before.GID, e.After.Mode, e.After.UID, e.After.GID)
+	case rights(e) != "":
+		fmt.Fprintf(b, "  %s: %s\n", name, rights(e))
 	default:
 		fmt.Fprintf(b, "  %s\n", name)
 	}
@@ -122,6 +125,18 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 		}
 		fmt.Fprintf(b, "    %s\n", line)
 	}
+}
+
+// rights says how mode and owner change, "" if they do not.
+func rights(e change.Edit) string {
+	var out []string
+	if e.Before.Mode != e.After.Mode {
+		out = append(out, fmt.Sprintf("mode %04o becomes %04o", e.Before.Mode, e.After.Mode))
+	}
+	if e.Before.UID != e.After.UID || e.Before.GID != e.After.GID {
+		out = append(out, fmt.Sprintf("owner %d:%d becomes %d:%d", e.Before.UID, e.Before.GID, e.After.UID, e.After.GID))
+	}
+	return strings.Join(out, ", ")
 }
 
 // InWords says what a step does.

@@ -16,6 +16,8 @@ type Plan struct {
 	Host  audit.Host
 	Items []Item        // the findings, the worst first
 	Steps []change.Step // in the order in which they are taken
+	Ways  []Way         // who comes in over SSH before
+	Blind string        // why Ways is not known
 }
 
 // An Item is one finding: what is done about it, or why nothing is.
@@ -27,6 +29,7 @@ type Item struct {
 	Risk     []string      // that has to be accepted by name
 	Edits    []change.Edit // of files, in order; a path may be edited by several items
 	Steps    []change.Step // besides those
+	Guard    string        // what was checked before, and holds
 	Left     string        // why it is left to a person; "" where it is not
 }
 
@@ -39,6 +42,7 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, leave fu
 	h := fact.Parse(s)
 	d := change.On(s, nil)
 	p := Plan{Host: r.Host}
+	p.Ways, p.Blind = ways(h)
 	for _, res := range r.Results {
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
 		if !res.Finding() || i < 0 {
@@ -47,16 +51,19 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, leave fu
 		c := controls[i]
 		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk}
 		fixer, ok := c.Rule.(control.Fixer)
-		if leave != nil {
-			item.Left = leave(c)
-		}
+		check, known := guards[c.Guard]
 		switch {
-		case item.Left != "":
 		case !ok:
 			item.Left = "Picket has no change of its own for it"
-		case c.Guard != "":
+		case c.Guard != "" && !known:
 			item.Left = "it could cost the way in, and Picket cannot prove yet that another is left"
-		default:
+		case known:
+			item.Left, item.Guard = check(h)
+		}
+		if item.Left == "" && leave != nil {
+			item.Left = leave(c)
+		}
+		if item.Left == "" {
 			edits, left := len(d.Edits()), len(d.Left())
 			if err := d.For(c.ID, func(d *change.Draft) error { return fixer.Fix(h, d) }); err != nil {
 				item.Left = because(err)
