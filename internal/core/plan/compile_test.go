@@ -21,6 +21,7 @@ func TestCompile(t *testing.T) {
 		{Verb: change.File, Name: "/etc/d", Before: change.Thing{Type: snap.Dir, Mode: 0o755}, After: change.Thing{Type: snap.Dir, Mode: 0o750}, Controls: of},
 		{Verb: change.File, Name: "/etc/s", Before: change.Thing{Type: snap.File, Mode: 0o644, Opaque: true}, After: change.Thing{Type: snap.File, Mode: 0o600, Opaque: true}, Controls: of},
 		{Verb: change.File, Name: "/etc/l", Before: was, After: change.Thing{Type: snap.Link, Target: "/dev/null"}, Controls: of},
+		{Verb: change.File, Name: "/etc/o", Before: change.Thing{Type: snap.File, Mode: 0o644, Opaque: true}, Controls: of},
 		{Verb: change.Check, Name: "sshd -t", Controls: of},
 		{Verb: change.Sysctl, Name: "kernel/x", Args: []string{"1 2"}, Controls: of},
 		{Verb: change.Unit, Name: "a.service", Args: []string{"enable", "start"}, Controls: of},
@@ -38,10 +39,11 @@ step dir 004 /etc/d 0755 0 0 # x/y z
 step mode 005 /etc/d 0750 0 0 # x/y z
 step mode 006 /etc/s 0600 0 0 # x/y z
 step link 007 /etc/l /dev/null ` + a + ` # x/y z
-step check 008 'sshd -t' # x/y z
-step sysctl 009 kernel/x '1 2' # x/y z
-step unit 010 a.service enable start # x/y z
-step act 011 'systemctl reload ssh' # x/y z
+step gone 008 /etc/o file # x/y z
+step check 009 'sshd -t' # x/y z
+step sysctl 010 kernel/x '1 2' # x/y z
+step unit 011 a.service enable start # x/y z
+step act 012 'systemctl reload ssh' # x/y z
 `
 	if got := string(f["plan"]); got != want {
 		t.Errorf("the plan\n%swant\n%s", got, want)
