@@ -123,7 +123,7 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 			return audit.Report{}, plan.Plan{}, err
 		}
 		r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-		return r, plan.Make(controls, shot, r, opt.leaves), nil
+		return r, plan.Make(controls, shot, r, plan.Options{Leave: opt.leaves}), nil
 	}}
 	_, made, err := h.judge(ctx)
 	if err != nil {

@@ -48,7 +48,7 @@ func TestPlannedStepsHold(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := audit.Evaluate(controls, s, audit.Options{Profile: "strict", Now: time.Now()})
-		return plan.Make(controls, s, r, nil), r
+		return plan.Make(controls, s, r, plan.Options{}), r
 	}
 	made, before := make()
 	if text := h.Run(onHost, "plan", "--profile", "strict"); !strings.Contains(text, "00-picket.conf") || !strings.Contains(text, "Left to you") {

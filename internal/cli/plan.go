@@ -69,7 +69,7 @@ func (p *program) plan(ctx context.Context, target string, opt auditOptions, scr
 		return err
 	}
 	r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-	made := plan.Make(controls, shot, r, nil)
+	made := plan.Make(controls, shot, r, plan.Options{})
 	if script {
 		folder, err := plan.Compile(made.Steps)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 type Draft struct {
 	snap    *snap.Snapshot
 	raw     map[string][]byte
+	policy  Policy
 	now     map[string]Thing
 	paths   []string // in the order in which they were first changed
 	steps   []Step   // of all verbs but File
@@ -28,9 +29,12 @@ type Draft struct {
 }
 
 // On begins a draft of a host. raw are files as they are, of those that hold secrets.
-func On(s *snap.Snapshot, raw map[string][]byte) *Draft {
-	return &Draft{snap: s, raw: raw, now: map[string]Thing{}}
+func On(s *snap.Snapshot, raw map[string][]byte, p Policy) *Draft {
+	return &Draft{snap: s, raw: raw, policy: p, now: map[string]Thing{}}
 }
+
+// Policy is what the owner has decided.
+func (d *Draft) Policy() Policy { return d.policy }
 
 // For has one control's fix work on the draft. When it fails, or leaves the control to
 // a person, nothing that it did stays.

@@ -45,7 +45,7 @@ func equal(t *testing.T, d *Draft, want ...string) {
 }
 
 func TestFixesOfOneFileAreOneStep(t *testing.T) {
-	d := On(host(file("/etc/a", "x\n"), &snap.Entry{Path: "/etc", Type: snap.Dir, Mode: 0o755}), nil)
+	d := On(host(file("/etc/a", "x\n"), &snap.Entry{Path: "/etc", Type: snap.Dir, Mode: 0o755}), nil, Policy{})
 	for _, c := range []string{"one", "two"} {
 		if err := d.For(c, func(d *Draft) error {
 			d.Do(Unit, "a.service", "reload")
@@ -63,7 +63,7 @@ func TestFixesOfOneFileAreOneStep(t *testing.T) {
 }
 
 func TestAFixThatFailsLeavesNothing(t *testing.T) {
-	d := On(host(file("/etc/a", "x\n")), nil)
+	d := On(host(file("/etc/a", "x\n")), nil, Policy{})
 	if err := d.For("good", func(d *Draft) error { d.Do(Sysctl, "a/b", "1"); return d.Permit("/etc/a", 0o600, 0, 0) }); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestAFixThatFailsLeavesNothing(t *testing.T) {
 }
 
 func TestWhatCameToNothingIsNoStep(t *testing.T) {
-	d := On(host(file("/etc/a", "x\n")), nil)
+	d := On(host(file("/etc/a", "x\n")), nil, Policy{})
 	if err := d.For("c", func(d *Draft) error {
 		return errors.Join(d.Permit("/etc/a", 0o600, 0, 0), d.Permit("/etc/a", 0o644, 0, 0), d.Permit("/etc/a", 0o644, 0, 0), d.Remove("/etc/none"),
 			d.Edit("/etc/a", 0, func(b []byte) ([]byte, error) { return b, nil }))
@@ -101,7 +101,7 @@ func TestWhatIsNotKnownIsNotChanged(t *testing.T) {
 	secret.Redact, cut.Cut, link.Target = true, true, "there"
 	s := host(secret, cut, link, file("/etc/file", ""), &snap.Entry{Path: "/etc/dir", Type: snap.Dir, Mode: 0o755})
 	s.Denials["/etc/denied"] = "permission denied"
-	d := On(s, nil)
+	d := On(s, nil, Policy{})
 	for p, want := range map[string]string{
 		"/etc/secret": "/etc/secret holds secrets that are not kept: it has to be read anew",
 		"/etc/cut":    "what /etc/cut holds is not known: /etc/cut is longer than what was read",
@@ -130,7 +130,7 @@ func TestWhatIsNotKnownIsNotChanged(t *testing.T) {
 	if err := d.For("c", func(d *Draft) error { return d.Edit("/etc/secret", 0, add("q: 1")) }); err == nil {
 		t.Error("a file of which only the mode is known was written")
 	}
-	d = On(s, map[string][]byte{"/etc/secret": []byte("p: hunter2\n")})
+	d = On(s, map[string][]byte{"/etc/secret": []byte("p: hunter2\n")}, Policy{})
 	if err := d.For("c", func(d *Draft) error {
 		return errors.Join(d.Permit("/etc/secret", 0o600, 0, 0), d.Edit("/etc/secret", 0, add("q: 1")))
 	}); err != nil {

@@ -10,3 +10,12 @@ import (
 type Fixer interface {
 	Fix(*fact.Host, *change.Draft) error
 }
+
+// FixerOf is the fixer of a rule, if it has one.
+func FixerOf(r Rule) (Fixer, bool) {
+	if m, ok := r.(interface{ Fixes() bool }); ok && !m.Fixes() {
+		return nil, false
+	}
+	f, ok := r.(Fixer)
+	return f, ok
+}

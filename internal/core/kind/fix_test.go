@@ -13,7 +13,7 @@ func TestOwnFile(t *testing.T) {
 	s := snap.New(snap.Source{Kind: "local"}, time.Time{})
 	s.MarkComplete()
 	s.Put(&snap.Entry{Path: "/etc/own", Type: snap.File, Mode: 0o644, Read: true, Content: []byte(head + "a = 1\nold = kept\n\n# x\nz = 9\n")})
-	d := change.On(s, nil)
+	d := change.On(s, nil, change.Policy{})
 	if err := d.For("c", func(d *change.Draft) error {
 		return setOwn(d, "/etc/own", 0o600, " = ", map[string]string{"z": "2", "b": "3", "a": "1"})
 	}); err != nil {

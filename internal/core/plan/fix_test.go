@@ -25,7 +25,7 @@ func TestFixesOfCases(t *testing.T) {
 	}
 	fixed, left := map[string]int{}, 0
 	for _, c := range controls {
-		fixer, ok := c.Rule.(control.Fixer)
+		fixer, ok := control.FixerOf(c.Rule)
 		if !ok {
 			continue
 		}
@@ -43,7 +43,7 @@ func TestFixesOfCases(t *testing.T) {
 			}
 			c.Guard = "" // what it is refused for is another matter
 			one := []control.Control{c}
-			made := plan.Make(one, tc.Snapshot, audit.Evaluate(one, tc.Snapshot, audit.Options{Now: tc.Snapshot.Taken}), nil)
+			made := plan.Make(one, tc.Snapshot, audit.Evaluate(one, tc.Snapshot, audit.Options{Now: tc.Snapshot.Taken}), plan.Options{})
 			if len(made.Items) != 1 || made.Items[0].Changes() == (made.Items[0].Left != "") {
 				t.Errorf("%s, %q: %+v", c.ID, tc.Name, made.Items)
 				continue
@@ -56,7 +56,7 @@ func TestFixesOfCases(t *testing.T) {
 			if _, err := plan.Compile(made.Steps); err != nil {
 				t.Errorf("%s, %q: %v", c.ID, tc.Name, err)
 			}
-			d := change.On(tc.Snapshot, nil)
+			d := change.On(tc.Snapshot, nil, change.Policy{})
 			fix := func(h *fact.Host) {
 				if err := d.For(c.ID, func(d *change.Draft) error { return fixer.Fix(h, d) }); err != nil {
 					t.Errorf("%s, %q: %v", c.ID, tc.Name, err)

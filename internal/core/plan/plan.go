@@ -36,11 +36,17 @@ type Item struct {
 // Changes reports whether something is done about the finding.
 func (i Item) Changes() bool { return len(i.Edits)+len(i.Steps) > 0 }
 
-// Make drafts what is to be done about the findings of a report. leave says why one is not to be touched, "" where it may
-// be; nil: all may. It depends on nothing but its arguments.
-func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, leave func(control.Control) string) Plan {
+// Options of Make. The zero value is that everything may be changed that Picket can change.
+type Options struct {
+	Leave  func(control.Control) string // why a finding is not to be touched, "" where it may be
+	Policy change.Policy
+	Raw    map[string][]byte // files as they are, of those whose secrets were taken out of the snapshot
+}
+
+// Make drafts what is to be done about the findings of a report. It depends on nothing but its arguments.
+func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Options) Plan {
 	h := fact.Parse(s)
-	d := change.On(s, nil)
+	d := change.On(s, opt.Raw, opt.Policy)
 	p := Plan{Host: r.Host}
 	p.Ways, p.Blind = ways(h)
 	for _, res := range r.Results {
@@ -50,7 +56,7 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, leave fu
 		}
 		c := controls[i]
 		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk}
-		fixer, ok := c.Rule.(control.Fixer)
+		fixer, ok := control.FixerOf(c.Rule)
 		check, known := guards[c.Guard]
 		switch {
 		case !ok:
@@ -60,8 +66,8 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, leave fu
 		case known:
 			item.Left, item.Guard = check(h)
 		}
-		if item.Left == "" && leave != nil {
-			item.Left = leave(c)
+		if item.Left == "" && opt.Leave != nil {
+			item.Left = opt.Leave(c)
 		}
 		if item.Left == "" {
 			edits, left := len(d.Edits()), len(d.Left())

@@ -1,0 +1,32 @@
+package check
+
+import (
+	"picket/internal/core/change"
+	"picket/internal/core/fact"
+)
+
+// A repair drafts what makes a host right, as [control.Fixer] says.
+type repair = func(*fact.Host, *change.Draft) error
+
+// repairs are those of the checks, by their names. A topic's are in repair_TOPIC.go; a check that has none is left
+// to a person.
+func repairs(name string) (repair, bool) {
+	for _, topic := range []map[string]repair{} {
+		if f, ok := topic[name]; ok {
+			return f, true
+		}
+	}
+	return nil, false
+}
+
+// Fixes reports whether there is a fix at all.
+func (c Check) Fixes() bool {
+	_, ok := repairs(c.Name)
+	return ok
+}
+
+// Fix implements control.Fixer.
+func (c Check) Fix(h *fact.Host, d *change.Draft) error {
+	f, _ := repairs(c.Name)
+	return f(h, d)
+}
