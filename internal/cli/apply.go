@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -117,15 +118,20 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	if err := opt.ssh.check(); err != nil {
 		return err
 	}
-	h := &changed{p: p, target: target, opt: opt, judge: func(ctx context.Context) (audit.Report, plan.Plan, error) {
+	h := &changed{p: p, target: target, opt: opt, judge: func(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error) {
 		shot, err := p.snapshot(ctx, target, controls, opt.auditOptions, nil)
 		if err != nil {
 			return audit.Report{}, plan.Plan{}, err
 		}
 		r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-		return r, plan.Make(controls, shot, r, plan.Options{Leave: opt.leaves}), nil
+		return r, plan.Make(controls, shot, r, plan.Options{Leave: func(c control.Control) string {
+			if why, not := without[c.ID]; not {
+				return "it was tried, and " + why
+			}
+			return opt.leaves(c)
+		}}), nil
 	}}
-	_, made, err := h.judge(ctx)
+	_, made, err := h.judge(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -149,7 +155,7 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	}
 	defer h.shell.Close()
 	id := p.now().UTC().Format("20060102-150405")
-	err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
+	done, err := harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
 	case errors.Is(err, harden.ErrByHand):
 		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\nLog in anew from elsewhere, and if that works type there: %s\n", opt.within, p.typedAsRoot("confirm "+id))
@@ -163,7 +169,10 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", target, id, p.typed(strings.TrimSpace("rollback "+id+" "+target)))
+	for _, c := range slices.Sorted(maps.Keys(done.Left)) {
+		fmt.Fprintf(p.io.Out, "\nnot done: %s: it was tried and taken back: %s\n", c, ui.Clean(done.Left[c]))
+	}
+	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", target, done.ID, p.typed(strings.TrimSpace("rollback "+done.ID+" "+target)))
 	return nil
 }
 
@@ -182,7 +191,7 @@ type changed struct {
 	p      *program
 	target string
 	opt    applyOptions
-	judge  func(context.Context) (audit.Report, plan.Plan, error)
+	judge  func(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error)
 	shell  shell.Shell
 }
 
@@ -203,7 +212,9 @@ func (h *changed) Fresh(ctx context.Context) (shell.Shell, error) {
 }
 
 // Judge implements harden.Host.
-func (h *changed) Judge(ctx context.Context) (audit.Report, plan.Plan, error) { return h.judge(ctx) }
+func (h *changed) Judge(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error) {
+	return h.judge(ctx, without)
+}
 
 // rootShell is a shell of root on a target.
 func (p *program) rootShell(ctx context.Context, target string, opt sshOptions) (shell.Shell, error) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"picket/internal/core/audit"
+	"picket/internal/core/control"
 	"picket/internal/core/plan"
 	"picket/internal/host/shell"
 )
@@ -26,7 +27,8 @@ const Box = "/var/lib/picket/tx"
 type Host interface {
 	Shell() shell.Shell                                         // of the connection that is there
 	Fresh(ctx context.Context) (shell.Shell, error)             // a new login, as whoever logged in before
-	Judge(ctx context.Context) (audit.Report, plan.Plan, error) // a new snapshot, judged and planned as before
+	// Judge takes a new snapshot, judges it, and plans as before but for some controls, each with the reason.
+	Judge(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error)
 }
 
 // Options of Apply.
@@ -45,9 +47,45 @@ var (
 	ErrByHand = errors.New("it waits to be confirmed after a new login")
 )
 
-// Apply has a host take the steps of a plan, and keeps them if they hold. The error says, besides what went wrong, how
-// the host was left: one of ErrRefused, ErrRolledBack and ErrNotUndone.
-func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) error {
+// Done is what Apply did.
+type Done struct {
+	ID   string // of the transaction that counts
+	Left Unheld // what was taken back, as it did not hold
+}
+
+// rounds are how often Apply tries without what did not hold.
+const rounds = 3
+
+// Apply has a host take the steps of a plan, and keeps them if they hold. Where some do not, all is taken back, and done
+// anew without those. The error says, besides what went wrong, how the host was left: one of ErrRefused, ErrRolledBack
+// and ErrNotUndone; or it is ErrByHand.
+func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) (Done, error) {
+	done := Done{ID: opt.ID, Left: Unheld{}}
+	for round := 1; ; round++ {
+		err := once(ctx, h, p, opt)
+		var unheld Unheld
+		if !errors.Is(err, ErrRolledBack) || !errors.As(err, &unheld) || round == rounds {
+			return done, err
+		}
+		maps.Copy(done.Left, unheld)
+		if opt.Say != nil {
+			opt.Say(unheld.Error())
+			opt.Say("all was taken back; once more without that")
+		}
+		_, next, jerr := h.Judge(ctx, done.Left)
+		if jerr != nil {
+			return done, errors.Join(err, jerr)
+		}
+		if len(next.Steps) == 0 {
+			return done, err
+		}
+		p = next
+		done.ID = fmt.Sprintf("%s-%d", strings.TrimSuffix(opt.ID, fmt.Sprintf("-%d", round)), round+1)
+		opt.ID = done.ID
+	}
+}
+
+func once(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 	say := opt.Say
 	if say == nil {
 		say = func(string) {}
@@ -91,6 +129,43 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 	return nil
 }
 
+// Unheld are controls that were changed and do not pass, with why.
+type Unheld map[string]string
+
+// Error names them all.
+func (u Unheld) Error() string {
+	var all []string
+	for _, c := range slices.Sorted(maps.Keys(u)) {
+		all = append(all, c+" does not hold: "+u[c])
+	}
+	return strings.Join(all, "; ")
+}
+
+// unheld are those of a plan. What is in force later has to hold after a reboot at least.
+func unheld(p plan.Plan, r audit.Report) Unheld {
+	out := Unheld{}
+	for _, i := range p.Items {
+		if !i.Changes() {
+			continue
+		}
+		why := "it is not judged any more"
+		for _, res := range r.Results {
+			if res.Control != i.Control {
+				continue
+			}
+			good := res.Verdict == control.Pass || res.Verdict == control.NotApplicable
+			later := len(i.Later) > 0 && res.Persistent != nil && *res.Persistent
+			if why = fmt.Sprintf("still %s: %s", res.Verdict, res.Reason); good || later {
+				why = ""
+			}
+		}
+		if why != "" {
+			out[i.Control] = why
+		}
+	}
+	return out
+}
+
 // Away is a command in a session of its own, which ends well without us, where the host can do that.
 func Away(command string) string {
 	return "if setsid -w true 2>/dev/null; then setsid -w " + command + "; else " + command + "; fi </dev/null"
@@ -110,29 +185,25 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)
 		return fmt.Errorf("a new login does not become root%s", because(err))
 	}
 	say("judging anew")
-	r, after, err := h.Judge(ctx)
+	r, after, err := h.Judge(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("the host cannot be judged anew: %w", err)
 	}
 	var bad []string
-	for _, i := range p.Items {
-		if !i.Changes() {
-			continue
-		}
-		for _, res := range r.Results {
-			if res.Control == i.Control && res.Finding() {
-				bad = append(bad, fmt.Sprintf("%s is still %s: %s", i.Control, res.Verdict, res.Reason))
-			}
-		}
-	}
 	switch out := plan.LockedOut(p.Ways, after.Ways); {
 	case p.Blind == "" && after.Blind != "":
 		bad = append(bad, after.Blind)
 	case p.Blind == "" && len(out) > 0:
 		bad = append(bad, strings.Join(out, ", ")+" could log in before and cannot any more")
 	}
+	if gone := plan.Stopped(p, after.Running); len(gone) > 0 {
+		bad = append(bad, strings.Join(gone, ", ")+" ran before and does not any more")
+	}
 	if len(bad) > 0 {
 		return errors.New(strings.Join(bad, "; "))
+	}
+	if unheld := unheld(p, r); len(unheld) > 0 {
+		return unheld
 	}
 	if _, exit, err := fresh.Run(ctx, "sh "+at+"/tx confirm", nil, say); err != nil || exit != 0 {
 		return fmt.Errorf("it could not be confirmed%s", because(err))

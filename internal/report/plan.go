@@ -146,6 +146,8 @@ func InWords(s change.Step) string {
 		return "install " + strings.Join(s.Args, ", ")
 	case change.Sysctl:
 		return "set " + strings.ReplaceAll(s.Name, "/", ".") + " of the running kernel to " + strings.Join(s.Args, " ")
+	case change.Mount:
+		return "remount " + s.Name + " with " + strings.Join(s.Args, ",")
 	case change.Unit:
 		return strings.Join(s.Args, ", ") + " " + s.Name
 	case change.Check:

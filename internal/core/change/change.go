@@ -33,11 +33,12 @@ const (
 	File    Verb = "file"    // a path: what lay there becomes what is to lie there
 	Check   Verb = "check"   // a command that has to succeed before anything is loaded
 	Sysctl  Verb = "sysctl"  // a setting of the running kernel
+	Mount   Verb = "mount"   // options of what is mounted at a path
 	Unit    Verb = "unit"    // a systemd unit, and what systemctl does with it
 	Act     Verb = "act"     // a command that loads what was changed, forwards and backwards
 )
 
-var verbs = []Verb{Install, File, Check, Sysctl, Unit, Act}
+var verbs = []Verb{Install, File, Check, Sysctl, Mount, Unit, Act}
 
 // A Step is one thing that is done, whole or not at all.
 type Step struct {

@@ -24,6 +24,7 @@ type Draft struct {
 	asked   []Step   // the same, as each control wanted them
 	edits   []Edit
 	manual  []Cause
+	laters  []Cause
 	wanted  []string // paths that have to be read anew
 	control string
 }
@@ -45,6 +46,7 @@ func (d *Draft) For(control string, fix func(*Draft) error) error {
 		before.now[p] = t
 	}
 	before.paths, before.steps, before.asked, before.edits = slices.Clone(d.paths), cloneSteps(d.steps), slices.Clone(d.asked), slices.Clone(d.edits)
+	before.laters = slices.Clone(d.laters)
 	manual, wanted := len(d.manual), len(d.wanted)
 	d.control = control
 	err := fix(d)
@@ -70,6 +72,17 @@ func cloneSteps(in []Step) []Step {
 func (d *Draft) Leave(format string, args ...any) {
 	d.manual = append(d.manual, Cause{d.control, fmt.Sprintf(format, args...)})
 }
+
+// Later says that what is done is in force only after something else, such as the next start of the host.
+func (d *Draft) Later(format string, args ...any) {
+	c := Cause{d.control, fmt.Sprintf(format, args...)}
+	if !slices.Contains(d.laters, c) {
+		d.laters = append(d.laters, c)
+	}
+}
+
+// Laters are what is in force later.
+func (d *Draft) Laters() []Cause { return d.laters }
 
 // Left is what a person has to do.
 func (d *Draft) Left() []Cause { return d.manual }

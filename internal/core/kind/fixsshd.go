@@ -49,8 +49,6 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 		d.Leave("another file or a Match would still win: %s", o.Reason)
 		return nil
 	}
-	d.Do(change.Check, "sshd -t")
-	d.Do(change.Unit, "ssh.service", "reload")
 	return nil
 }
 

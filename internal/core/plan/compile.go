@@ -79,6 +79,8 @@ func line(s change.Step, n string) ([]string, error) {
 			return nil, fmt.Errorf("step %s: %s has no value", n, s.Name)
 		}
 		return []string{"sysctl", n, s.Name, s.Args[0]}, nil
+	case change.Mount:
+		return []string{"mount", n, s.Name, strings.Join(s.Args, ",")}, nil
 	case change.Check, change.Act:
 		return []string{string(s.Verb), n, s.Name}, nil
 	}

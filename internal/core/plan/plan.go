@@ -18,6 +18,9 @@ type Plan struct {
 	Steps []change.Step // in the order in which they are taken
 	Ways  []Way         // who comes in over SSH before
 	Blind string        // why Ways is not known
+	// Running are the services that run before, and the ports at which they are reached: "ssh.service",
+	// "ssh.service at *:22/tcp".
+	Running []string
 }
 
 // An Item is one finding: what is done about it, or why nothing is.
@@ -30,6 +33,7 @@ type Item struct {
 	Edits    []change.Edit // of files, in order; a path may be edited by several items
 	Steps    []change.Step // besides those
 	Guard    string        // what was checked before, and holds
+	Later    []string      // after what it is in force, where it is not at once
 	Left     string        // why it is left to a person; "" where it is not
 }
 
@@ -49,6 +53,7 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 	d := change.On(s, opt.Raw, opt.Policy)
 	p := Plan{Host: r.Host}
 	p.Ways, p.Blind = ways(h)
+	p.Running = running(h)
 	for _, res := range r.Results {
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
 		if !res.Finding() || i < 0 {
@@ -70,11 +75,18 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 			item.Left = opt.Leave(c)
 		}
 		if item.Left == "" {
-			edits, left := len(d.Edits()), len(d.Left())
-			if err := d.For(c.ID, func(d *change.Draft) error { return fixer.Fix(h, d) }); err != nil {
+			edits, left, later := len(d.Edits()), len(d.Left()), len(d.Laters())
+			if err := d.For(c.ID, func(d *change.Draft) error {
+				err := fixer.Fix(h, d)
+				addLoads(h, d, edits)
+				return err
+			}); err != nil {
 				item.Left = because(err)
 			} else if all := d.Left(); len(all) > left {
 				item.Left = all[left].Why
+			}
+			for _, l := range d.Laters()[later:] {
+				item.Later = append(item.Later, l.Why)
 			}
 			item.Edits = slices.Clone(d.Edits()[edits:])
 			item.Steps = d.Of(c.ID)

@@ -173,6 +173,27 @@ sysctl_save() {
 sysctl_take() { printf '%s\n' "$3" >"/proc/sys/$2"; }
 sysctl_back() { [ -n "$booting" ] || cat "old/$1.value" >"/proc/sys/$2"; }
 
+# mount N POINT OPTIONS: options more of what is mounted now.
+mount_look() { [ -n "$(mounted "$2")" ] || { say "nothing is mounted at $2"; return 1; }; }
+mount_save() {
+	[ -e "old/$1.options" ] || { mounted "$2" >"old/$1.options.part" && mv -f "old/$1.options.part" "old/$1.options"; }
+}
+mount_take() { mount -o "remount,$3" "$2"; }
+mount_back() {
+	[ -z "$booting" ] || return 0
+	was=$(cat "old/$1.options")
+	for o in exec suid dev; do # what is not said stays as it is
+		case ",$was," in
+		*",no$o,"*) ;;
+		*) was="$was,$o" ;;
+		esac
+	done
+	mount -o "remount,$was" "$2"
+}
+
+# mounted gives the options of what is mounted at a path, without those of its file system.
+mounted() { awk -v at="$1" '$5 == at { o = $6 } END { if (o != "") print o }' /proc/self/mountinfo; }
+
 # unit N NAME ACT...: enable, disable, mask, unmask, start, stop, restart, reload.
 unit_look() { :; }
 unit_save() {
@@ -202,6 +223,9 @@ unit_back() { # its links went back before
 	*) [ "$is" != active ] || systemctl --quiet stop "$2" ;;
 	esac
 }
+
+# units_anew has systemd read its files anew, fstab's mounts among them.
+units_anew() { [ ! -d /run/systemd/system ] || systemctl daemon-reload; }
 
 # check N COMMAND: has to succeed, or everything goes back.
 check_take() { sh -c "$2" >&2; }
@@ -380,16 +404,16 @@ apply() {
 	prepared) ;;
 	*) say "this was $(state) already"; return 4 ;;
 	esac
-	walk look file link gone dir mode sysctl unit install || { note 'refused: nothing was changed'; return 4; }
+	walk look file link gone dir mode sysctl mount unit install || { note 'refused: nothing was changed'; return 4; }
 	mkdir -p old
-	{ links_save && walk save file link gone dir mode sysctl unit install; } || { note 'refused: what is there cannot be saved'; forget; return 4; }
+	{ links_save && walk save file link gone dir mode sysctl mount unit install; } || { note 'refused: what is there cannot be saved'; forget; return 4; }
 	if ! { settle . && sync && arm "$((within + 900))" && put state applying; }; then
 		note 'refused: the way back cannot be armed'
 		disarm
 		forget
 		return 4
 	fi
-	if walk take install && walk take file link gone dir mode && walk take check && walk take sysctl unit act; then
+	if walk take install && walk take file link gone dir mode && walk take check && units_anew && walk take sysctl mount unit act; then
 		links >old/links.after
 		sync
 		arm "$within" && put state applied && note 'applied; waits for confirmation' && return 0
@@ -409,8 +433,8 @@ undo() {
 	walk back file link gone dir mode || stuck="$stuck$failed"
 	walk back install || stuck="$stuck$failed"
 	links_back
-	[ ! -d /run/systemd/system ] || systemctl daemon-reload
-	walk back sysctl unit act || stuck="$stuck$failed"
+	units_anew || stuck="$stuck units"
+	walk back sysctl mount unit act || stuck="$stuck$failed"
 	sync
 	disarm
 	if [ -n "$stuck" ]; then
