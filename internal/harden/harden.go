@@ -25,8 +25,8 @@ const Box = "/var/lib/picket/tx"
 
 // A Host is what is changed.
 type Host interface {
-	Shell() shell.Shell                                         // of the connection that is there
-	Fresh(ctx context.Context) (shell.Shell, error)             // a new login, as whoever logged in before
+	Shell() shell.Shell                             // of the connection that is there
+	Fresh(ctx context.Context) (shell.Shell, error) // a new login, as whoever logged in before
 	// Judge takes a new snapshot, judges it, and plans as before but for some controls, each with the reason.
 	Judge(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error)
 }

@@ -82,6 +82,8 @@ type fileLine struct {
 	Forbid []string `yaml:"forbid"`
 	Say    string   `yaml:"say"`    // what a line that is found or missing means: "names the system's version"
 	Secret bool     `yaml:"secret"` // the line itself is not shown
+	Do     string   `yaml:"do"`     // how it is fixed: comment-out the lines, or replace the file's whole content
+	By     string   `yaml:"by"`     // what the file holds then
 	want   []*regexp.Regexp
 	forbid []*regexp.Regexp
 }
@@ -108,6 +110,12 @@ func decodeFileLine(n *yaml.Node) (control.Rule, yaml.Problems) {
 		return out
 	}
 	r.want, r.forbid = compile("want", r.Want), compile("forbid", r.Forbid)
+	if r.Do != "" {
+		ps = append(ps, oneOf(n, "do", r.Do, "comment-out", "replace")...)
+	}
+	if (r.Do == "replace") != (r.By != "") {
+		ps = append(ps, n.Problem("by says what a file is replaced with: it goes with do: replace"))
+	}
 	if r.Say == "" {
 		ps = append(ps, n.Problem("say is missing: what such a line means"))
 	}

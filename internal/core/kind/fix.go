@@ -10,8 +10,8 @@ import (
 	"picket/internal/core/snap"
 )
 
-// head is the first line of a file that is Picket's own.
-const head = "# Written by Picket. What it was for: picket history\n"
+// head begins a file of our own.
+const head = change.Head
 
 // setOwn has a file of our own say "key value", once, in the order of the keys.
 func setOwn(d *change.Draft, path string, mode uint32, between string, settings map[string]string) error {

@@ -74,9 +74,14 @@ func TestFixesOfCases(t *testing.T) {
 					t.Errorf("%s, %q: still %s: %s", c.ID, tc.Name, o.Verdict, o.Reason)
 				}
 			}
-			if c.Kind == "sysctl" {
-				if o := c.Rule.Evaluate(fact.Parse(after)); o.Persistent == control.No {
+			switch o := c.Rule.Evaluate(fact.Parse(after)); c.Kind {
+			case "sysctl", "file-setting", "file-line", "file-absent", "pam-option", "kernel-module":
+				if o.Persistent == control.No {
 					t.Errorf("%s, %q: the next boot is still wrong: %s", c.ID, tc.Name, o.Reason)
+				}
+			case "audit-rule", "mount-option", "boot-param":
+				if o.Configured == control.No {
+					t.Errorf("%s, %q: still not configured: %s", c.ID, tc.Name, o.Reason)
 				}
 			}
 			edits := len(d.Edits())
