@@ -1,9 +1,7 @@
 package kind
 
 import (
-	"maps"
 	"slices"
-	"strings"
 
 	"picket/internal/core/change"
 	"picket/internal/core/fact"
@@ -12,28 +10,6 @@ import (
 
 // head begins a file of our own.
 const head = change.Head
-
-// setOwn has a file of our own say "key value", once, in the order of the keys.
-func setOwn(d *change.Draft, path string, mode uint32, between string, settings map[string]string) error {
-	return d.Edit(path, mode, func(was []byte) ([]byte, error) {
-		all := maps.Clone(settings)
-		for line := range strings.Lines(string(was)) {
-			line = strings.TrimSpace(line)
-			key, value, ok := strings.Cut(line, between)
-			if strings.HasPrefix(line, "#") || !ok {
-				continue
-			}
-			if _, ours := all[key]; !ours {
-				all[key] = value
-			}
-		}
-		out := head
-		for _, key := range slices.Sorted(maps.Keys(all)) {
-			out += key + between + all[key] + "\n"
-		}
-		return []byte(out), nil
-	})
-}
 
 // Fix implements control.Fixer.
 func (r *fileMode) Fix(h *fact.Host, d *change.Draft) error {

@@ -1,36 +1,39 @@
 package kind
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"picket/internal/core/change"
 	"picket/internal/core/control"
+	"picket/internal/core/edit"
 	"picket/internal/core/fact"
+	"picket/internal/core/snap"
 )
 
 // sshdFile is read before all others of its folder: of sshd's settings the first wins.
 const sshdFile = "/etc/ssh/sshd_config.d/00-picket.conf"
 
+// sshdForm is how sshd's files are written.
+var sshdForm = edit.Form{Between: " ", Comment: "#", Fold: true}
+
 // Fix implements control.Fixer: the options go into a file of our own. Whether they hold then is worked out from
-// all files; where another still wins, it is left to a person.
+// all files; a line of another that still wins becomes a comment, where it is in /etc/ssh.
 func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 	settings := map[string]string{}
-	for _, w := range r.want {
-		if h.SSHD.Config.Lacks(w.option) != "" {
-			continue
-		}
-		w, why := w.forHost(h)
-		if why != "" {
-			d.Leave("%s: %s", w.option, why)
-			return nil
-		}
+	want, why := r.forHost(h)
+	if why != "" {
+		d.Leave("%s", why)
+		return nil
+	}
+	for _, w := range want {
 		for _, a := range answersOf(h) {
 			values, _ := h.SSHD.Option(a, w.option)
 			if ok, _ := w.accepts(values); ok {
 				continue
 			}
-			value, ok := w.choose(values)
+			value, ok := w.choose(h, values)
 			if !ok {
 				d.Leave("which value %s is to have is yours to decide", w.option)
 				return nil
@@ -39,17 +42,82 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 		}
 	}
 	if len(settings) == 0 {
-		d.Leave("sshd does not run with what its files say: `sudo systemctl restart ssh`, when nobody works over it")
+		d.Leave("sshd does not run with what its files say: `sudo systemctl reload ssh`, or restart for what its command line sets, when nobody works over it")
 		return nil
 	}
-	if err := setOwn(d, sshdFile, 0o600, " ", settings); err != nil {
-		return err
+	for _, option := range slices.Sorted(maps.Keys(settings)) {
+		var err error
+		if option == "HostKey" { // a line each
+			var lines []string
+			for _, key := range strings.Fields(settings[option]) {
+				lines = append(lines, option+" "+key)
+			}
+			err = d.Add(sshdFile, 0o600, lines...)
+		} else {
+			err = d.Say(sshdFile, 0o600, sshdForm, "", option, settings[option])
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if o := r.predict(h, d); o.Persistent != control.Yes {
-		d.Leave("another file or a Match would still win: %s", o.Reason)
-		return nil
+	return r.settle(want, h, d)
+}
+
+// forHost are the options that this host's sshd has, each with what is wanted of it.
+func (r *sshdOption) forHost(h *fact.Host) (out []sshdWant, why string) {
+	for _, w := range r.want {
+		if h.SSHD.Config.Lacks(w.option) != "" {
+			continue
+		}
+		w, why := w.forHost(h)
+		if why != "" {
+			return nil, w.option + ": " + why
+		}
+		w.Exactly = nil // it is in exact now
+		out = append(out, w)
 	}
+	return out, ""
+}
+
+// settle makes lines that still win comments, until what the files say is right.
+func (r *sshdOption) settle(want []sshdWant, h *fact.Host, d *change.Draft) error {
+	as := *r
+	as.want = want
+	for range 30 {
+		then := fact.Parse(byFiles(d))
+		o := as.Evaluate(then)
+		if o.Persistent == control.Yes {
+			return nil
+		}
+		at, ok := winner(want, then)
+		if !ok {
+			d.Leave("another file or a Match would still win: %s", o.Reason)
+			return nil
+		}
+		if err := d.Edit(at.Path, 0o644, func(was []byte) ([]byte, error) { return edit.CommentOut(was, commented, at.Line) }); err != nil {
+			return err
+		}
+	}
+	d.Leave("too many lines of sshd's files say otherwise")
 	return nil
+}
+
+// winner is a line in /etc/ssh, none of ours, that gives a login a wrong value.
+func winner(want []sshdWant, h *fact.Host) (fact.Place, bool) {
+	for _, w := range want {
+		for _, a := range answersOf(h) {
+			values, found := h.SSHD.Option(a, w.option)
+			if ok, _ := w.accepts(values); ok {
+				continue
+			}
+			for _, by := range found.By {
+				if by.Place.Line > 0 && by.Place.Path != sshdFile && strings.HasPrefix(by.Place.Path, "/etc/ssh/") {
+					return by.Place, true
+				}
+			}
+		}
+	}
+	return fact.Place{}, false
 }
 
 // answersOf are the logins that an option is looked up for.
@@ -66,9 +134,14 @@ func answersOf(h *fact.Host) []fact.SSHDAnswer {
 }
 
 // choose is a value that is right, near to what there is.
-func (w sshdWant) choose(values []string) (string, bool) {
+func (w sshdWant) choose(h *fact.Host, values []string) (string, bool) {
 	one := strings.Join(values, " ")
-	if w.option == "HostKey" { // a line each, and a key that goes is one that somebody may know this host by
+	if w.option == "HostKey" { // the first of which all keys are there
+		for _, v := range w.values {
+			if !slices.ContainsFunc(strings.Fields(v), func(key string) bool { _, st, _ := h.Snap.Stat(key); return st != fact.Known }) {
+				return v, true
+			}
+		}
 		return "", false
 	}
 	switch {
@@ -83,26 +156,33 @@ func (w sshdWant) choose(values []string) (string, bool) {
 	case w.Max != "":
 		return w.Max, true
 	case w.Subset != nil || w.Without != nil:
+		between := ","
+		if w.option == "AcceptEnv" {
+			between = " "
+		}
 		_, wrong := w.accepts(values)
 		var left []string
-		for e := range strings.SplitSeq(one, ",") {
+		for e := range strings.FieldsFuncSeq(one, func(r rune) bool { return r == ',' || r == ' ' }) {
 			if !slices.Contains(wrong, e) {
 				left = append(left, e)
 			}
 		}
-		return strings.Join(left, ","), len(left) > 0
+		if len(left) == 0 && w.option == "AcceptEnv" {
+			left = w.Subset[:1]
+		}
+		return strings.Join(left, between), len(left) > 0
 	}
 	return "", false
 }
 
-// predict judges the host by its files as the draft has them.
-func (r *sshdOption) predict(h *fact.Host, d *change.Draft) control.Outcome {
+// byFiles is the host as its files in the draft have it, without what its sshd was asked before.
+func byFiles(d *change.Draft) *snap.Snapshot {
 	s := d.Snapshot()
-	for key, o := range s.Commands { // what was asked before
+	for key, o := range s.Commands {
 		if len(o.Argv) > 0 && strings.HasSuffix(o.Argv[0], "sshd") {
 			delete(s.Commands, key)
 		}
 	}
 	s.Source.Kind = "image"
-	return r.Evaluate(fact.Parse(s))
+	return s
 }

@@ -1,12 +1,15 @@
 package kind
 
 import (
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"picket/internal/core/change"
 	"picket/internal/core/control"
+	"picket/internal/core/edit"
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
 )
@@ -16,7 +19,7 @@ const sysctlFile = "/etc/sysctl.d/99-zz-picket.conf"
 
 // Fix implements control.Fixer: the settings go into a file of our own, and into the running kernel.
 func (r *sysctl) Fix(h *fact.Host, d *change.Draft) error {
-	settings := map[string]string{}
+	settings, keys := map[string]string{}, map[string]string{} // by the name with dots
 	for _, key := range r.keys {
 		for _, k := range r.each(h, key) {
 			now := running(h, k)
@@ -38,14 +41,27 @@ func (r *sysctl) Fix(h *fact.Host, d *change.Draft) error {
 				}
 				continue
 			}
-			settings[fact.SysctlName(k)] = value
+			settings[fact.SysctlName(k)], keys[fact.SysctlName(k)] = value, k
 		}
 	}
 	if len(settings) == 0 {
 		return nil
 	}
-	if err := setOwn(d, sysctlFile, 0o644, " = ", settings); err != nil {
-		return err
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if err := d.Say(sysctlFile, 0o644, edit.Equals, "", name, settings[name]); err != nil {
+			return err
+		}
+	}
+	// A file that is read after ours, by its name, wins: there the line itself is changed.
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		then := fact.Parse(d.Snapshot())
+		a, set := then.Sysctl.Asked(keys[name])
+		if !set || a.Value == settings[name] || !strings.HasPrefix(a.Place.Path, "/etc/sysctl") || a.Place.Line == 0 {
+			continue
+		}
+		if err := d.Edit(a.Place.Path, 0o644, func(was []byte) ([]byte, error) { return edit.CommentOut(was, commented, a.Place.Line) }); err != nil {
+			return err
+		}
 	}
 	if o := r.Evaluate(fact.Parse(d.Snapshot())); o.Persistent == control.No {
 		d.Leave("it would not hold after a reboot: %s", o.Reason)
