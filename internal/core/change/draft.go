@@ -104,7 +104,7 @@ func (d *Draft) At(p string) (Thing, error) {
 	switch {
 	case again:
 		is.Content = raw
-	case st == snap.Known && e.Redact:
+	case st == snap.Known && e.Redact && !e.Whole:
 		if !slices.Contains(d.wanted, p) {
 			d.wanted = append(d.wanted, p)
 		}

@@ -119,6 +119,11 @@ func TestWhatIsNotKnownIsNotChanged(t *testing.T) {
 	if fmt.Sprint(d.Wanted()) != "[/etc/secret]" {
 		t.Error(d.Wanted())
 	}
+	whole := file("/etc/searched", "x\n")
+	whole.Redact, whole.Whole = true, true
+	if err := On(host(whole), nil, Policy{}).For("c", func(d *Draft) error { return d.Edit("/etc/searched", 0, add("y")) }); err != nil {
+		t.Errorf("a file in which nothing had to be replaced: %v", err)
+	}
 	// Its mode can be set without; read anew, its content as well.
 	if err := d.For("c", func(d *Draft) error { return d.Permit("/etc/secret", 0o600, 0, 0) }); err != nil {
 		t.Error(err)

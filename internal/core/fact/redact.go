@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"bytes"
 	"slices"
 
 	"picket/internal/core/snap"
@@ -137,6 +138,17 @@ var talkative = [][]string{{"systemctl", "show"}, {"apt-config", "dump"}, {"apt-
 // Redact replaces the secrets of everything in s that has not been redacted
 // yet. Every taker's answer goes through it before anything else sees it.
 func Redact(s *snap.Snapshot, sec Secrets) {
+	was := map[*snap.Entry][]byte{}
+	for _, e := range s.Entries {
+		if e.Read && !e.Redact {
+			was[e] = e.Content
+		}
+	}
+	defer func() {
+		for e, content := range was {
+			e.Whole = e.Redact && bytes.Equal(content, e.Content)
+		}
+	}()
 	bySSHD, bySudo := includedBySSHD(s), includedBySudo(s)
 	for _, e := range s.Entries {
 		if !e.Read || e.Redact {

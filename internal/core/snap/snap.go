@@ -172,7 +172,8 @@ type Entry struct {
 	Real    string    `json:"real,omitempty"`     // where it leads, when that differs from Path
 	Read    bool      `json:"read,omitempty"`     // Content was read
 	Cut     bool      `json:"cut,omitempty"`      // Content is longer on the host
-	Redact  bool      `json:"redacted,omitempty"` // Content had secrets, which were replaced
+	Redact  bool      `json:"redacted,omitempty"` // Content was searched for secrets, and these were replaced
+	Whole   bool      `json:"whole,omitempty"`    // of one with Redact: nothing had to be replaced, Content is what the file holds
 	Denied  string    `json:"denied,omitempty"`   // why content or metadata could not be read
 	Content []byte    `json:"-"`
 }

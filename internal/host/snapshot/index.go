@@ -64,6 +64,7 @@ type entry struct {
 	Member   string    `json:"member,omitempty"`
 	Cut      bool      `json:"cut,omitempty"`
 	Redacted bool      `json:"redacted,omitempty"`
+	Whole    bool      `json:"whole,omitempty"`
 	Denied   text      `json:"denied,omitempty"`
 }
 

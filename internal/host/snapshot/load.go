@@ -323,7 +323,7 @@ func (e *entry) entry() (*snap.Entry, error) {
 	}
 	return &snap.Entry{
 		Path: p, Type: e.Type, Mode: uint32(e.Mode), UID: e.UID, GID: e.GID, Size: e.Size, MTime: e.MTime.UTC(),
-		Target: string(e.Target), Real: string(e.Real), Cut: e.Cut, Redact: e.Redacted, Denied: string(e.Denied),
+		Target: string(e.Target), Real: string(e.Real), Cut: e.Cut, Redact: e.Redacted, Whole: e.Redacted && e.Whole, Denied: string(e.Denied),
 	}, nil
 }
 

@@ -126,7 +126,7 @@ func describe(s *snap.Snapshot) (*index, []member, error) {
 func describeEntry(e *snap.Entry) entry {
 	return entry{
 		Path: text(e.Path), Type: e.Type, Mode: mode(e.Mode), UID: e.UID, GID: e.GID, Size: e.Size, MTime: e.MTime.UTC(),
-		Target: text(e.Target), Real: text(e.Real), Cut: e.Cut, Redacted: e.Redact, Denied: text(e.Denied),
+		Target: text(e.Target), Real: text(e.Real), Cut: e.Cut, Redacted: e.Redact, Whole: e.Whole, Denied: text(e.Denied),
 	}
 }
 

@@ -1,0 +1,183 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"picket/internal/core/change"
+	"picket/internal/core/control"
+	"picket/internal/core/edit"
+	"picket/internal/core/fact"
+)
+
+var systemRepairs = map[string]repair{
+	"updates.automatic":    repairUpdates,
+	"logging.journal-kept": repairJournalKept,
+	"logging.journal-limit": func(h *fact.Host, d *change.Draft) error {
+		return d.Say(journalFile, 0o644, edit.Systemd, "Journal", "SystemMaxUse", "200M")
+	},
+	"logging.forwarding": func(h *fact.Host, d *change.Draft) error {
+		if err := d.Say(journalFile, 0o644, edit.Systemd, "Journal", "ForwardToSyslog", "yes"); err != nil {
+			return err
+		}
+		return holds(journalForwards, d)
+	},
+	"cron.allowed-users": repairCronAllowed,
+	"boot.ctrl-alt-del":  repairCtrlAltDel,
+	"pam.core-dumps":     repairCoreDumps,
+}
+
+const (
+	journalFile = "/etc/systemd/journald.conf.d/zz-picket.conf" // the last wins
+	aptFile     = "/etc/apt/apt.conf.d/99zz-picket"
+)
+
+// aptForm is a line of apt's files: Key "value";
+var aptForm = edit.Form{Between: " ", Comment: "#/", Fold: true}
+
+// holds leaves it to a person when the files as drafted would not bring what is wanted.
+func holds(f func(*fact.Host) control.Outcome, d *change.Draft) error {
+	if o := f(fact.Parse(d.Snapshot())); o.Verdict.Bad() && o.Persistent != control.Yes {
+		d.Leave("another file would still win: %s", o.Reason)
+	}
+	return nil
+}
+
+// repairUpdates installs and switches on what installs security updates. What somebody keeps from being installed is
+// theirs.
+func repairUpdates(h *fact.Host, d *change.Draft) error {
+	if !h.Packages.Has("unattended-upgrades").V {
+		d.Do(change.Install, "packages", "unattended-upgrades")
+	} else {
+		if o, bad := securityMatched(h); bad {
+			d.Leave("%s", o.Reason)
+			return nil
+		}
+		if o, bad := leftOut(h); bad {
+			d.Leave("%s", o.Reason)
+			return nil
+		}
+	}
+	apt := h.Updates.Apt
+	for _, key := range []string{periodic + "Update-Package-Lists", periodic + "Unattended-Upgrade"} {
+		if v := apt.Get(key); !apt.On(key) || everyDays(v.V) > 7 {
+			if err := d.Say(aptFile, 0o644, aptForm, "", key, `"1";`); err != nil {
+				return err
+			}
+		}
+	}
+	if v := apt.Get(periodic + "Enable"); v.Known() && v.V == "0" {
+		if err := d.Say(aptFile, 0o644, aptForm, "", periodic+"Enable", `"1";`); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"apt-daily", "apt-daily-upgrade"} {
+		if why := h.ChangedUnit(name + ".timer"); why != "" {
+			d.Leave("%s", why)
+			return nil
+		}
+		if h.Units.Get(name + ".service").Masked() {
+			d.Do(change.Unit, name+".service", "unmask")
+		}
+		t := h.Units.Get(name + ".timer")
+		var acts []string
+		if t.Masked() {
+			acts = append(acts, "unmask")
+		}
+		if !t.Enabled() {
+			acts = append(acts, "enable")
+		}
+		if !t.Running() {
+			acts = append(acts, "start")
+		}
+		if len(acts) > 0 {
+			d.Do(change.Unit, name+".timer", acts...)
+		}
+	}
+	return nil
+}
+
+// repairJournalKept has journald write to the disk. The folder is made by journald itself and stays with what it holds
+// when this is taken back.
+func repairJournalKept(h *fact.Host, d *change.Draft) error {
+	if m, found, _ := logsInMemory(h); found {
+		d.Leave("%s is memory: where logs are to go instead is yours to decide", m.Point)
+		return nil
+	}
+	if err := d.Say(journalFile, 0o644, edit.Systemd, "Journal", "Storage", "persistent"); err != nil {
+		return err
+	}
+	d.Do(change.Act, "journalctl --flush")
+	return nil
+}
+
+// repairCronAllowed lists root and those who have jobs of their own today.
+func repairCronAllowed(h *fact.Host, d *change.Draft) error {
+	if h.Cron.State != fact.Known {
+		d.Leave("who has jobs is not known: %s", h.Cron.Why)
+		return nil
+	}
+	users := []string{"root"}
+	for _, j := range h.Cron.Jobs {
+		if strings.HasPrefix(j.Place.Path, "/var/spool/cron/crontabs/") && !slices.Contains(users, j.User) {
+			users = append(users, j.User)
+		}
+	}
+	slices.Sort(users)
+	gid := 0
+	if i := slices.IndexFunc(h.Accounts.Groups, func(g fact.Group) bool { return g.Name == "crontab" }); i >= 0 {
+		gid = h.Accounts.Groups[i].GID
+	}
+	files := map[string]int{"/etc/cron.allow": gid}
+	if h.Packages.Has("at").V {
+		files["/etc/at.allow"] = 0
+	}
+	for _, f := range []string{"/etc/cron.allow", "/etc/at.allow"} {
+		gid, wanted := files[f]
+		if !wanted {
+			continue
+		}
+		mode := uint32(0o640)
+		switch e, st, why := h.Snap.Stat(f); st {
+		case fact.Absent:
+			if err := d.Write(f, mode, strings.Join(users, "\n")+"\n"); err != nil {
+				return err
+			}
+		case fact.Known:
+			mode = e.Mode & 0o640
+		default:
+			d.Leave("%s", why)
+			return nil
+		}
+		if err := d.Permit(f, mode, 0, gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func repairCtrlAltDel(h *fact.Host, d *change.Draft) error {
+	e, st, _ := h.Snap.Stat("/etc/systemd/system/ctrl-alt-del.target")
+	switch {
+	case st == fact.Known && e.Target != "/dev/null":
+		d.Leave("/etc/systemd/system/ctrl-alt-del.target leads to %s: somebody chose that", e.Target)
+		return nil
+	case st == fact.Absent:
+		d.Do(change.Unit, "ctrl-alt-del.target", "mask")
+	}
+	return d.Say("/etc/systemd/system.conf.d/zz-picket.conf", 0o644, edit.Systemd, "Manager", "CtrlAltDelBurstAction", "none")
+}
+
+func repairCoreDumps(h *fact.Host, d *change.Draft) error {
+	if limits, _ := lastLimit(h); limits.value != "0" || len(limits.lifted) > 0 {
+		if err := d.Add("/etc/security/limits.d/zz-picket.conf", 0o644, "* hard core 0", "root hard core 0"); err != nil {
+			return err
+		}
+	}
+	if h.Packages.Has("systemd-coredump").V {
+		if err := d.Say("/etc/systemd/coredump.conf.d/zz-picket.conf", 0o644, edit.Systemd, "Coredump", "Storage", "none"); err != nil {
+			return err
+		}
+	}
+	return holds(coreDumps, d)
+}
