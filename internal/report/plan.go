@@ -99,7 +99,7 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 		fmt.Fprintf(b, "  remove %s\n", name)
 		return
 	case e.After.Type == snap.Dir && e.Before.Type == "":
-		fmt.Fprintf(b, "  make the folder %s, mode %04o\n", name, e.After.Mode)
+		fmt.Fprintf(b, "  the folder %s, made if it is not there\n", name)
 		return
 	case e.Before.Type == "":
 		fmt.Fprintf(b, "  new file %s, mode %04o\n", name, e.After.Mode)

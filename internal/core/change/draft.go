@@ -164,7 +164,8 @@ func (d *Draft) Edit(p string, mode uint32, edit func([]byte) ([]byte, error)) e
 	return nil
 }
 
-// folder makes the folders above a file that are not there, as packages make them.
+// folder makes the folders above a file that are not there, as packages make them. A step that makes a folder does
+// nothing where it is there.
 func (d *Draft) folder(dir string) error {
 	if dir == "/" {
 		return nil
@@ -177,7 +178,10 @@ func (d *Draft) folder(dir string) error {
 		if slices.ContainsFunc(d.snap.Paths(), func(p string) bool { return strings.HasPrefix(p, dir+"/") }) {
 			return nil
 		}
-		return err
+		if _, st, _ := d.snap.Stat(dir); st != snap.Unknown {
+			return err
+		}
+		// Whether it is there is not known: it is made if it is not.
 	case is.Type != "":
 		return &Unread{Path: dir, Why: "it is no folder"}
 	}
