@@ -117,17 +117,30 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	if err := opt.ssh.check(); err != nil {
 		return err
 	}
+	var again func(raw map[string][]byte) plan.Plan
 	h := &changed{p: p, target: target, opt: opt, judge: func(ctx context.Context) (audit.Report, plan.Plan, error) {
 		shot, err := p.snapshot(ctx, target, controls, opt.auditOptions, nil)
 		if err != nil {
 			return audit.Report{}, plan.Plan{}, err
 		}
 		r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-		return r, plan.Make(controls, shot, r, plan.Options{Leave: opt.leaves}), nil
+		again = func(raw map[string][]byte) plan.Plan {
+			return plan.Make(controls, shot, r, plan.Options{Leave: opt.leaves, Raw: raw})
+		}
+		return r, again(nil), nil
 	}}
 	_, made, err := h.judge(ctx)
 	if err != nil {
 		return err
+	}
+	if len(made.Wanted()) > 0 {
+		if err := h.connect(ctx); err != nil {
+			return err
+		}
+		defer h.shell.Close()
+		if made, err = harden.Anew(ctx, h.shell, made, again); err != nil {
+			return err
+		}
 	}
 	if err := (report.Plan{Width: p.width(), Style: p.style}).Write(p.io.Out, made); err != nil {
 		return err
@@ -144,10 +157,12 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 			return errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
 		}
 	}
-	if err := h.connect(ctx); err != nil {
-		return err
+	if h.shell == nil {
+		if err := h.connect(ctx); err != nil {
+			return err
+		}
+		defer h.shell.Close()
 	}
-	defer h.shell.Close()
 	id := p.now().UTC().Format("20060102-150405")
 	err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
