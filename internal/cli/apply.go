@@ -118,20 +118,25 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	if err := opt.ssh.check(); err != nil {
 		return err
 	}
-	h := &changed{p: p, target: target, opt: opt, judge: func(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error) {
+	h := &changed{p: p, target: target, opt: opt}
+	h.judge = func(ctx context.Context, without map[string]string) (audit.Report, func(raw map[string][]byte) plan.Plan, error) {
 		shot, err := p.snapshot(ctx, target, controls, opt.auditOptions, nil)
 		if err != nil {
-			return audit.Report{}, plan.Plan{}, err
+			return audit.Report{}, nil, err
 		}
 		r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-		return r, plan.Make(controls, shot, r, plan.Options{Leave: func(c control.Control) string {
+		leave := func(c control.Control) string {
 			if why, not := without[c.ID]; not {
 				return "it was tried, and " + why
 			}
 			return opt.leaves(c)
-		}}), nil
-	}}
-	_, made, err := h.judge(ctx, nil)
+		}
+		return r, func(raw map[string][]byte) plan.Plan {
+			return plan.Make(controls, shot, r, plan.Options{Leave: leave, Raw: raw})
+		}, nil
+	}
+	defer h.close()
+	made, err := h.Plan(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -153,7 +158,6 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	if err := h.connect(ctx); err != nil {
 		return err
 	}
-	defer h.shell.Close()
 	id := p.now().UTC().Format("20060102-150405")
 	done, err := harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
@@ -191,13 +195,23 @@ type changed struct {
 	p      *program
 	target string
 	opt    applyOptions
-	judge  func(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error)
-	shell  shell.Shell
+	// judge takes a snapshot and judges it; what it returns besides plans as often as wanted, with files as they are.
+	judge func(ctx context.Context, without map[string]string) (audit.Report, func(raw map[string][]byte) plan.Plan, error)
+	shell shell.Shell // nil until connect
 }
 
+// connect logs in, once.
 func (h *changed) connect(ctx context.Context) (err error) {
-	h.shell, err = h.p.rootShell(ctx, h.target, h.opt.ssh)
+	if h.shell == nil {
+		h.shell, err = h.p.rootShell(ctx, h.target, h.opt.ssh)
+	}
 	return err
+}
+
+func (h *changed) close() {
+	if h.shell != nil {
+		h.shell.Close()
+	}
 }
 
 // Shell implements harden.Host.
@@ -212,8 +226,28 @@ func (h *changed) Fresh(ctx context.Context) (shell.Shell, error) {
 }
 
 // Judge implements harden.Host.
-func (h *changed) Judge(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error) {
-	return h.judge(ctx, without)
+func (h *changed) Judge(ctx context.Context) (audit.Report, plan.Plan, error) {
+	r, again, err := h.judge(ctx, nil)
+	if err != nil {
+		return r, plan.Plan{}, err
+	}
+	return r, again(nil), nil
+}
+
+// Plan implements harden.Host.
+func (h *changed) Plan(ctx context.Context, without map[string]string) (plan.Plan, error) {
+	_, again, err := h.judge(ctx, without)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	made := again(nil)
+	if len(made.Wanted()) == 0 {
+		return made, nil
+	}
+	if err := h.connect(ctx); err != nil {
+		return made, err
+	}
+	return harden.Anew(ctx, h.shell, made, again)
 }
 
 // rootShell is a shell of root on a target.

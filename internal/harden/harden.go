@@ -27,8 +27,9 @@ const Box = "/var/lib/picket/tx"
 type Host interface {
 	Shell() shell.Shell                             // of the connection that is there
 	Fresh(ctx context.Context) (shell.Shell, error) // a new login, as whoever logged in before
-	// Judge takes a new snapshot, judges it, and plans as before but for some controls, each with the reason.
-	Judge(ctx context.Context, without map[string]string) (audit.Report, plan.Plan, error)
+	Judge(ctx context.Context) (audit.Report, plan.Plan, error) // a new snapshot, judged and planned as before
+	// Plan takes a new snapshot and plans but for some controls, each with the reason.
+	Plan(ctx context.Context, without map[string]string) (plan.Plan, error)
 }
 
 // Options of Apply.
@@ -72,9 +73,9 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) (Done, error) 
 			opt.Say(unheld.Error())
 			opt.Say("all was taken back; once more without that")
 		}
-		_, next, jerr := h.Judge(ctx, done.Left)
-		if jerr != nil {
-			return done, errors.Join(err, jerr)
+		next, perr := h.Plan(ctx, done.Left)
+		if perr != nil {
+			return done, errors.Join(err, perr)
 		}
 		if len(next.Steps) == 0 {
 			return done, err
@@ -185,7 +186,7 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)
 		return fmt.Errorf("a new login does not become root%s", because(err))
 	}
 	say("judging anew")
-	r, after, err := h.Judge(ctx, nil)
+	r, after, err := h.Judge(ctx)
 	if err != nil {
 		return fmt.Errorf("the host cannot be judged anew: %w", err)
 	}

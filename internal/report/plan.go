@@ -23,15 +23,20 @@ type Plan struct {
 func (t Plan) Write(w io.Writer, p plan.Plan) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s · %s\n", t.Style.Paint(oneLine(p.Host.Name), ui.Bold), oneLine(p.Host.OS))
-	done := 0
+	done, later := 0, 0
 	for _, i := range p.Items {
-		if i.Changes() {
+		switch {
+		case i.Changes():
 			done++
+		case len(i.Wanted) > 0:
+			later++
 		}
 	}
 	switch {
 	case len(p.Items) == 0:
 		b.WriteString("nothing to change\n")
+	case later > 0:
+		fmt.Fprintf(b, "%s: %d by %s, %d that apply reads more for, %d left to you\n", count(len(p.Items), "finding"), done, count(len(p.Steps), "step"), later, len(p.Items)-done-later)
 	case done == 0:
 		fmt.Fprintf(b, "%s, and none that a machine can change\n", count(len(p.Items), "finding"))
 	default:
@@ -54,10 +59,19 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width-2, "    "))
 		}
 	}
-	if done < len(p.Items) {
+	if later > 0 {
+		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("With what apply reads anew", ui.Bold))
+		for _, i := range p.Items {
+			if len(i.Wanted) > 0 && !i.Changes() {
+				fmt.Fprintf(b, "  %s %s\n", t.Style.Paint(string(i.Severity), severityColor(i.Severity)...), oneLine(i.Control))
+				fmt.Fprintf(b, "    %s\n", ui.Wrap(oneLine(strings.Join(i.Wanted, ", ")+": its secrets are not kept; the change is shown by apply"), t.Width-4, "    "))
+			}
+		}
+	}
+	if done+later < len(p.Items) {
 		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Left to you", ui.Yellow, ui.Bold))
 		for _, i := range p.Items {
-			if !i.Changes() {
+			if !i.Changes() && len(i.Wanted) == 0 {
 				fmt.Fprintf(b, "  %s %s\n", t.Style.Paint(string(i.Severity), severityColor(i.Severity)...), oneLine(i.Control))
 				fmt.Fprintf(b, "    %s\n", ui.Wrap(oneLine(i.Left), t.Width-4, "    "))
 			}
@@ -110,6 +124,9 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 	}
 	if e.After.Type != snap.File || e.After.Opaque || e.Before.Opaque {
 		return
+	}
+	if e.Secret > 0 {
+		fmt.Fprintf(b, "    %s in what is secret, which is not shown\n", map[bool]string{true: "1 line changes", false: fmt.Sprint(e.Secret) + " lines change"}[e.Secret == 1])
 	}
 	lines := strings.Split(string(diff.Diff("a", e.Before.Content, "b", e.After.Content)), "\n")
 	for n, line := range lines {

@@ -61,6 +61,7 @@ type Edit struct {
 	Control       string
 	Path          string
 	Before, After Thing
+	Secret        int // lines that change in what is taken out of Before and After before they are shown
 }
 
 // An Unread error says that a path cannot be changed, as it is not known what lies there.

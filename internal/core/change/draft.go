@@ -26,12 +26,29 @@ type Draft struct {
 	manual  []Cause
 	laters  []Cause
 	wanted  []string // paths that have to be read anew
+	secret  []string // further paths whose content must not be shown
+	hide    func(p string, content []byte) []byte
 	control string
 }
 
 // On begins a draft of a host. raw are files as they are, of those that hold secrets.
 func On(s *snap.Snapshot, raw map[string][]byte, p Policy) *Draft {
 	return &Draft{snap: s, raw: raw, policy: p, now: map[string]Thing{}}
+}
+
+// Hiding has the draft's snapshot hold no secret either: hide replaces those of the files that were read anew.
+func (d *Draft) Hiding(hide func(p string, content []byte) []byte) *Draft {
+	d.hide = hide
+	return d
+}
+
+// Hide says that a file of the draft holds secrets, as what comes from another does that was read anew.
+func (d *Draft) Hide(p string) { d.secret = append(d.secret, p) }
+
+// Hidden reports whether a file holds secrets that must not be shown.
+func (d *Draft) Hidden(p string) bool {
+	_, raw := d.raw[p]
+	return raw || slices.Contains(d.secret, p)
 }
 
 // Policy is what the owner has decided.
@@ -229,7 +246,7 @@ func (d *Draft) set(p string, from, to Thing) {
 		d.paths = append(d.paths, p)
 	}
 	d.now[p] = to
-	d.edits = append(d.edits, Edit{d.control, p, from, to})
+	d.edits = append(d.edits, Edit{Control: d.control, Path: p, Before: from, After: to})
 }
 
 // Do adds a step of any verb but File. One that is there already is not added again; the
@@ -299,6 +316,9 @@ func (d *Draft) Snapshot() *snap.Snapshot {
 		e.Type, e.Mode, e.UID, e.GID, e.Target = t.Type, t.Mode, t.UID, t.GID, t.Target
 		if t.Type == snap.File && !t.Opaque {
 			e.Content, e.Size, e.Read = t.Content, int64(len(t.Content)), true
+			if d.hide != nil && d.Hidden(p) {
+				e.Content, e.Redact = d.hide(p, t.Content), true
+			}
 		}
 		delete(s.Entries, p)
 		s.Put(e)

@@ -151,26 +151,8 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 	}()
 	bySSHD, bySudo := includedBySSHD(s), includedBySudo(s)
 	for _, e := range s.Entries {
-		if !e.Read || e.Redact {
-			continue
-		}
-		i := slices.IndexFunc(redactions, func(r redaction) bool { return snap.Match(r.pattern, e.Path) })
-		if i >= 0 {
-			e.Content = redactions[i].replace(s, e, sec)
-			e.Redact = true
-			continue
-		}
-		if s.IsKeys(e.Path) {
-			e.Content, e.Redact = redactKeyLines(s, e, sec), true
-			continue
-		}
-		if bySSHD(e.Path) {
-			e.Content, e.Redact = sshdLinesOnly(e.Content), true
-			continue
-		}
-		if bySudo(e.Path) {
-			e.Content, e.Redact = sudoLinesOnly(s, e, sec), true
-			continue
+		if e.Read && !e.Redact {
+			redactByPath(s, e, sec, bySSHD, bySudo)
 		}
 	}
 	redactLed(s, sec)
@@ -196,4 +178,40 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 			}
 		}
 	}
+}
+
+// redactByPath replaces the secrets of a file that its path, or what leads to it, shows to hold some.
+func redactByPath(s *snap.Snapshot, e *snap.Entry, sec Secrets, bySSHD, bySudo func(string) bool) {
+	i := slices.IndexFunc(redactions, func(r redaction) bool { return snap.Match(r.pattern, e.Path) })
+	switch {
+	case i >= 0:
+		e.Content = redactions[i].replace(s, e, sec)
+	case s.IsKeys(e.Path):
+		e.Content = redactKeyLines(s, e, sec)
+	case bySSHD(e.Path):
+		e.Content = sshdLinesOnly(e.Content)
+	case bySudo(e.Path):
+		e.Content = sudoLinesOnly(s, e, sec)
+	default:
+		return
+	}
+	e.Redact = true
+}
+
+// Hide is what a file of a host would hold, with its secrets replaced as they are when it is read. Passwords are not
+// tried.
+func Hide(s *snap.Snapshot, p string, content []byte) []byte {
+	e := &snap.Entry{Path: p, Type: snap.File}
+	if was, ok := s.Entries[p]; ok {
+		*e = *was
+	}
+	e.Read, e.Redact, e.Content, e.Size = true, false, content, int64(len(content))
+	redactByPath(s, e, Secrets{}, includedBySSHD(s), includedBySudo(s))
+	if keep := ledByCompose(s)(p); !e.Redact && keep != nil {
+		e.Content, e.Redact = keep(s, e, Secrets{}), true
+	}
+	if !e.Redact {
+		return []byte(hideSecrets(string(content)))
+	}
+	return e.Content
 }

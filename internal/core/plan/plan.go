@@ -35,6 +35,7 @@ type Item struct {
 	Guard    string        // what was checked before, and holds
 	Later    []string      // after what it is in force, where it is not at once
 	Left     string        // why it is left to a person; "" where it is not
+	Wanted   []string      // files that have to be read anew, whole, before something can be done about it
 }
 
 // Changes reports whether something is done about the finding.
@@ -50,7 +51,8 @@ type Options struct {
 // Make drafts what is to be done about the findings of a report. It depends on nothing but its arguments.
 func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Options) Plan {
 	h := fact.Parse(s)
-	d := change.On(s, opt.Raw, opt.Policy)
+	hide := func(p string, content []byte) []byte { return fact.Hide(s, p, content) }
+	d := change.On(s, opt.Raw, opt.Policy).Hiding(hide)
 	p := Plan{Host: r.Host}
 	p.Ways, p.Blind = ways(h)
 	p.Running = running(h)
@@ -82,13 +84,14 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 				return err
 			}); err != nil {
 				item.Left = because(err)
+				item.Wanted = wanted(err)
 			} else if all := d.Left(); len(all) > left {
 				item.Left = all[left].Why
 			}
 			for _, l := range d.Laters()[later:] {
 				item.Later = append(item.Later, l.Why)
 			}
-			item.Edits = slices.Clone(d.Edits()[edits:])
+			item.Edits = shown(d, d.Edits()[edits:], hide)
 			item.Steps = d.Of(c.ID)
 			if item.Left == "" && !item.Changes() {
 				item.Left = "there is nothing to change: what is configured is right, and is not in force"

@@ -1,0 +1,95 @@
+package harden
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"picket/internal/core/plan"
+	"picket/internal/core/snap"
+	"picket/internal/host/shell"
+)
+
+// Anew reads what a plan wants of a host before it can change it, and has it planned again with that. The secrets are
+// in the steps of the new plan and nowhere else.
+func Anew(ctx context.Context, sh shell.Shell, p plan.Plan, again func(raw map[string][]byte) plan.Plan) (plan.Plan, error) {
+	raw, asked := map[string][]byte{}, map[string]bool{}
+	for {
+		want := slices.DeleteFunc(p.Wanted(), func(w string) bool { return asked[w] })
+		if len(want) == 0 {
+			for i := range p.Items {
+				p.Items[i].Wanted = nil // it was read, or is not there any more
+			}
+			return p, nil
+		}
+		found, err := Raw(ctx, sh, want)
+		if err != nil {
+			return p, err
+		}
+		for _, w := range want {
+			asked[w] = true
+			if e, ok := found[w]; ok {
+				raw[w] = e.Content
+			}
+		}
+		p = again(raw)
+	}
+}
+
+// maxRaw bounds what is read of one file, in bytes; longer ones are refused.
+const maxRaw = snap.MaxFile
+
+// Raw reads files of a host as they are, with what is secret in them, and what a snapshot has not asked for. It gives
+// those that are files; nothing is followed, nothing else is read. What comes back is kept in memory only.
+func Raw(ctx context.Context, sh shell.Shell, paths []string) (map[string]*snap.Entry, error) {
+	out := map[string]*snap.Entry{}
+	if len(paths) == 0 {
+		return out, nil
+	}
+	var program strings.Builder
+	program.WriteString("cd / && set --\n")
+	for _, p := range paths {
+		if !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "\n\x00") || slices.Contains(strings.Split(p, "/"), "..") {
+			return nil, fmt.Errorf("%q is no path that can be read anew", p)
+		}
+		q := "'" + strings.ReplaceAll("."+p, "'", `'\''`) + "'"
+		fmt.Fprintf(&program, "if [ -f %[1]s ] && [ ! -L %[1]s ]; then [ \"$(wc -c <%[1]s)\" -le %[2]d ] || { echo %[1]s is longer than can be changed >&2; exit 9; }; set -- \"$@\" %[1]s; fi\n", q, maxRaw)
+	}
+	program.WriteString("[ $# = 0 ] || tar -cf - \"$@\"\n")
+	said := ""
+	data, exit, err := sh.Run(ctx, program.String(), nil, func(l string) { said = l })
+	if err == nil && exit != 0 {
+		err = errors.New(said)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("what is to be changed cannot be read anew: %w", err)
+	}
+	if len(data) == 0 {
+		return out, nil
+	}
+	for r := tar.NewReader(bytes.NewReader(data)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("what is to be changed cannot be read anew: %w", err)
+		}
+		p := strings.TrimPrefix(h.Name, ".")
+		if h.Typeflag != tar.TypeReg || !slices.Contains(paths, p) {
+			continue // a second name of one of them comes as a link
+		}
+		content, err := io.ReadAll(io.LimitReader(r, maxRaw+1))
+		if err != nil || len(content) > maxRaw {
+			return nil, fmt.Errorf("%s cannot be read anew: %w", p, errors.Join(err, errors.New("it is longer than it was")))
+		}
+		out[p] = &snap.Entry{Path: p, Type: snap.File, Mode: uint32(h.Mode & 0o7777), UID: h.Uid, GID: h.Gid, Size: int64(len(content)),
+			MTime: snap.Time(h.ModTime.Truncate(time.Second).Unix()), Read: true, Content: content}
+	}
+}
