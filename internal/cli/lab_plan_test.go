@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,14 +78,17 @@ func TestPlannedStepsHold(t *testing.T) {
 	for _, i := range made.Items {
 		if i.Changes() && (len(i.Steps) == 0 || i.Steps[0].Verb != "install") {
 			changed++
-			must(t, after, i.Control, "pass")
+			if len(i.Later) == 0 {
+				must(t, after, i.Control, "pass")
+			}
 		}
 	}
 	if changed < 12 || len(steps) < 5 {
 		t.Errorf("%d findings are changed by %d steps: %s", changed, len(steps), folder["plan"])
 	}
-	for _, i := range again.Items {
-		if i.Changes() && (len(i.Steps) == 0 || i.Steps[0].Verb != "install") {
+	for _, i := range again.Items { // what only applies now is for the next time
+		was := slices.IndexFunc(made.Items, func(m plan.Item) bool { return m.Control == i.Control })
+		if was >= 0 && made.Items[was].Changes() && i.Changes() && len(i.Later) == 0 && (len(i.Steps) == 0 || i.Steps[0].Verb != "install") {
 			t.Errorf("a second plan would change %s", i.Control)
 		}
 	}

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,8 +27,8 @@ const Box = "/var/lib/picket/tx"
 
 // A Host is what is changed.
 type Host interface {
-	Shell() shell.Shell                             // of the connection that is there
-	Fresh(ctx context.Context) (shell.Shell, error) // a new login, as whoever logged in before
+	Shell() shell.Shell                                         // of the connection that is there
+	Fresh(ctx context.Context) (shell.Shell, error)             // a new login, as whoever logged in before
 	Judge(ctx context.Context) (audit.Report, plan.Plan, error) // a new snapshot, judged and planned as before
 	// Plan takes a new snapshot and plans but for some controls, each with the reason.
 	Plan(ctx context.Context, without map[string]string) (plan.Plan, error)
@@ -65,13 +67,14 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) (Done, error) 
 	for round := 1; ; round++ {
 		err := once(ctx, h, p, opt)
 		var unheld Unheld
-		if !errors.Is(err, ErrRolledBack) || !errors.As(err, &unheld) || round == rounds {
+		back := errors.Is(err, ErrRolledBack) || errors.Is(err, ErrRefused)
+		if !back || !errors.As(err, &unheld) || round == rounds {
 			return done, err
 		}
 		maps.Copy(done.Left, unheld)
 		if opt.Say != nil {
 			opt.Say(unheld.Error())
-			opt.Say("all was taken back; once more without that")
+			opt.Say("the host is as it was; once more without that")
 		}
 		next, perr := h.Plan(ctx, done.Left)
 		if perr != nil {
@@ -107,13 +110,28 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 	}
 	say("taking them; should this connection be lost, the host goes back by itself")
 	// Of its own session, so that it ends well without us.
-	var last string
-	_, exit, err := sh.Run(ctx, Away("sh "+at+"/tx apply"), nil, func(line string) { last = line; say("host: " + line) })
+	last, before, failed := "", "", Unheld{}
+	_, exit, err := sh.Run(ctx, Away("sh "+at+"/tx apply"), nil, func(line string) {
+		if m := stepFailed.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			if n > 0 && n <= len(p.Steps) && len(failed) == 0 {
+				for _, c := range p.Steps[n-1].Controls {
+					failed[c] = before
+				}
+			}
+		}
+		before, last = line, line
+		say("host: " + line)
+	})
 	switch {
 	case err != nil:
 		return lost(ctx, h, at, fmt.Errorf("the connection was lost while the host took the steps: %w", err), opt)
+	case exit == 4 && len(failed) > 0:
+		return fmt.Errorf("the host refused: %w: %w", failed, ErrRefused)
 	case exit == 4:
 		return fmt.Errorf("the host refused: %s: %w", last, ErrRefused)
+	case exit == 5 && len(failed) > 0:
+		return fmt.Errorf("%w: %w", failed, ErrRolledBack)
 	case exit == 5:
 		return fmt.Errorf("%s: %w", last, ErrRolledBack)
 	case exit != 0:
@@ -137,7 +155,7 @@ type Unheld map[string]string
 func (u Unheld) Error() string {
 	var all []string
 	for _, c := range slices.Sorted(maps.Keys(u)) {
-		all = append(all, c+" does not hold: "+u[c])
+		all = append(all, c+": "+u[c])
 	}
 	return strings.Join(all, "; ")
 }
@@ -166,6 +184,9 @@ func unheld(p plan.Plan, r audit.Report) Unheld {
 	}
 	return out
 }
+
+// stepFailed is how the host tells which step it was; what it said before is why.
+var stepFailed = regexp.MustCompile(`^step (\d{3}) failed`)
 
 // Away is a command in a session of its own, which ends well without us, where the host can do that.
 func Away(command string) string {

@@ -109,6 +109,9 @@ func once(s change.Step) bool {
 func (t Plan) edit(b *strings.Builder, e change.Edit) {
 	name := oneLine(e.Path)
 	switch {
+	case e.Before.Same(e.After):
+		fmt.Fprintf(b, "  %s: what is changed above does it\n", name)
+		return
 	case e.After.Type == "":
 		fmt.Fprintf(b, "  remove %s\n", name)
 		return
@@ -133,8 +136,9 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 		if n < 3 || line == "" { // the names
 			continue
 		}
+		sign := line[0]
 		line = oneLine(line)
-		switch line[0] {
+		switch sign {
 		case '+':
 			line = t.Style.Paint(line, ui.Green)
 		case '-':

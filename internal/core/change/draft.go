@@ -181,6 +181,13 @@ func (d *Draft) Edit(p string, mode uint32, edit func([]byte) ([]byte, error)) e
 	return nil
 }
 
+// Covered says that what others have changed at a path makes this right as well.
+func (d *Draft) Covered(p string) {
+	if is, ok := d.now[p]; ok {
+		d.edits = append(d.edits, Edit{Control: d.control, Path: p, Before: is, After: is})
+	}
+}
+
 // folder makes the folders above a file that are not there, as packages make them. A step that makes a folder does
 // nothing where it is there.
 func (d *Draft) folder(dir string) error {

@@ -116,6 +116,9 @@ func (r *mountOption) Fix(h *fact.Host, d *change.Draft) error {
 	if lack := r.lacking(now.Options); mounted && len(lack) > 0 {
 		d.Do(change.Mount, r.Point, lack...)
 	}
+	if !mounted {
+		d.Later("%s is mounted so from the next start of the host on", r.Point)
+	}
 	if will && len(r.lacking(options)) == 0 {
 		return nil
 	}
@@ -138,7 +141,6 @@ func (r *mountOption) Fix(h *fact.Host, d *change.Draft) error {
 			}
 		}
 		d.Do(change.Unit, "tmp.mount", "enable")
-		d.Later("/tmp is a file system of its own " + "from the next start of the host on")
 		return nil
 	}
 	d.Leave("nothing of what Picket changes mounts %s at boot: that is for /etc/fstab, and yours to decide", r.Point)
