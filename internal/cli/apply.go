@@ -32,6 +32,7 @@ type applyOptions struct {
 	within time.Duration
 	risks  []string
 	yes    bool
+	peers  []string
 }
 
 func (p *program) applyCommand() *cobra.Command {
@@ -43,8 +44,9 @@ func (p *program) applyCommand() *cobra.Command {
 
 Before the first step the host keeps what is there and is told to go back by
 itself: after --confirm-within, and at its next start. Over SSH a new login is
-made then, the host is judged anew, and only if all of it holds the change is
-kept; else it is taken back at once. On this machine it waits for you to log in
+made then, your own ssh, the peers that you name and the ports that are served
+have to come through as before, the host is judged anew, and only what holds is
+kept; the rest is taken back at once. On this machine it waits for you to log in
 anew and to type picket confirm.
 
 What could cost something is left out unless you accept that by its name:
@@ -63,6 +65,7 @@ What could cost something is left out unless you accept that by its name:
 	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
 	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed")
 	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
+	f.StringArrayVar(&opt.peers, "peer", nil, "a `HOST` whose ssh has to reach the target as before: ssh://pi@leader, or ssh://pi@leader=pi@worker1 with what is typed there; may be repeated")
 	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
 	opt.ssh.flags(f)
 	return cmd
@@ -158,8 +161,13 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	if err := h.connect(ctx); err != nil {
 		return err
 	}
+	paths, closePaths, err := p.paths(ctx, target, opt, made)
+	if err != nil {
+		return err
+	}
+	defer closePaths()
 	id := p.now().UTC().Format("20060102-150405")
-	done, err := harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
+	done, err := harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Paths: paths, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
 	case errors.Is(err, harden.ErrByHand):
 		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\nLog in anew from elsewhere, and if that works type there: %s\n", opt.within, p.typedAsRoot("confirm "+id))

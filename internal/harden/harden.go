@@ -39,6 +39,7 @@ type Options struct {
 	ID     string        // of the transaction: a name of a folder
 	Within time.Duration // after which the host goes back by itself when nothing has confirmed
 	Say    func(string)  // progress, a line each; may be nil
+	Paths  []Path        // those that can be gone before still have to be after
 }
 
 // Kinds of how it ended, each with the exit code of its name.
@@ -104,6 +105,10 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 	folder["within"] = fmt.Appendf(nil, "%d\n", int(opt.Within.Seconds()))
 	at := Box + "/" + opt.ID
 	sh := h.Shell()
+	opt.Paths = open(ctx, opt.Paths)
+	for _, path := range opt.Paths {
+		say("reaches the host now: " + path.Name)
+	}
 	say(fmt.Sprintf("laying %s into %s", count(len(p.Steps), "step"), at))
 	if _, exit, err := sh.Run(ctx, "set -e; umask 077; mkdir -p "+Box+"; mkdir "+at+"; tar -C "+at+" -xf -; sync", pack(folder), say); err != nil || exit != 0 {
 		return fmt.Errorf("the steps could not be laid onto the host%s: %w", because(err), ErrRefused)
@@ -138,7 +143,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 		return fmt.Errorf("%s: %w; on the host: sudo sh %s/tx undo", last, ErrNotUndone, at)
 	}
 	say("logging in anew")
-	switch err := prove(ctx, h, at, p, say); {
+	switch err := prove(ctx, h, at, p, opt.Paths, say); {
 	case errors.Is(err, ErrByHand):
 		return err
 	case err != nil:
@@ -194,7 +199,7 @@ func Away(command string) string {
 }
 
 // prove logs in anew, judges anew, and confirms over the new login.
-func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)) error {
+func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, say func(string)) error {
 	fresh, err := h.Fresh(ctx)
 	if errors.Is(err, ErrByHand) {
 		return err
@@ -205,6 +210,9 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)
 	defer fresh.Close()
 	if _, exit, err := fresh.Run(ctx, "true", nil, nil); err != nil || exit != 0 {
 		return fmt.Errorf("a new login does not become root%s", because(err))
+	}
+	if why := shut(ctx, paths); why != "" {
+		return errors.New(why)
 	}
 	say("judging anew")
 	r, after, err := h.Judge(ctx)

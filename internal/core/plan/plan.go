@@ -21,6 +21,7 @@ type Plan struct {
 	// Running are the services that run before, and the ports at which they are reached: "ssh.service",
 	// "ssh.service at *:22/tcp".
 	Running []string
+	Ports   []Port // at which other hosts may reach them
 }
 
 // An Item is one finding: what is done about it, or why nothing is.
@@ -55,7 +56,7 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 	d := change.On(s, opt.Raw, opt.Policy).Hiding(hide)
 	p := Plan{Host: r.Host}
 	p.Ways, p.Blind = ways(h)
-	p.Running = running(h)
+	p.Running, p.Ports = running(h), ports(h)
 	for _, res := range r.Results {
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
 		if !res.Finding() || i < 0 {

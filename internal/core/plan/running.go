@@ -25,14 +25,35 @@ func running(h *fact.Host) (all []string) {
 	return slices.Compact(all)
 }
 
+// A Port is one at which a service waits for other hosts, over TCP.
+type Port struct {
+	Unit   string
+	Number int
+}
+
+// ports are those that are to be reachable after a change as they are before, whatever the firewall says of them now.
+func ports(h *fact.Host) (all []Port) {
+	for _, k := range h.Sockets.Listening {
+		p := Port{k.Unit.V, k.Port}
+		if k.Proto == "tcp" && k.Exposed() && p.Unit != "" && !strings.HasSuffix(p.Unit, ".scope") && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Stops reports whether a step stops a unit, or keeps it from being started.
+func (p Plan) Stops(unit string) bool {
+	return slices.ContainsFunc(p.Steps, func(s change.Step) bool {
+		return s.Verb == change.Unit && s.Name == unit && (slices.Contains(s.Args, "stop") || slices.Contains(s.Args, "disable") || slices.Contains(s.Args, "mask"))
+	})
+}
+
 // Stopped are the services and ports of before that do not run any more, although no step stops them.
 func Stopped(before Plan, after []string) (names []string) {
 	for _, b := range before.Running {
 		unit, _, _ := strings.Cut(b, " at ")
-		meant := slices.ContainsFunc(before.Steps, func(s change.Step) bool {
-			return s.Verb == change.Unit && s.Name == unit && (slices.Contains(s.Args, "stop") || slices.Contains(s.Args, "disable") || slices.Contains(s.Args, "mask"))
-		})
-		if !meant && !slices.Contains(after, b) {
+		if !before.Stops(unit) && !slices.Contains(after, b) {
 			names = append(names, b)
 		}
 	}

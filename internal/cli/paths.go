@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/internal/core/plan"
+	"picket/internal/harden"
+	"picket/internal/host/remote"
+)
+
+// sshTry are the options with which a client shows whether it gets in: it asks nothing and trusts nobody anew.
+var sshTry = []string{"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10", "-o", "ControlPath=none"}
+
+// paths are those on which the host is reached besides Picket's own login: the operator's own ssh, peers with
+// theirs, and its open ports. done closes what they hold open.
+func (p *program) paths(ctx context.Context, target string, opt applyOptions, made plan.Plan) (all []harden.Path, done func(), err error) {
+	var open []io.Closer
+	done = func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}
+	if target == "local" {
+		return nil, done, nil
+	}
+	t, err := remote.ParseTarget(target)
+	if err != nil {
+		return nil, done, usage(err)
+	}
+	if own, err := exec.LookPath("ssh"); err == nil {
+		all = append(all, harden.Path{Name: "your own ssh, with its settings", Try: func(ctx context.Context) error {
+			return trySSH(ctx, own, ownArgs(t, opt.ssh))
+		}})
+	}
+	for _, peer := range opt.peers {
+		from, to, named := strings.Cut(peer, "=")
+		if !named {
+			to = t.Host
+		}
+		if to == "" || strings.HasPrefix(to, "-") || strings.ContainsFunc(to, func(r rune) bool { return !strings.ContainsRune("@.:-_[]%", r) && !isWord(r) }) {
+			return nil, done, usage(fmt.Errorf("--peer %s: %q is no host that ssh could be given", peer, to))
+		}
+		c, _, _, err := p.dial(ctx, from, opt.ssh, nil)
+		if err != nil {
+			done()
+			return nil, func() {}, fmt.Errorf("--peer %s: %w", peer, err)
+		}
+		open = append(open, c)
+		all = append(all, harden.Path{Name: "ssh " + to + " from " + from, Try: func(ctx context.Context) error {
+			return tryFrom(c, "ssh "+strings.Join(sshTry, " ")+" "+to+" true")
+		}})
+	}
+	for _, port := range made.Ports {
+		if made.Stops(port.Unit) {
+			continue
+		}
+		at := net.JoinHostPort(t.Host, strconv.Itoa(port.Number))
+		all = append(all, harden.Path{Name: fmt.Sprintf("port %d (%s)", port.Number, port.Unit), Try: func(ctx context.Context) error {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", at)
+			if err == nil {
+				c.Close()
+			}
+			return err
+		}})
+	}
+	return all, done, nil
+}
+
+func isWord(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+}
+
+// ownArgs are what the operator would type, with what Picket was told of keys and files.
+func ownArgs(t remote.Target, opt sshOptions) []string {
+	args := slices.Clone(sshTry)
+	for _, i := range opt.identities {
+		args = append(args, "-i", i)
+	}
+	if opt.config != "" {
+		args = append(args, "-F", opt.config)
+	}
+	if opt.knownHosts != "" {
+		args = append(args, "-o", "UserKnownHostsFile="+opt.knownHosts)
+	}
+	if t.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(t.Port))
+	}
+	if t.User != "" {
+		args = append(args, "-l", t.User)
+	}
+	return append(args, "--", t.Host, "true")
+}
+
+func trySSH(ctx context.Context, program string, args []string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return errors.New(lastLine(said.String(), err))
+	}
+	return nil
+}
+
+// tryFrom runs a command on a host that is connected to, as whoever logged in there.
+func tryFrom(c *remote.Client, command string) error {
+	const good = "picket-came-through"
+	stdin, stdout, stderr, err := c.Start(command + " && echo " + good)
+	if err != nil {
+		return err
+	}
+	stdin.Close()
+	said := make(chan string, 1)
+	go func() {
+		b, _ := io.ReadAll(io.LimitReader(stderr, 1<<16))
+		said <- string(b)
+	}()
+	out, err := io.ReadAll(io.LimitReader(stdout, 1<<16))
+	text := <-said
+	if err == nil && strings.Contains(string(out), good) {
+		return nil
+	}
+	return errors.New(lastLine(text, errors.Join(err, errors.New("ssh does not come through"))))
+}
+
+// lastLine is what a program said last, else the error.
+func lastLine(said string, err error) string {
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	if l := strings.TrimSpace(lines[len(lines)-1]); l != "" {
+		return l
+	}
+	return err.Error()
+}
