@@ -170,7 +170,7 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	done, err := harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Paths: paths, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
 	case errors.Is(err, harden.ErrByHand):
-		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\nLog in anew from elsewhere, and if that works type there: %s\n", opt.within, p.typedAsRoot("confirm "+id))
+		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\nLog in anew from elsewhere, and if that works type there: %s\n", opt.within, p.typedAsRoot("confirm "+done.ID))
 		return nil
 	case errors.Is(err, harden.ErrRefused):
 		return withCode(ExitRefused, err)

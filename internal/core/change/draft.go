@@ -333,6 +333,18 @@ func (d *Draft) Snapshot() *snap.Snapshot {
 	return s
 }
 
+// ByFiles is that snapshot as a host would be told by its files alone: what its sshd was asked before does not count.
+func (d *Draft) ByFiles() *snap.Snapshot {
+	s := d.Snapshot()
+	for key, o := range s.Commands {
+		if len(o.Argv) > 0 && strings.HasSuffix(o.Argv[0], "sshd") {
+			delete(s.Commands, key)
+		}
+	}
+	s.Source.Kind = "image"
+	return s
+}
+
 // base is a file's content before anything was changed.
 func (d *Draft) base(p string) []byte {
 	if raw, ok := d.raw[p]; ok {

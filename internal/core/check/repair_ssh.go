@@ -31,14 +31,7 @@ func saySSHD(_ *fact.Host, d *change.Draft, option, value string, judge func(*fa
 	if err := d.Say(sshdFile, 0o600, sshdForm, "", option, value); err != nil {
 		return err
 	}
-	s := d.Snapshot()
-	for key, o := range s.Commands { // what sshd was asked before
-		if len(o.Argv) > 0 && strings.HasSuffix(o.Argv[0], "sshd") {
-			delete(s.Commands, key)
-		}
-	}
-	s.Source.Kind = "image"
-	if o := judge(fact.Parse(s)); o.Verdict.Bad() {
+	if o := judge(fact.Parse(d.ByFiles())); o.Verdict.Bad() {
 		d.Leave("another file or a Match would still win: %s", o.Reason)
 	}
 	return nil

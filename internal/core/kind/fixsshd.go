@@ -9,7 +9,6 @@ import (
 	"picket/internal/core/control"
 	"picket/internal/core/edit"
 	"picket/internal/core/fact"
-	"picket/internal/core/snap"
 )
 
 // sshdFile is read before all others of its folder: of sshd's settings the first wins.
@@ -29,7 +28,7 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 	}
 	drafted := d.Touches("/etc/ssh/")
 	if drafted { // what another rule has set is not set back
-		h = fact.Parse(byFiles(d))
+		h = fact.Parse(d.ByFiles())
 	}
 	for _, w := range want {
 		for _, a := range answersOf(h) {
@@ -92,7 +91,7 @@ func (r *sshdOption) settle(want []sshdWant, h *fact.Host, d *change.Draft) erro
 	as := *r
 	as.want = want
 	for range 30 {
-		then := fact.Parse(byFiles(d))
+		then := fact.Parse(d.ByFiles())
 		o := as.Evaluate(then)
 		if o.Persistent == control.Yes {
 			return nil
@@ -181,16 +180,4 @@ func (w sshdWant) choose(h *fact.Host, values []string) (string, bool) {
 		return strings.Join(left, between), len(left) > 0
 	}
 	return "", false
-}
-
-// byFiles is the host as its files in the draft have it, without what its sshd was asked before.
-func byFiles(d *change.Draft) *snap.Snapshot {
-	s := d.Snapshot()
-	for key, o := range s.Commands {
-		if len(o.Argv) > 0 && strings.HasSuffix(o.Argv[0], "sshd") {
-			delete(s.Commands, key)
-		}
-	}
-	s.Source.Kind = "image"
-	return s
 }

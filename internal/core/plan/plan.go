@@ -2,7 +2,9 @@ package plan
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"picket/internal/core/audit"
 	"picket/internal/core/change"
@@ -52,6 +54,66 @@ type Options struct {
 // Make drafts what is to be done about the findings of a report. It depends on nothing but its arguments.
 func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Options) Plan {
 	h := fact.Parse(s)
+	p, d := draft(controls, h, r, opt)
+	if why, of := keptOut(h, p, d); why != "" {
+		with := opt
+		with.Leave = func(c control.Control) string {
+			if slices.Contains(of, c.ID) {
+				return why
+			}
+			if opt.Leave != nil {
+				return opt.Leave(c)
+			}
+			return ""
+		}
+		p, _ = draft(controls, h, r, with)
+	}
+	return p
+}
+
+// keptOut says whom sshd would not let in any more when it reads its files, and which controls have it do so. The files
+// may hold what nobody has loaded yet; going back would not take that out again.
+func keptOut(h *fact.Host, p Plan, d *change.Draft) (why string, controls []string) {
+	for _, i := range p.Items {
+		if slices.ContainsFunc(i.Steps, func(s change.Step) bool { return s.Verb == change.Unit && s.Name == "ssh.service" }) {
+			controls = append(controls, i.Control)
+		}
+	}
+	if len(controls) == 0 {
+		return "", nil
+	}
+	if changed := h.SSHD.Changed(h.Snap); len(changed) > 0 {
+		return fmt.Sprintf("%s was changed after sshd last read its files; a reload would bring that into force, and could not be taken back. Load it first, while you are logged in: sudo sshd -t && sudo systemctl reload ssh", changed[0]), controls
+	}
+	if p.Blind != "" {
+		return "", nil
+	}
+	then, blind := ways(fact.Parse(d.ByFiles()))
+	if blind != "" {
+		return "", nil // the new login decides
+	}
+	out := LockedOut(p.Ways, then)
+	if user := loggedIn(h.Snap.Source); user != "" && !slices.ContainsFunc(then, func(w Way) bool { return w.User == user }) && !slices.Contains(out, user) {
+		out = append(out, user) // who is in now, so that the running sshd does not say so
+	}
+	if len(out) > 0 {
+		return fmt.Sprintf("sshd would read its files as they are, and these keep %s out: mend AllowUsers, AllowGroups, the Match lines or the keys first, in /etc/ssh", strings.Join(out, ", ")), controls
+	}
+	return "", nil
+}
+
+// loggedIn is who took the snapshot over SSH, "" where that is not known.
+func loggedIn(s snap.Source) string {
+	rest, ssh := strings.CutPrefix(s.Target, "ssh://")
+	user, _, named := strings.Cut(rest, "@")
+	if s.Kind != "ssh" || !ssh || !named {
+		return ""
+	}
+	return user
+}
+
+func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options) (Plan, *change.Draft) {
+	s := h.Snap
 	hide := func(p string, content []byte) []byte { return fact.Hide(s, p, content) }
 	d := change.On(s, opt.Raw, opt.Policy).Hiding(hide)
 	p := Plan{Host: r.Host}
@@ -101,7 +163,7 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 		p.Items = append(p.Items, item)
 	}
 	p.Steps = d.Steps()
-	return p
+	return p, d
 }
 
 func because(err error) string {
