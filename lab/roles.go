@@ -109,7 +109,13 @@ var BenchEngine = Role{
 	Name: "bench-engine", Users: []string{"operator"}, over: &Containers, setup: Bench.setup, packages: Bench.packages,
 }
 
+// Judged is Pioreactor with the same tools, and with avahi.
+var Judged = Role{
+	Name: "judged", Users: []string{"operator"}, over: &Pioreactor, setup: Bench.setup,
+	packages: append([]string{"avahi-daemon"}, Bench.packages...),
+}
+
 // Roles lists all roles.
 func Roles() []Role {
-	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, Bench, BenchEngine}
+	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, Bench, BenchEngine, Judged}
 }

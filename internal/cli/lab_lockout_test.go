@@ -81,8 +81,8 @@ var startingPoints = []startingPoint{
 			return nil
 		}, asOperator},
 	{"AllowUsers without the operator, not loaded yet", lab.Debian, "useradd -m -s /bin/bash ada; echo 'AllowUsers ada' >/etc/ssh/sshd_config.d/50-users.conf", byKey, asOperator},
-	{"AllowGroups with the operator", lab.Debian, "groupadd people; usermod -aG people operator; echo 'AllowGroups people' >/etc/ssh/sshd_config.d/50-groups.conf; systemctl reload ssh", byKey, asOperator},
-	{"keys in a file that sshd is told of", lab.Debian, "mkdir -p /etc/ssh/keys; mv ~operator/.ssh/authorized_keys /etc/ssh/keys/operator; chown root: /etc/ssh/keys/operator; chmod 644 /etc/ssh/keys/operator; echo 'AuthorizedKeysFile /etc/ssh/keys/%u' >/etc/ssh/sshd_config.d/50-keys.conf; systemctl reload ssh", byKey, asOperator},
+	{"AllowGroups with the operator", lab.Debian, "groupadd people; usermod -aG people operator; echo 'AllowGroups people' >/etc/ssh/sshd_config.d/50-groups.conf; systemctl reload ssh; sleep 1", byKey, asOperator},
+	{"keys in a file that sshd is told of", lab.Debian, "mkdir -p /etc/ssh/keys; mv ~operator/.ssh/authorized_keys /etc/ssh/keys/operator; chown root: /etc/ssh/keys/operator; chmod 644 /etc/ssh/keys/operator; echo 'AuthorizedKeysFile /etc/ssh/keys/%u' >/etc/ssh/sshd_config.d/50-keys.conf; systemctl reload ssh; sleep 1", byKey, asOperator},
 	{"ufw with SSH from one address only", lab.Guides, `ufw --force reset >/dev/null; ufw allow from "$(echo "${SSH_FROM:?}")" to any port 22 proto tcp; ufw --force enable`, byKey, asOperator},
 	{"two guides followed", lab.Guides, "", byKey, asOperator},
 	{"a leader with a broker and a web server", lab.Pioreactor, "", byKey, asOperator},

@@ -200,7 +200,17 @@ func Away(command string) string {
 
 // prove logs in anew, judges anew, and confirms over the new login.
 func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, say func(string)) error {
-	fresh, err := h.Fresh(ctx)
+	var fresh shell.Shell
+	var err error
+	for try := 1; ; try++ { // sshd that reads its files anew does not listen for a moment
+		if fresh, err = h.Fresh(ctx); err == nil || errors.Is(err, ErrByHand) || try == 3 || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pathPause):
+		}
+	}
 	if errors.Is(err, ErrByHand) {
 		return err
 	}
