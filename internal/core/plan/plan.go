@@ -20,6 +20,9 @@ type Plan struct {
 	Blind string        // why Ways is not known
 }
 
+// NoChange is why a finding is left whose control has no fix.
+const NoChange = "Picket has no change of its own for it"
+
 // An Item is one finding: what is done about it, or why nothing is.
 type Item struct {
 	Control  string
@@ -31,6 +34,8 @@ type Item struct {
 	Steps    []change.Step // besides those
 	Guard    string        // what was checked before, and holds
 	Left     string        // why it is left to a person; "" where it is not
+	ByHand   bool          // where it is left: a person can do it with the steps of Fix
+	Fix      string        // the control's own words, filled in for the host
 }
 
 // Changes reports whether something is done about the finding.
@@ -55,14 +60,14 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 			continue
 		}
 		c := controls[i]
-		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk}
+		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk, Fix: res.Fix}
 		fixer, ok := control.FixerOf(c.Rule)
 		check, known := guards[c.Guard]
 		switch {
 		case !ok:
-			item.Left = "Picket has no change of its own for it"
+			item.Left, item.ByHand = NoChange, true
 		case c.Guard != "" && !known:
-			item.Left = "it could cost the way in, and Picket cannot prove yet that another is left"
+			item.Left, item.ByHand = "it could cost the way in, and Picket cannot prove yet that another is left", true
 		case known:
 			item.Left, item.Guard = check(h)
 		}
@@ -76,11 +81,14 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 			} else if all := d.Left(); len(all) > left {
 				item.Left = all[left].Why
 			}
-			item.Edits = slices.Clone(d.Edits()[edits:])
-			item.Steps = d.Of(c.ID)
+			if item.Left == "" {
+				item.Edits = slices.Clone(d.Edits()[edits:])
+				item.Steps = d.Of(c.ID)
+			}
 			if item.Left == "" && !item.Changes() {
 				item.Left = "there is nothing to change: what is configured is right, and is not in force"
 			}
+			item.ByHand = item.Left != ""
 		}
 		p.Items = append(p.Items, item)
 	}
