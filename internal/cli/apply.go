@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"picket/internal/core/audit"
 	"picket/internal/core/control"
 	"picket/internal/core/plan"
 	"picket/internal/harden"
@@ -36,7 +36,7 @@ type applyOptions struct {
 func (p *program) applyCommand() *cobra.Command {
 	opt := applyOptions{auditOptions: auditOptions{guess: snapshot.DefaultGuess}}
 	cmd := &cobra.Command{
-		Use:   "apply [TARGET]",
+		Use:   "apply [TARGET | FILE [TARGET]]",
 		Short: "change a host as planned, prove that it holds, or take it back",
 		Long: `Reads a host, plans as "picket plan" does, asks, and has the host take the steps.
 
@@ -46,24 +46,27 @@ made then, the host is judged anew, and only if all of it holds the change is
 kept; else it is taken back at once. On this machine it waits for you to log in
 anew and to type picket confirm.
 
-What could cost something is left out unless you accept that by its name:
---accept-risk lose-ssh.
+What could cost something is left out unless you accept that by its name, when
+you are asked, or with --accept-risk lose-ssh.
+
+FILE is a plan that was kept with "picket plan --save FILE". Just that is done, to
+the host that it names; it is refused where a file that it changes is not as it
+was, or where a new plan for the same findings would be another.
 
 ` + changeHelp,
 		Example: `  picket apply ssh://pi@leader --only cron
   picket apply ssh://pi@leader --accept-risk lose-ssh
+  picket apply leader.plan
   sudo picket apply --only network`,
-		Args: oneTarget,
-		RunE: func(cmd *cobra.Command, args []string) error { return p.apply(cmd.Context(), targetOf(args), opt) },
+		RunE: func(cmd *cobra.Command, args []string) error { return p.apply(cmd.Context(), args, opt) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile (default "+DefaultProfile+")")
-	f.StringSliceVar(&opt.only, "only", nil, "only these controls: `ID`s, topics or patterns, as ssh or */root-*")
-	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
+	opt.choosing(cmd)
 	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed")
 	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
 	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
 	opt.ssh.flags(f)
+	_ = cmd.RegisterFlagCompletionFunc("accept-risk", cobra.FixedCompletions(control.Risks, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
 
@@ -81,68 +84,48 @@ func targetOf(args []string) string {
 	return args[0]
 }
 
-// mayChange refuses targets that nothing can be changed on.
-func (p *program) mayChange(target string) error {
+// mayChange refuses targets that nothing can be changed on. what is the command that was typed.
+func (p *program) mayChange(what, target string) error {
 	switch {
 	case target == "local" && p.getenv("PICKET_NO_LOCAL") != "":
 		return withHint(usage(errors.New("PICKET_NO_LOCAL is set, so nothing is changed on this machine")), "unset PICKET_NO_LOCAL, or name another target")
 	case target == "local" && os.Geteuid() != 0:
-		return withHint(usage(errors.New("only root can change this machine")), "type `sudo picket apply`")
+		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.typedAsRoot(what)+"`")
 	case target == "local", strings.HasPrefix(target, "ssh://"):
 		return checkTarget(target)
 	}
-	return usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
+	return p.notRunning(what, target)
 }
 
-func (p *program) apply(ctx context.Context, target string, opt applyOptions) error {
-	if err := p.mayChange(target); err != nil {
+// notRunning says of a target that is no running host what to type instead.
+func (p *program) notRunning(what, target string) error {
+	verb, _, _ := strings.Cut(what, " ")
+	if dir, ok := strings.CutPrefix(target, "image:"); ok {
+		return withHint(usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target)),
+			"`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and type `"+p.typed(verb+" ssh://user@host")+"`")
+	}
+	if err := checkTarget(target); err != nil {
 		return err
 	}
-	for _, r := range opt.risks {
-		if !slices.Contains(control.Risks, r) {
-			return usage(fmt.Errorf("--accept-risk %s: want %s", r, strings.Join(control.Risks, ", ")))
+	err := usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
+	if s, saved := snapshot.Open(target); saved == nil {
+		err = usage(fmt.Errorf("%s is a snapshot, and no running host: only local and ssh://user@host can be changed", target))
+		if at := s.Source.Target; strings.HasPrefix(at, "ssh://") {
+			return withHint(err, "the host that it was taken of: `"+p.typed(verb+" "+at)+"`")
 		}
+		return withHint(err, "name the host that it was taken of: `"+p.typed(verb+" ssh://user@host")+"`, or `"+p.typedAsRoot(verb)+"` on it")
 	}
-	if opt.within < 10*time.Second {
-		return usage(fmt.Errorf("--confirm-within %v: want ten seconds or more: a login takes some", opt.within))
-	}
-	s, err := p.settings()
+	return err
+}
+
+func (p *program) apply(ctx context.Context, args []string, opt applyOptions) error {
+	h, err := p.toChange(args, opt)
 	if err != nil {
 		return err
 	}
-	controls, profile, err := p.chosen(opt.auditOptions, s)
-	if err != nil {
+	made, err := h.decide(ctx)
+	if err != nil || len(made.Steps) == 0 {
 		return err
-	}
-	if err := opt.ssh.check(); err != nil {
-		return err
-	}
-	h := &changed{p: p, target: target, opt: opt, judge: func(ctx context.Context) (audit.Report, plan.Plan, error) {
-		shot, err := p.snapshot(ctx, target, controls, opt.auditOptions, nil)
-		if err != nil {
-			return audit.Report{}, plan.Plan{}, err
-		}
-		r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-		return r, plan.Make(controls, shot, r, plan.Options{Leave: opt.leaves}), nil
-	}}
-	_, made, err := h.judge(ctx)
-	if err != nil {
-		return err
-	}
-	if err := (report.Plan{Width: p.width(), Style: p.style}).Write(p.io.Out, made); err != nil {
-		return err
-	}
-	if len(made.Steps) == 0 {
-		return nil
-	}
-	if !opt.yes {
-		prompt := ui.Prompt{IO: p.io, Context: ctx}
-		if !prompt.Possible() {
-			return withHint(usage(errors.New("there is no terminal to ask on")), "--yes takes the steps without asking")
-		}
-		if ok, err := prompt.Confirm(fmt.Sprintf("Change %s so?", target)); err != nil || !ok {
-			return errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
-		}
 	}
 	if err := h.connect(ctx); err != nil {
 		return err
@@ -152,7 +135,7 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
 	case errors.Is(err, harden.ErrByHand):
-		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\nLog in anew from elsewhere, and if that works type there: %s\n", opt.within, p.typedAsRoot("confirm "+id))
+		p.byHand(id, opt.within)
 		return nil
 	case errors.Is(err, harden.ErrRefused):
 		return withCode(ExitRefused, err)
@@ -163,29 +146,74 @@ func (p *program) apply(ctx context.Context, target string, opt applyOptions) er
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", target, id, p.typed(strings.TrimSpace("rollback "+id+" "+target)))
+	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", h.target, id, p.typed("rollback "+id+" "+h.target))
+	if left := len(made.Items) - len(made.Planned()); left > 0 {
+		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(left), p.typed("plan "+h.target))
+	}
 	return nil
 }
 
-// leaves says why a finding is not touched: what it could cost was not accepted.
-func (o applyOptions) leaves(c control.Control) string {
-	for _, r := range c.Risk {
-		if !slices.Contains(o.risks, r) {
-			return "its risk was not accepted: --accept-risk " + r
+func leftOver(n int) string {
+	if n == 1 {
+		return "1 finding is"
+	}
+	return fmt.Sprintf("%d findings are", n)
+}
+
+// byHand says what to type where only a person can log in anew.
+func (p *program) byHand(id string, within time.Duration) {
+	confirm, back := p.asElsewhere("confirm "+id), p.asElsewhere("rollback "+id)
+	fmt.Fprintf(p.io.Out, `
+The change is made, and not kept yet: in %s this machine goes back by itself.
+
+1. Leave this session open, and log in anew, as you always do.
+2. If that works, type there:
+       %s
+   If it does not, wait, or type here:
+       %s
+`, span(within), confirm, back)
+}
+
+// asElsewhere is a command as it can be typed in another session of this machine.
+func (p *program) asElsewhere(args string) string {
+	switch {
+	case strings.Contains(p.name, "/go-build"): // it is gone when this has ended
+		verb, id, _ := strings.Cut(args, " ")
+		return "sudo sh " + harden.Box + "/" + id + "/tx " + map[string]string{"confirm": "confirm", "rollback": "undo"}[verb]
+	case strings.Contains(p.name, "/"):
+		if abs, err := filepath.Abs(p.name); err == nil {
+			return "sudo " + abs + " " + args
 		}
 	}
-	return ""
+	return p.typedAsRoot(args)
 }
 
-// changed is the host that apply changes.
-type changed struct {
-	p      *program
-	target string
-	opt    applyOptions
-	judge  func(context.Context) (audit.Report, plan.Plan, error)
-	shell  shell.Shell
+// span is a time in words.
+func span(d time.Duration) string {
+	d = d.Round(time.Second)
+	m, s := int(d.Minutes()), int(d.Seconds())%60
+	switch {
+	case m == 0:
+		return counted(s, "second")
+	case s == 0:
+		return counted(m, "minute")
+	}
+	return counted(m, "minute") + " and " + counted(s, "second")
 }
 
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// show writes a plan for the person who is going to be asked.
+func (h *changed) show(made plan.Plan) error {
+	return report.Plan{Width: h.p.width(), Style: h.p.style, Name: h.p.typed("")}.Write(h.p.io.Out, made)
+}
+
+// connect gets a shell of root on the host.
 func (h *changed) connect(ctx context.Context) (err error) {
 	h.shell, err = h.p.rootShell(ctx, h.target, h.opt.ssh)
 	return err
@@ -202,9 +230,6 @@ func (h *changed) Fresh(ctx context.Context) (shell.Shell, error) {
 	return h.p.rootShell(ctx, h.target, h.opt.ssh)
 }
 
-// Judge implements harden.Host.
-func (h *changed) Judge(ctx context.Context) (audit.Report, plan.Plan, error) { return h.judge(ctx) }
-
 // rootShell is a shell of root on a target.
 func (p *program) rootShell(ctx context.Context, target string, opt sshOptions) (shell.Shell, error) {
 	if target == "local" {
@@ -215,4 +240,9 @@ func (p *program) rootShell(ctx context.Context, target string, opt sshOptions) 
 		return nil, err
 	}
 	return shell.SSH(c, t.User, password), nil
+}
+
+// without are risks less some others.
+func without(risks, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(risks), func(r string) bool { return slices.Contains(others, r) })
 }

@@ -60,6 +60,7 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 		return fmt.Errorf("%w: %w", err, ErrRefused)
 	}
 	folder["within"] = fmt.Appendf(nil, "%d\n", int(opt.Within.Seconds()))
+	folder["left"] = left(p)
 	at := Box + "/" + opt.ID
 	sh := h.Shell()
 	say(fmt.Sprintf("laying %s into %s", count(len(p.Steps), "step"), at))
@@ -171,6 +172,16 @@ func lost(ctx context.Context, h Host, at string, why error, opt Options) error 
 		ctx = limited
 	}
 	return back(ctx, h, at, why, opt)
+}
+
+// left are the findings that the plan leaves to a person, a line each: the history tells of them.
+func left(p plan.Plan) (out []byte) {
+	for _, i := range p.Items {
+		if !i.Changes() {
+			out = append(out, i.Control+"\n"...)
+		}
+	}
+	return out
 }
 
 // pack is a tar of the folder.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -17,74 +18,109 @@ import (
 type Plan struct {
 	Width int
 	Style ui.Style
+	Name  string   // of the program, as it can be typed here; "" is picket
+	Next  []string // what to type next, with what it does behind #; may be empty
 }
 
 // Write writes the plan.
 func (t Plan) Write(w io.Writer, p plan.Plan) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s · %s\n", t.Style.Paint(oneLine(p.Host.Name), ui.Bold), oneLine(p.Host.OS))
-	done := 0
-	for _, i := range p.Items {
-		if i.Changes() {
-			done++
-		}
-	}
-	switch {
-	case len(p.Items) == 0:
-		b.WriteString("nothing to change\n")
-	case done == 0:
-		fmt.Fprintf(b, "%s, and none that a machine can change\n", count(len(p.Items), "finding"))
-	default:
-		fmt.Fprintf(b, "%s: %d by %s, %d left to you\n", count(len(p.Items), "finding"), done, count(len(p.Steps), "step"), len(p.Items)-done)
-	}
+	fmt.Fprintln(b, planSum(p))
 	for _, i := range p.Items {
 		if i.Changes() {
 			t.item(b, i)
 		}
 	}
-	var after []string
-	for _, s := range p.Steps {
-		if once(s) {
-			after = append(after, InWords(s))
-		}
-	}
-	if len(after) > 0 {
+	if after := onceInWords(p); len(after) > 0 {
 		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
 		for _, a := range after {
-			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width-2, "    "))
+			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width, "    "))
 		}
 	}
-	if done < len(p.Items) {
-		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Left to you", ui.Yellow, ui.Bold))
-		for _, i := range p.Items {
-			if !i.Changes() {
-				fmt.Fprintf(b, "  %s %s\n", t.Style.Paint(string(i.Severity), severityColor(i.Severity)...), oneLine(i.Control))
-				fmt.Fprintf(b, "    %s\n", ui.Wrap(oneLine(i.Left), t.Width-4, "    "))
-			}
+	t.left(b, p)
+	t.unknown(b, p)
+	for n, next := range t.Next {
+		if n == 0 {
+			b.WriteString("\n")
 		}
+		label := "Next: "
+		if n > 0 {
+			label = "      "
+		}
+		command, what, ok := strings.Cut(next, " # ")
+		if ok {
+			what = t.Style.Paint("   # "+what, ui.Dim)
+		}
+		fmt.Fprintf(b, "%s%s%s\n", label, t.Style.Paint(command, ui.Bold), what)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (t Plan) item(b *strings.Builder, i plan.Item) {
-	fmt.Fprintf(b, "\n%s %s\n", t.Style.Paint(fmt.Sprintf("%-8s", strings.ToUpper(string(i.Severity))), severityColor(i.Severity)...), t.Style.Paint(oneLine(i.Control), ui.Bold))
-	fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(i.Title), t.Width-2, "  "))
-	for _, e := range i.Edits {
-		t.edit(b, e)
+// planSum says in a line what a plan comes to.
+func planSum(p plan.Plan) string {
+	switch done := len(p.Planned()); {
+	case len(p.Items) == 0 && len(p.Unknown) > 0:
+		return "nothing to change, as far as could be judged"
+	case len(p.Items) == 0:
+		return "nothing to change: there is no finding"
+	case done == 0:
+		return count(len(p.Items), "finding") + ", and none that a machine can change"
+	default:
+		return fmt.Sprintf("%s: %d by %s, %d left to you", count(len(p.Items), "finding"), done, count(len(p.Steps), "step"), len(p.Items)-done)
 	}
-	for _, s := range i.Steps {
+}
+
+// onceInWords are the steps that are taken once for all that was changed.
+func onceInWords(p plan.Plan) (out []string) {
+	for _, s := range p.Steps {
 		if once(s) {
-			continue
+			out = append(out, InWords(s))
 		}
-		fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(InWords(s)), t.Width-2, "    "))
+	}
+	return out
+}
+
+func (t Plan) item(b *strings.Builder, i plan.Item) {
+	fmt.Fprintf(b, "\n%s  %s\n", t.mark(i), t.Style.Paint(oneLine(i.Control), ui.Bold))
+	say := func(text string, codes ...string) {
+		fmt.Fprintf(b, "%s%s\n", indent, t.Style.Paint(ui.Wrap(oneLine(text), t.Width, indent+"  "), codes...))
+	}
+	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
+	for _, e := range i.Edits {
+		say(editInWords(e))
+		for line := range strings.Lines(editDiff(e)) {
+			line = ui.Clean(strings.TrimRight(line, "\n"))
+			fmt.Fprintf(b, "  %s\n", t.Style.Paint(line, map[byte]string{'+': ui.Green, '-': ui.Red, '@': ui.Dim}[line[0]]))
+		}
+	}
+	var kernel []string
+	for _, s := range i.Steps {
+		switch {
+		case once(s):
+		case s.Verb == change.Sysctl:
+			kernel = append(kernel, strings.ReplaceAll(s.Name, "/", ".")+" = "+strings.Join(s.Args, " "))
+		default:
+			say(InWords(s))
+		}
+	}
+	if len(kernel) > 0 {
+		say("and at once, in the running kernel:")
+		for _, k := range kernel {
+			fmt.Fprintf(b, "%s  %s\n", indent, oneLine(k))
+		}
 	}
 	if i.Guard != "" {
-		fmt.Fprintf(b, "  %s\n", ui.Wrap("checked: "+oneLine(i.Guard), t.Width-2, "    "))
+		say("checked: "+i.Guard, ui.Dim)
 	}
-	if len(i.Risk) > 0 {
-		fmt.Fprintf(b, "  %s\n", t.Style.Paint(ui.Wrap("risk: "+strings.Join(Risks(i.Risk), "; "), t.Width-2, "    "), ui.Yellow))
+	for _, r := range Risks(i.Risk) {
+		say("risk: "+r, ui.Yellow)
 	}
+}
+
+func (t Plan) mark(i plan.Item) string {
+	return t.Style.Paint(fmt.Sprintf("%-8s", strings.ToUpper(string(i.Severity))), severityColor(i.Severity)...)
 }
 
 // once reports whether a step is taken once for all that was changed.
@@ -92,39 +128,39 @@ func once(s change.Step) bool {
 	return s.Verb == change.Check || s.Verb == change.Act || s.Verb == change.Unit && len(s.Args) == 1 && s.Args[0] == "reload"
 }
 
-func (t Plan) edit(b *strings.Builder, e change.Edit) {
-	name := oneLine(e.Path)
+// editInWords says what becomes of a path.
+func editInWords(e change.Edit) string {
 	switch {
 	case e.After.Type == "":
-		fmt.Fprintf(b, "  remove %s\n", name)
-		return
+		return "remove " + e.Path
 	case e.After.Type == snap.Dir && e.Before.Type == "":
-		fmt.Fprintf(b, "  make the folder %s, mode %04o\n", name, e.After.Mode)
-		return
+		return fmt.Sprintf("make the folder %s, mode %04o", e.Path, e.After.Mode)
+	case e.After.Type == snap.Link:
+		return fmt.Sprintf("make %s a link to %s", e.Path, e.After.Target)
 	case e.Before.Type == "":
-		fmt.Fprintf(b, "  new file %s, mode %04o\n", name, e.After.Mode)
+		return fmt.Sprintf("new file %s, mode %04o", e.Path, e.After.Mode)
 	case rights(e) != "":
-		fmt.Fprintf(b, "  %s: %s\n", name, rights(e))
-	default:
-		fmt.Fprintf(b, "  %s\n", name)
+		return e.Path + ": " + rights(e)
 	}
+	return "in " + e.Path
+}
+
+// editDiff is how a file's content changes, without the names; "" where it does not, or is not known. No line of it is empty.
+func editDiff(e change.Edit) string {
 	if e.After.Type != snap.File || e.After.Opaque || e.Before.Opaque {
-		return
+		return ""
 	}
+	if !utf8.Valid(e.Before.Content) || !utf8.Valid(e.After.Content) {
+		return fmt.Sprintf("@@ %d bytes become %d: they are no text @@\n", len(e.Before.Content), len(e.After.Content))
+	}
+	var b strings.Builder
 	lines := strings.Split(string(diff.Diff("a", e.Before.Content, "b", e.After.Content)), "\n")
 	for n, line := range lines {
-		if n < 3 || line == "" { // the names
-			continue
+		if n > 2 && line != "" {
+			b.WriteString(line + "\n")
 		}
-		line = oneLine(line)
-		switch line[0] {
-		case '+':
-			line = t.Style.Paint(line, ui.Green)
-		case '-':
-			line = t.Style.Paint(line, ui.Red)
-		}
-		fmt.Fprintf(b, "    %s\n", line)
 	}
+	return b.String()
 }
 
 // rights says how mode and owner change, "" if they do not.

@@ -18,10 +18,18 @@ type Plan struct {
 	Steps []change.Step // in the order in which they are taken
 	Ways  []Way         // who comes in over SSH before
 	Blind string        // why Ways is not known
+
+	Unknown []Unjudged // what could not be judged, so that nothing is done about it
+}
+
+// Unjudged is a control of which it is not known whether it holds.
+type Unjudged struct {
+	Control string `json:"control"`
+	Reason  string `json:"reason"`
 }
 
 // NoChange is why a finding is left whose control has no fix.
-const NoChange = "Picket has no change of its own for it"
+const NoChange = "Picket has no change of its own for this"
 
 // An Item is one finding: what is done about it, or why nothing is.
 type Item struct {
@@ -55,6 +63,9 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 	p := Plan{Host: r.Host}
 	p.Ways, p.Blind = ways(h)
 	for _, res := range r.Results {
+		if res.Verdict == control.Unknown || res.Verdict == control.Error {
+			p.Unknown = append(p.Unknown, Unjudged{res.Control, res.Reason})
+		}
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
 		if !res.Finding() || i < 0 {
 			continue

@@ -34,14 +34,14 @@ func Read(data []byte) (Saved, error) {
 	if in.Policy != nil {
 		out.Policy = *in.Policy
 	}
-	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind}
+	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind, Unknown: in.Unknown}
 	for _, need := range []struct {
 		at   string
 		none bool
 	}{
 		{"picket", in.Picket == ""}, {"made", in.Made.IsZero()}, {"taken", in.Taken.IsZero()}, {"profile", in.Profile == ""},
 		{"host.name", in.Host.Name == ""}, {"host.target", in.Host.Target == ""}, {"host.via", in.Host.Via == ""},
-		{"items", in.Items == nil}, {"steps", in.Steps == nil}, {"ways", in.Ways == nil},
+		{"items", in.Items == nil}, {"steps", in.Steps == nil}, {"ways", in.Ways == nil}, {"unknown", in.Unknown == nil},
 	} {
 		if need.none {
 			return Saved{}, fmt.Errorf("%s is missing", need.at)

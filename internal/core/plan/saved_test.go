@@ -49,8 +49,8 @@ func every() plan.Saved {
 		Identity: plan.Identity{Machine: "ab", HostKeys: []string{"SHA256:x"}},
 		Plan: plan.Plan{
 			Host:  audit.Host{Name: "h", Target: "local", Via: "local"},
-			Blind: "nobody knows",
-			Ways:  []plan.Way{{User: "pi", Key: true, Admin: true}},
+			Blind: "nobody knows", Unknown: []plan.Unjudged{{"x/u", "it was dark"}},
+			Ways: []plan.Way{{User: "pi", Key: true, Admin: true}},
 			Items: []plan.Item{
 				{Control: "x/y", Title: "T", Severity: control.High, Reason: "r", Risk: []string{"data"}, Guard: "g", Fix: "f",
 					Edits: []change.Edit{{Control: "x/y", Path: "/etc/a", After: text}}, Steps: []change.Step{{Verb: change.Check, Name: "true", Controls: of}}},
@@ -79,7 +79,9 @@ func TestSavedPlanIsReadAsItWas(t *testing.T) {
 	if len(pi.Plan.Steps) < 5 {
 		t.Fatalf("%d steps", len(pi.Plan.Steps))
 	}
-	for _, s := range []plan.Saved{every(), guides, pi} {
+	none := every()
+	none.Plan = plan.Plan{Host: none.Plan.Host}
+	for _, s := range []plan.Saved{every(), guides, pi, none} {
 		s.Made, s.Taken = s.Made.Truncate(time.Second).UTC(), s.Taken.Truncate(time.Second).UTC()
 		data, err := s.Encode()
 		if err != nil {
