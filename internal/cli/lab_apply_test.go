@@ -51,7 +51,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("a second time: exit code %d\n%s", code, out)
 	}
 	out, _ = verb(t, h, "history", "TARGET")
-	m := regexp.MustCompile(`(?m)^(\d{8}-\d{6}) +confirmed +\d+ steps$`).FindStringSubmatch(out)
+	m := regexp.MustCompile(`(?m)^(\d{8}-\d{6}) +confirmed +\d{4}-\d\d-\d\d \d\d:\d\d UTC +\d+ steps$`).FindStringSubmatch(out)
 	if m == nil {
 		t.Fatalf("the history:\n%s", out)
 	}

@@ -42,7 +42,7 @@ func (t Plan) left(b *strings.Builder, p plan.Plan) {
 		if n == 0 {
 			fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Left to you", ui.Yellow, ui.Bold))
 		}
-		fmt.Fprintf(b, "\n%s\n", ui.Wrap(sentenceCase(oneLine(g.why))+":", t.Width, ""))
+		fmt.Fprintf(b, "\n%s\n", ui.Wrap(oneLine(g.why)+":", t.Width, ""))
 		for _, i := range g.items {
 			fmt.Fprintf(b, "%s  %s\n", t.mark(i), t.Style.Paint(oneLine(i.Control), ui.Bold))
 			fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
@@ -98,13 +98,4 @@ func (t Plan) steps(b *strings.Builder, i plan.Item, brief bool) {
 	case more:
 		fmt.Fprintf(b, "%s  %s %s\n", indent, t.Style.Paint("and more:", ui.Dim), explain)
 	}
-}
-
-// sentenceCase begins a message, which has a small letter, as a sentence.
-func sentenceCase(s string) string {
-	first, rest, _ := strings.Cut(s, " ")
-	if strings.ContainsAny(first, "/._-") || first == "" { // the name of a file, an account
-		return s
-	}
-	return strings.TrimRight(strings.ToUpper(first[:1])+first[1:]+" "+rest, " ")
 }

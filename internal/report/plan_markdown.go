@@ -19,7 +19,7 @@ func PlanMarkdown(w io.Writer, s plan.Saved) error {
 			fmt.Fprintf(b, "%s · ", mdText(part))
 		}
 	}
-	fmt.Fprintf(b, "read %s · profile %s\n\n**%s**\n", s.Taken.UTC().Format("2006-01-02 15:04 UTC"), mdText(s.Profile), mdText(sentenceCase(planSum(p))))
+	fmt.Fprintf(b, "read %s · profile %s\n\n**%s**\n", s.Taken.UTC().Format("2006-01-02 15:04 UTC"), mdText(s.Profile), mdText(planSum(p)))
 	if len(p.Planned()) > 0 {
 		b.WriteString("\n| Severity | Control | What holds then | Could cost |\n| --- | --- | --- | --- |\n")
 		for _, i := range p.Items {
@@ -43,7 +43,7 @@ func PlanMarkdown(w io.Writer, s plan.Saved) error {
 		if n == 0 {
 			b.WriteString("\n## Left to a person\n")
 		}
-		fmt.Fprintf(b, "\n%s:\n\n", mdText(sentenceCase(g.why)))
+		fmt.Fprintf(b, "\n%s:\n\n", mdText(g.why))
 		for _, i := range g.items {
 			fmt.Fprintf(b, "- %s %s: %s\n", i.Severity, mdText(i.Control), mdText(i.Title))
 		}
