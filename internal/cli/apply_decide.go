@@ -101,6 +101,7 @@ func typedAfter(args []string) string {
 // as its profile has them, and its policy is the one that it was made with.
 func (h *changed) choose() (err error) {
 	opt := h.opt.auditOptions
+	h.policy = h.settings.Policy.Change()
 	if h.saved != nil {
 		opt.profile, opt.only = h.saved.Profile, h.saved.Plan.Planned()
 		h.policy = h.saved.Policy

@@ -157,8 +157,8 @@ func (p *program) newPlan(ctx context.Context, target string, opt planOptions) (
 	}
 	r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
 	return plan.Saved{
-		Picket: Version, Made: p.now(), Taken: shot.Taken, Profile: profile, Identity: plan.IdentityOf(shot),
-		Plan: plan.Make(controls, shot, r, plan.Options{}),
+		Picket: Version, Made: p.now(), Taken: shot.Taken, Profile: profile, Policy: s.Policy.Change(), Identity: plan.IdentityOf(shot),
+		Plan: plan.Make(controls, shot, r, plan.Options{Policy: s.Policy.Change()}),
 	}, nil
 }
 
