@@ -103,7 +103,7 @@ func (p *program) render(w io.Writer, format string, reports []audit.Report, sev
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			t := report.Text{Width: p.width(), Style: style, All: opt.all, Fixes: opt.all || len(opt.only) > 0, Name: p.typed(""), Next: p.next(r, false)}
+			t := report.Text{Width: p.width(), Style: style, All: opt.all, Fixes: opt.all || len(opt.only) > 0, Name: p.typed(""), Next: p.afterAudit(r, false, opt), Apply: p.applies(r, opt)}
 			if err := t.Write(w, r); err != nil {
 				return err
 			}

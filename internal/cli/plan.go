@@ -179,29 +179,32 @@ func (p *program) savePlan(file string, saved plan.Saved) error {
 }
 
 // afterPlan is what to type after a plan.
-func (p *program) afterPlan(target string, kept bool, made plan.Plan, opt planOptions) []string {
+func (p *program) afterPlan(target string, kept bool, made plan.Plan, opt planOptions) []report.Hint {
+	live := target == "local" || strings.HasPrefix(target, "ssh://")
+	if !made.Host.Root && target == "local" && len(made.Unknown) > 0 {
+		return []report.Hint{{Command: p.typedAsRoot("plan" + opt.chosenAs()), Does: "as root: all of it"}}
+	}
 	if len(made.Steps) == 0 {
 		return nil
 	}
-	const does = " # asks, does it, and takes it back unless it holds"
+	const does = "asks first; goes back unless it holds"
 	where := made.Host.Target
-	as := p.typed
 	switch {
 	case kept || opt.save != "":
-		file := target
+		file, as := target, p.typed
 		if !kept {
 			file = opt.save
 		}
 		if where == "local" {
 			as = p.typedAsRoot
 		}
-		return []string{as("apply "+snap.CommandKey(file)) + does}
+		return []report.Hint{{Command: as("apply " + snap.CommandKey(file)), Does: does}}
 	case target == "local":
-		return []string{p.typedAsRoot("apply"+opt.chosenAs()) + does}
-	case strings.HasPrefix(target, "ssh://"):
-		return []string{p.typed("apply "+snap.CommandKey(target)+opt.chosenAs()) + does}
+		return []report.Hint{{Command: p.typedAsRoot("apply" + opt.chosenAs()), Does: does}}
+	case live:
+		return []report.Hint{{Command: p.typed("apply " + snap.CommandKey(target) + opt.chosenAs()), Does: does}}
 	case strings.HasPrefix(where, "ssh://"): // a snapshot of it
-		return []string{p.typed("apply "+snap.CommandKey(where)+opt.chosenAs()) + " # reads the host anew, asks, and does it"}
+		return []report.Hint{{Command: p.typed("apply " + snap.CommandKey(where) + opt.chosenAs()), Does: "reads the host anew"}}
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ import (
 type Plan struct {
 	Width int
 	Style ui.Style
-	Name  string   // of the program, as it can be typed here; "" is picket
-	Next  []string // what to type next, with what it does behind #; may be empty
+	Name  string // of the program, as it can be typed here; "" is picket
+	Next  []Hint // what to type next; may be empty
 }
 
 // Write writes the plan.
@@ -40,20 +40,7 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 	}
 	t.left(b, p)
 	t.unknown(b, p)
-	for n, next := range t.Next {
-		if n == 0 {
-			b.WriteString("\n")
-		}
-		label := "Next: "
-		if n > 0 {
-			label = "      "
-		}
-		command, what, ok := strings.Cut(next, " # ")
-		if ok {
-			what = t.Style.Paint("   # "+what, ui.Dim)
-		}
-		fmt.Fprintf(b, "%s%s%s\n", label, t.Style.Paint(command, ui.Bold), what)
-	}
+	hints(b, t.Next, t.Width, t.Style)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

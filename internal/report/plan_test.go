@@ -93,10 +93,10 @@ MEDIUM    a/two
 Could not be judged, so nothing is done about it
   b/dark: /etc/dark was not read
 
-Next: sudo picket apply   # does it
+Next: sudo picket apply  # does it
 `
 	var b strings.Builder
-	if err := (report.Plan{Width: 60, Next: []string{"sudo picket apply # does it"}}).Write(&b, planned().Plan); err != nil {
+	if err := (report.Plan{Width: 60, Next: []report.Hint{{Command: "sudo picket apply", Does: "does it"}}}).Write(&b, planned().Plan); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(b.String(), "\n")); d != "" {

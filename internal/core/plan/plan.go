@@ -49,6 +49,14 @@ type Item struct {
 // Changes reports whether something is done about the finding.
 func (i Item) Changes() bool { return len(i.Edits)+len(i.Steps) > 0 }
 
+// CanFix reports whether Picket has a change for a control, should it not pass. What becomes of it on a host only a plan
+// can tell.
+func CanFix(c control.Control) bool {
+	_, fixes := control.FixerOf(c.Rule)
+	_, known := guards[c.Guard]
+	return fixes && (c.Guard == "" || known)
+}
+
 // Options of Make. The zero value is that everything may be changed that Picket can change.
 type Options struct {
 	Leave  func(control.Control) string // why a finding is not to be touched, "" where it may be
