@@ -146,7 +146,8 @@ func (p *program) apply(ctx context.Context, args []string, opt applyOptions) er
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", h.target, id, p.typed("rollback "+id+" "+h.target))
+	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s\n", h.target, id)
+	fmt.Fprintf(p.io.Out, "To take it back: %s\n", p.typed("rollback "+id+" "+h.target))
 	if left := len(made.Items) - len(made.Planned()); left > 0 {
 		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(left), p.typed("plan "+h.target))
 	}
@@ -163,15 +164,14 @@ func leftOver(n int) string {
 // byHand says what to type where only a person can log in anew.
 func (p *program) byHand(id string, within time.Duration) {
 	confirm, back := p.asElsewhere("confirm "+id), p.asElsewhere("rollback "+id)
+	fmt.Fprintf(p.io.Out, "\n%s\n", ui.Wrap("The change is made, and not kept yet: in "+span(within)+" this machine goes back by itself.", p.width(), ""))
 	fmt.Fprintf(p.io.Out, `
-The change is made, and not kept yet: in %s this machine goes back by itself.
-
 1. Leave this session open, and log in anew, as you always do.
 2. If that works, type there:
        %s
    If it does not, wait, or type here:
        %s
-`, span(within), confirm, back)
+`, confirm, back)
 }
 
 // asElsewhere is a command as it can be typed in another session of this machine.

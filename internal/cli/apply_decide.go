@@ -144,6 +144,14 @@ func (h *changed) Judge(ctx context.Context) (audit.Report, plan.Plan, error) {
 	return r, h.plan(shot, r, h.accepted), nil
 }
 
+// named is the host in a sentence.
+func (h *changed) named() string {
+	if h.target == "local" {
+		return "this machine"
+	}
+	return h.target
+}
+
 func (h *changed) prompt(ctx context.Context) ui.Prompt { return ui.Prompt{IO: h.p.io, Context: ctx} }
 
 // decide reads the host, shows what is to be done, and asks: first for what it could cost. A plan without steps is
@@ -188,7 +196,7 @@ func (h *changed) decide(ctx context.Context) (plan.Plan, error) {
 	if len(made.Steps) == 0 || h.opt.yes {
 		return made, nil
 	}
-	if ok, err := h.prompt(ctx).Confirm(fmt.Sprintf("\nChange %s so?", h.target)); err != nil || !ok {
+	if ok, err := h.prompt(ctx).Confirm("\nChange " + h.named() + " so?"); err != nil || !ok {
 		return plan.Plan{}, errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
 	}
 	return made, nil

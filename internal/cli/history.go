@@ -118,12 +118,10 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 		return withCode(exit, fmt.Errorf("%s: %s of %s", target, failed, tx))
 	}
 	c := all[n]
-	fmt.Fprintf(p.io.Out, "%s: %s %s\n", target, tx, done)
+	fmt.Fprintln(p.io.Out, ui.Wrap(fmt.Sprintf("%s: %s %s: %s, for %s", target, tx, done, counted(len(c.Steps), "step"), few(c)), p.width(), "  "))
 	if what == "rollback" {
-		fmt.Fprintf(p.io.Out, "%s, for %s\n", counted(len(c.Steps), "step"), p.few(c, 0))
 		return nil
 	}
-	fmt.Fprintf(p.io.Out, "Kept: %s, for %s\n", counted(len(c.Steps), "step"), p.few(c, 0))
 	if len(c.ToYou) > 0 {
 		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(len(c.ToYou)), p.typedOn(target, "plan"))
 	}

@@ -78,7 +78,7 @@ var column = strings.Repeat(" ", 17)
 // oneChange is a change in the list.
 func (p *program) oneChange(w io.Writer, target string, c harden.Change) {
 	fmt.Fprintf(w, "%-15s  %-9s  %s  %s\n", ui.Clean(c.ID), ui.Clean(c.State), when(c.Since), counted(len(c.Steps), "step"))
-	fmt.Fprintf(w, "%s%s\n", column, p.few(c, len(column)))
+	fmt.Fprintf(w, "%s%s\n", column, ui.Wrap(few(c), p.width(), column))
 	if text := p.stands(target, c); text != "" {
 		fmt.Fprintf(w, "%s%s\n", column, text)
 	}
@@ -95,14 +95,14 @@ func (p *program) stands(target string, c harden.Change) string {
 	return ""
 }
 
-// few are the controls that a change was for, in what is left of a line behind some letters.
-func (p *program) few(c harden.Change, behind int) string {
+// few are the controls that a change was for, or the first of them.
+func few(c harden.Change) string {
 	ids := plan.ControlsOf(c.Steps)
 	const most = 6
 	if len(ids) > most {
 		ids = append(ids[:most:most], fmt.Sprintf("and %d more", len(ids)-most))
 	}
-	return ui.Wrap(ui.Clean(strings.Join(ids, ", ")), p.width(), strings.Repeat(" ", behind))
+	return ui.Clean(strings.Join(ids, ", "))
 }
 
 // wholeChange is all of one change.

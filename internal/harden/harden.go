@@ -81,7 +81,6 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 	case exit != 0:
 		return fmt.Errorf("%s: %w; on the host: sudo sh %s/tx undo", last, ErrNotUndone, at)
 	}
-	say("logging in anew")
 	switch err := prove(ctx, h, at, p, say); {
 	case errors.Is(err, ErrByHand):
 		return err
@@ -100,15 +99,16 @@ func Away(command string) string {
 // prove logs in anew, judges anew, and confirms over the new login.
 func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)) error {
 	fresh, err := h.Fresh(ctx)
-	if errors.Is(err, ErrByHand) {
-		return err
-	}
-	if err != nil {
+	byHand := errors.Is(err, ErrByHand)
+	if err != nil && !byHand {
 		return fmt.Errorf("a new login fails: %w", err)
 	}
-	defer fresh.Close()
-	if _, exit, err := fresh.Run(ctx, "true", nil, nil); err != nil || exit != 0 {
-		return fmt.Errorf("a new login does not become root%s", because(err))
+	if !byHand {
+		defer fresh.Close()
+		if _, exit, err := fresh.Run(ctx, "true", nil, nil); err != nil || exit != 0 {
+			return fmt.Errorf("a new login does not become root%s", because(err))
+		}
+		say("a new login works")
 	}
 	say("judging anew")
 	r, after, err := h.Judge(ctx)
@@ -134,6 +134,9 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)
 	}
 	if len(bad) > 0 {
 		return errors.New(strings.Join(bad, "; "))
+	}
+	if byHand {
+		return ErrByHand // all else holds
 	}
 	if _, exit, err := fresh.Run(ctx, "sh "+at+"/tx confirm", nil, say); err != nil || exit != 0 {
 		return fmt.Errorf("it could not be confirmed%s", because(err))

@@ -26,7 +26,7 @@ type Plan struct {
 func (t Plan) Write(w io.Writer, p plan.Plan) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s · %s\n", t.Style.Paint(oneLine(p.Host.Name), ui.Bold), oneLine(p.Host.OS))
-	fmt.Fprintln(b, planSum(p))
+	fmt.Fprintln(b, ui.Wrap(planSum(p), t.Width, "  "))
 	for _, i := range p.Items {
 		if i.Changes() {
 			t.item(b, i)
@@ -49,9 +49,9 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 func planSum(p plan.Plan) string {
 	switch done := len(p.Planned()); {
 	case len(p.Items) == 0 && len(p.Unknown) > 0:
-		return "nothing to change, as far as could be judged"
+		return fmt.Sprintf("nothing to change, as far as could be judged: no finding among %s, and %d that could not be", count(p.Judged, "control"), len(p.Unknown))
 	case len(p.Items) == 0:
-		return "nothing to change: there is no finding"
+		return "nothing to change: no finding among " + count(p.Judged, "control")
 	case done == 0:
 		return count(len(p.Items), "finding") + ", and none that a machine can change"
 	default:

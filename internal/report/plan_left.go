@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"picket/internal/core/control"
@@ -88,6 +89,11 @@ func (t Plan) steps(b *strings.Builder, i plan.Item, brief bool) {
 	commands, more := firstCommands(i.Fix)
 	if brief && i.Severity == control.Low {
 		commands = nil
+	}
+	if len(commands) > 0 {
+		for _, r := range Risks(slices.DeleteFunc(slices.Clone(i.Risk), func(r string) bool { return r == "reboot" })) {
+			fmt.Fprintf(b, "%s  %s\n", indent, t.Style.Paint(ui.Wrap("risk: "+r, t.Width, indent+"    "), ui.Yellow))
+		}
 	}
 	for _, c := range commands { // not wrapped: a command is there to be copied
 		fmt.Fprintf(b, "%s  %s\n", indent, ui.Clean(c))

@@ -19,6 +19,7 @@ type Plan struct {
 	Ways  []Way         // who comes in over SSH before
 	Blind string        // why Ways is not known
 
+	Judged  int        // how many controls were, those that do not apply here included
 	Unknown []Unjudged // what could not be judged, so that nothing is done about it
 }
 
@@ -73,6 +74,8 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 	for _, res := range r.Results {
 		if res.Verdict == control.Unknown || res.Verdict == control.Error {
 			p.Unknown = append(p.Unknown, Unjudged{res.Control, res.Reason})
+		} else {
+			p.Judged++
 		}
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
 		if !res.Finding() || i < 0 {

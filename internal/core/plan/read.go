@@ -34,7 +34,7 @@ func Read(data []byte) (Saved, error) {
 	if in.Policy != nil {
 		out.Policy = *in.Policy
 	}
-	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind, Unknown: in.Unknown}
+	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind, Judged: in.Judged, Unknown: in.Unknown}
 	for _, need := range []struct {
 		at   string
 		none bool

@@ -45,6 +45,7 @@ type (
 		Steps    []jsonStep     `json:"steps"`
 		Ways     []Way          `json:"ways"`
 		Blind    string         `json:"blind,omitempty"`
+		Judged   int            `json:"judged"`
 		Unknown  []Unjudged     `json:"unknown"`
 	}
 	jsonItem struct {
@@ -89,7 +90,7 @@ type (
 func (s Saved) Encode() ([]byte, error) {
 	out := jsonSaved{
 		Schema: Schema, Picket: s.Picket, Made: s.Made.UTC().Truncate(time.Second), Taken: s.Taken.UTC().Truncate(time.Second), Profile: s.Profile, Host: s.Plan.Host,
-		Identity: s.Identity, Items: []jsonItem{}, Steps: stepsToJSON(s.Plan.Steps), Ways: append([]Way{}, s.Plan.Ways...), Blind: s.Plan.Blind, Unknown: append([]Unjudged{}, s.Plan.Unknown...),
+		Identity: s.Identity, Items: []jsonItem{}, Steps: stepsToJSON(s.Plan.Steps), Ways: append([]Way{}, s.Plan.Ways...), Blind: s.Plan.Blind, Judged: s.Plan.Judged, Unknown: append([]Unjudged{}, s.Plan.Unknown...),
 	}
 	if !reflect.DeepEqual(s.Policy, change.Policy{}) {
 		out.Policy = &s.Policy

@@ -49,7 +49,7 @@ func every() plan.Saved {
 		Identity: plan.Identity{Machine: "ab", HostKeys: []string{"SHA256:x"}},
 		Plan: plan.Plan{
 			Host:  audit.Host{Name: "h", Target: "local", Via: "local"},
-			Blind: "nobody knows", Unknown: []plan.Unjudged{{"x/u", "it was dark"}},
+			Blind: "nobody knows", Judged: 7, Unknown: []plan.Unjudged{{"x/u", "it was dark"}},
 			Ways: []plan.Way{{User: "pi", Key: true, Admin: true}},
 			Items: []plan.Item{
 				{Control: "x/y", Title: "T", Severity: control.High, Reason: "r", Risk: []string{"data"}, Guard: "g", Fix: "f",
