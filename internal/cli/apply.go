@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"picket/internal/core/audit"
 	"picket/internal/core/control"
 	"picket/internal/core/plan"
 	"picket/internal/harden"
@@ -38,7 +38,7 @@ type applyOptions struct {
 func (p *program) applyCommand() *cobra.Command {
 	opt := applyOptions{auditOptions: auditOptions{guess: snapshot.DefaultGuess}}
 	cmd := &cobra.Command{
-		Use:   "apply [TARGET]",
+		Use:   "apply [TARGET | FILE [TARGET]]",
 		Short: "change a host as planned, prove that it holds, or take it back",
 		Long: `Reads a host, plans as "picket plan" does, asks, and has the host take the steps.
 
@@ -49,25 +49,28 @@ have to come through as before, the host is judged anew, and only what holds is
 kept; the rest is taken back at once. On this machine it waits for you to log in
 anew and to type picket confirm.
 
-What could cost something is left out unless you accept that by its name:
---accept-risk lose-ssh.
+What could cost something is left out unless you accept that by its name, when
+you are asked, or with --accept-risk lose-ssh.
+
+FILE is a plan that was kept with "picket plan --save FILE". Just that is done, to
+the host that it names; it is refused where a file that it changes is not as it
+was, or where a new plan for the same findings would be another.
 
 ` + changeHelp,
 		Example: `  picket apply ssh://pi@leader --only cron
   picket apply ssh://pi@leader --accept-risk lose-ssh
+  picket apply leader.plan
   sudo picket apply --only network`,
-		Args: oneTarget,
-		RunE: func(cmd *cobra.Command, args []string) error { return p.apply(cmd.Context(), targetOf(args), opt) },
+		RunE: func(cmd *cobra.Command, args []string) error { return p.apply(cmd.Context(), args, opt) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opt.profile, "profile", "", "which controls to judge: the `NAME` of a profile (default "+DefaultProfile+")")
-	f.StringSliceVar(&opt.only, "only", nil, "only these controls: `ID`s, topics or patterns, as ssh or */root-*")
-	f.StringSliceVar(&opt.skip, "skip", nil, "leave these controls out: `ID`s, topics or patterns")
+	opt.choosing(cmd)
 	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed")
 	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
 	f.StringArrayVar(&opt.peers, "peer", nil, "a `HOST` whose ssh has to reach the target as before: ssh://pi@leader, or ssh://pi@leader=pi@worker1 with what is typed there; may be repeated")
 	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
 	opt.ssh.flags(f)
+	_ = cmd.RegisterFlagCompletionFunc("accept-risk", cobra.FixedCompletions(control.Risks, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
 
@@ -85,130 +88,185 @@ func targetOf(args []string) string {
 	return args[0]
 }
 
-// mayChange refuses targets that nothing can be changed on.
-func (p *program) mayChange(target string) error {
+// mayChange refuses targets that nothing can be changed on. what is the command that was typed.
+func (p *program) mayChange(what, target string) error {
 	switch {
 	case target == "local" && p.getenv("PICKET_NO_LOCAL") != "":
 		return withHint(usage(errors.New("PICKET_NO_LOCAL is set, so nothing is changed on this machine")), "unset PICKET_NO_LOCAL, or name another target")
 	case target == "local" && os.Geteuid() != 0:
-		return withHint(usage(errors.New("only root can change this machine")), "type `sudo picket apply`")
+		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.typedAsRoot(what)+"`")
 	case target == "local", strings.HasPrefix(target, "ssh://"):
 		return checkTarget(target)
 	}
-	return usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
+	return p.notRunning(what, target)
 }
 
-func (p *program) apply(ctx context.Context, target string, opt applyOptions) error {
-	if err := p.mayChange(target); err != nil {
+// notRunning says of a target that is no running host what to type instead.
+func (p *program) notRunning(what, target string) error {
+	verb, _, _ := strings.Cut(what, " ")
+	if dir, ok := strings.CutPrefix(target, "image:"); ok {
+		return withHint(usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target)),
+			"`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and type `"+p.typed(verb+" ssh://user@host")+"`")
+	}
+	if err := checkTarget(target); err != nil {
 		return err
 	}
-	for _, r := range opt.risks {
-		if !slices.Contains(control.Risks, r) {
-			return usage(fmt.Errorf("--accept-risk %s: want %s", r, strings.Join(control.Risks, ", ")))
+	err := usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
+	if s, saved := snapshot.Open(target); saved == nil {
+		err = usage(fmt.Errorf("%s is a snapshot, and no running host: only local and ssh://user@host can be changed", target))
+		if at := s.Source.Target; strings.HasPrefix(at, "ssh://") {
+			return withHint(err, "the host that it was taken of: `"+p.typed(verb+" "+at)+"`")
 		}
+		return withHint(err, "name the host that it was taken of: `"+p.typed(verb+" ssh://user@host")+"`, or `"+p.typedAsRoot(verb)+"` on it")
 	}
-	if opt.within < 10*time.Second {
-		return usage(fmt.Errorf("--confirm-within %v: want ten seconds or more: a login takes some", opt.within))
-	}
-	s, err := p.settings()
+	return err
+}
+
+func (p *program) apply(ctx context.Context, args []string, opt applyOptions) error {
+	h, err := p.toChange(args, opt)
 	if err != nil {
 		return err
-	}
-	controls, profile, err := p.chosen(opt.auditOptions, s)
-	if err != nil {
-		return err
-	}
-	if err := opt.ssh.check(); err != nil {
-		return err
-	}
-	h := &changed{p: p, target: target, opt: opt}
-	h.judge = func(ctx context.Context, without map[string]string) (audit.Report, func(raw map[string][]byte) plan.Plan, error) {
-		shot, err := p.snapshot(ctx, target, controls, opt.auditOptions, nil)
-		if err != nil {
-			return audit.Report{}, nil, err
-		}
-		r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
-		leave := func(c control.Control) string {
-			if why, not := without[c.ID]; not {
-				return "it was tried, and " + why
-			}
-			return opt.leaves(c)
-		}
-		return r, func(raw map[string][]byte) plan.Plan {
-			return plan.Make(controls, shot, r, plan.Options{Leave: leave, Raw: raw})
-		}, nil
 	}
 	defer h.close()
-	made, err := h.Plan(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := (report.Plan{Width: p.width(), Style: p.style}).Write(p.io.Out, made); err != nil {
-		return err
-	}
-	if len(made.Steps) == 0 {
-		return nil
-	}
-	if !opt.yes {
-		prompt := ui.Prompt{IO: p.io, Context: ctx}
-		if !prompt.Possible() {
-			return withHint(usage(errors.New("there is no terminal to ask on")), "--yes takes the steps without asking")
+	for round := 1; ; round++ {
+		made, err := h.decide(ctx)
+		if err != nil || len(made.Steps) == 0 {
+			return err
 		}
-		if ok, err := prompt.Confirm(fmt.Sprintf("Change %s so?", target)); err != nil || !ok {
-			return errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
+		done, err := h.do(ctx, made)
+		if errors.Is(err, errByHand) {
+			return nil
 		}
+		// What was installed or set up may bring rules with it that apply only now.
+		next := without(done.Next.Planned(), slices.Concat(made.Planned(), slices.Collect(maps.Keys(done.Left))))
+		if err != nil || h.saved != nil || round == rounds || len(next) == 0 {
+			return err
+		}
+		h.remember(done.Left)
+		fmt.Fprintf(p.io.Out, "\n%s now that this is done:\n\n", newFindings(len(next)))
 	}
+}
+
+// rounds are how often apply looks for what applies only after what it has done.
+const rounds = 3
+
+func newFindings(n int) string {
+	if n == 1 {
+		return "1 more finding can be mended"
+	}
+	return fmt.Sprintf("%d more findings can be mended", n)
+}
+
+// errByHand is that a person has to log in anew: nothing more is done before.
+var errByHand = errors.New("")
+
+// do has the host take the steps, and says how it ended.
+func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err error) {
+	p := h.p
 	if err := h.connect(ctx); err != nil {
-		return err
+		return done, err
 	}
-	paths, closePaths, err := p.paths(ctx, target, opt, made)
+	paths, closePaths, err := p.paths(ctx, h.target, h.opt, made)
 	if err != nil {
-		return err
+		return done, err
 	}
 	defer closePaths()
-	id := p.now().UTC().Format("20060102-150405")
-	done, err := harden.Apply(ctx, h, made, harden.Options{ID: id, Within: opt.within, Paths: paths, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
+	id := h.newID()
+	done, err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: h.opt.within, Whole: h.saved != nil, Paths: paths, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
 	case errors.Is(err, harden.ErrByHand):
-		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\nLog in anew from elsewhere, and if that works type there: %s\n", opt.within, p.typedAsRoot("confirm "+done.ID))
-		return nil
+		p.byHand(done.ID, h.opt.within)
+		return done, errByHand
 	case errors.Is(err, harden.ErrRefused):
-		return withCode(ExitRefused, err)
+		return done, withCode(ExitRefused, err)
 	case errors.Is(err, harden.ErrRolledBack):
-		return withCode(ExitRolledBack, err)
+		return done, withCode(ExitRolledBack, err)
 	case errors.Is(err, harden.ErrNotUndone):
-		return withCode(ExitNotUndone, err)
+		return done, withCode(ExitNotUndone, err)
 	case err != nil:
-		return err
+		return done, err
 	}
 	for _, c := range slices.Sorted(maps.Keys(done.Left)) {
-		fmt.Fprintf(p.io.Out, "\nnot done: %s: it was tried and taken back: %s\n", c, ui.Clean(done.Left[c]))
+		fmt.Fprintf(p.io.Out, "\n%s\n", ui.Wrap("not done: "+c+": it was tried and taken back: "+ui.Clean(done.Left[c]), p.width(), "  "))
 	}
-	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", target, done.ID, p.typed(strings.TrimSpace("rollback "+done.ID+" "+target)))
-	return nil
+	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s\n", h.target, done.ID)
+	fmt.Fprintf(p.io.Out, "To take it back: %s\n", p.typed("rollback "+done.ID+" "+h.target))
+	if left := len(made.Items) - len(made.Planned()) + len(done.Left); left > 0 {
+		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(left), p.typed("plan "+h.target))
+	}
+	return done, nil
 }
 
-// leaves says why a finding is not touched: what it could cost was not accepted.
-func (o applyOptions) leaves(c control.Control) string {
-	for _, r := range c.Risk {
-		if !slices.Contains(o.risks, r) {
-			return "its risk was not accepted: --accept-risk " + r
+// newID is a name for a transaction: the time, and no other of this run.
+func (h *changed) newID() string {
+	id := h.p.now().UTC().Format("20060102-150405")
+	for n := 'b'; slices.Contains(h.ids, id); n++ {
+		id = id[:15] + string(n)
+	}
+	h.ids = append(h.ids, id)
+	return id
+}
+
+func leftOver(n int) string {
+	if n == 1 {
+		return "1 finding is"
+	}
+	return fmt.Sprintf("%d findings are", n)
+}
+
+// byHand says what to type where only a person can log in anew.
+func (p *program) byHand(id string, within time.Duration) {
+	confirm, back := p.asElsewhere("confirm "+id), p.asElsewhere("rollback "+id)
+	fmt.Fprintf(p.io.Out, "\n%s\n", ui.Wrap("The change is made, and not kept yet: in "+span(within)+" this machine goes back by itself.", p.width(), ""))
+	fmt.Fprintf(p.io.Out, `
+1. Leave this session open, and log in anew, as you always do.
+2. If that works, type there:
+       %s
+   If it does not, wait, or type here:
+       %s
+`, confirm, back)
+}
+
+// asElsewhere is a command as it can be typed in another session of this machine.
+func (p *program) asElsewhere(args string) string {
+	switch {
+	case strings.Contains(p.name, "/go-build"): // it is gone when this has ended
+		verb, id, _ := strings.Cut(args, " ")
+		return "sudo sh " + harden.Box + "/" + id + "/tx " + map[string]string{"confirm": "confirm", "rollback": "undo"}[verb]
+	case strings.Contains(p.name, "/"):
+		if abs, err := filepath.Abs(p.name); err == nil {
+			return "sudo " + abs + " " + args
 		}
 	}
-	return ""
+	return p.typedAsRoot(args)
 }
 
-// changed is the host that apply changes.
-type changed struct {
-	p      *program
-	target string
-	opt    applyOptions
-	// judge takes a snapshot and judges it; what it returns besides plans as often as wanted, with files as they are.
-	judge func(ctx context.Context, without map[string]string) (audit.Report, func(raw map[string][]byte) plan.Plan, error)
-	shell shell.Shell // nil until connect
+// span is a time in words.
+func span(d time.Duration) string {
+	d = d.Round(time.Second)
+	m, s := int(d.Minutes()), int(d.Seconds())%60
+	switch {
+	case m == 0:
+		return counted(s, "second")
+	case s == 0:
+		return counted(m, "minute")
+	}
+	return counted(m, "minute") + " and " + counted(s, "second")
 }
 
-// connect logs in, once.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// show writes a plan for the person who is going to be asked.
+func (h *changed) show(made plan.Plan) error {
+	return report.Plan{Width: h.p.width(), Style: h.p.style, Name: h.p.typed("")}.Write(h.p.io.Out, made)
+}
+
+// connect gets a shell of root on the host, once.
 func (h *changed) connect(ctx context.Context) (err error) {
 	if h.shell == nil {
 		h.shell, err = h.p.rootShell(ctx, h.target, h.opt.ssh)
@@ -233,31 +291,6 @@ func (h *changed) Fresh(ctx context.Context) (shell.Shell, error) {
 	return h.p.rootShell(ctx, h.target, h.opt.ssh)
 }
 
-// Judge implements harden.Host.
-func (h *changed) Judge(ctx context.Context) (audit.Report, plan.Plan, error) {
-	r, again, err := h.judge(ctx, nil)
-	if err != nil {
-		return r, plan.Plan{}, err
-	}
-	return r, again(nil), nil
-}
-
-// Plan implements harden.Host.
-func (h *changed) Plan(ctx context.Context, without map[string]string) (plan.Plan, error) {
-	_, again, err := h.judge(ctx, without)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	made := again(nil)
-	if len(made.Wanted()) == 0 {
-		return made, nil
-	}
-	if err := h.connect(ctx); err != nil {
-		return made, err
-	}
-	return harden.Anew(ctx, h.shell, made, again)
-}
-
 // rootShell is a shell of root on a target.
 func (p *program) rootShell(ctx context.Context, target string, opt sshOptions) (shell.Shell, error) {
 	if target == "local" {
@@ -268,4 +301,9 @@ func (p *program) rootShell(ctx context.Context, target string, opt sshOptions) 
 		return nil, err
 	}
 	return shell.SSH(c, t.User, password), nil
+}
+
+// without are risks less some others.
+func without(risks, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(risks), func(r string) bool { return slices.Contains(others, r) })
 }

@@ -37,6 +37,7 @@ type auditOptions struct {
 	timings bool
 	guess   time.Duration
 	keep    func(*snap.Snapshot) // may be nil
+	fixes   map[string]bool      // of which controls Picket can change what is wrong
 	ssh     sshOptions
 }
 
@@ -104,33 +105,12 @@ func (p *program) short(ctx context.Context) error {
 		return err
 	}
 	r := reports[0]
-	text := report.Text{Width: p.width(), Style: p.style, Short: true, Name: p.typed(""), Next: p.next(r, true)}
+	opt := auditOptions{fixes: fixesOf(controls)}
+	text := report.Text{Width: p.width(), Style: p.style, Short: true, Name: p.typed(""), Next: p.afterAudit(r, true, opt)}
 	if err := text.Write(p.io.Out, r); err != nil {
 		return err
 	}
 	return exit(reports, failOn("", s))
-}
-
-// next is the command to type after an audit.
-func (p *program) next(r audit.Report, short bool) string {
-	if !r.Host.Root && r.Host.Via == "local" && r.Counts.Unknown > 0 {
-		return p.typedAsRoot("audit")
-	}
-	findings := 0
-	worst := ""
-	for _, res := range r.Results {
-		if res.Finding() {
-			worst = cmp.Or(worst, res.Control)
-			findings++
-		}
-	}
-	switch {
-	case short && (findings > 1 || r.Counts.Unknown > 0):
-		return p.typed("audit")
-	case worst != "":
-		return p.typed("explain " + worst)
-	}
-	return ""
 }
 
 // chosen loads the controls of the profile, less what the flags and settings
@@ -240,6 +220,7 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 			unwritten = append(unwritten, err)
 		}
 	}
+	opt.fixes = fixesOf(controls)
 	reports, unread := p.judge(ctx, targets, controls, profile, s, opt)
 	if len(reports) == 0 {
 		return unread

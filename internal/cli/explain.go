@@ -11,6 +11,7 @@ import (
 
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/plan"
 	"picket/internal/core/yaml"
 	"picket/internal/report"
 	"picket/internal/ui"
@@ -93,6 +94,11 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", bold("What to do"))
+	if plan.CanFix(c) {
+		fmt.Fprintf(w, "  Picket does it; the first shows what it would change:\n      %s\n      %s\n  By hand:\n", bold(p.typedAsRoot("plan --only "+c.ID)), bold(p.typedAsRoot("apply --only "+c.ID)))
+	} else {
+		fmt.Fprintln(w, "  By hand: Picket has no change of its own for it.")
+	}
 	for _, s := range report.Steps(c.Fix) {
 		if !s.Code {
 			fmt.Fprintf(w, "  %s\n", ui.Wrap(s.Text, width, "  "))

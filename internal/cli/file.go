@@ -53,8 +53,13 @@ func canWrite(flag, file, name string, device bool) error {
 // replaceFile writes a file whole, or leaves the old one as it is. A link stays
 // a link, and what was closed to others stays closed. A device or a pipe, such
 // as /dev/null, is written to: it must not be replaced by a file.
-func replaceFile(name string, data []byte) error {
-	mode := fs.FileMode(0o666) // less the umask
+func replaceFile(name string, data []byte) error { return replace(name, data, 0o666) } // less the umask
+
+// replacePrivate does the same with a file that nobody else is to read, whoever could read the one before.
+func replacePrivate(name string, data []byte) error { return replace(name, data, 0o600) }
+
+func replace(name string, data []byte, mode fs.FileMode) error {
+	private := mode == 0o600
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
@@ -62,7 +67,9 @@ func replaceFile(name string, data []byte) error {
 	case err == nil && !info.Mode().IsRegular():
 		return writeInto(name, data)
 	case err == nil:
-		mode = info.Mode().Perm()
+		if !private {
+			mode = info.Mode().Perm()
+		}
 		if name, err = filepath.EvalSymlinks(name); err != nil {
 			return err
 		}

@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,20 +19,25 @@ import (
 // ofChanges makes the commands about changes that were made.
 func (p *program) ofChanges() []*cobra.Command {
 	var ssh sshOptions
+	var outputs []string
 	history := &cobra.Command{
-		Use:     "history [TARGET]",
-		Short:   "the changes that were made on a host, and how each stands",
-		Long:    "Lists the changes that Picket made on a host, the newest first, with their state:\napplied (waits for confirmation), confirmed, undone, or stuck.\n\n" + otherHelp,
-		Example: "  sudo picket history\n  picket history ssh://pi@leader",
-		Args:    oneTarget,
+		Use:   "history [TX] [TARGET]",
+		Short: "the changes that were made on a host, and how each stands",
+		Long: `Lists the changes that Picket made on a host, the newest first, with their state:
+applied (waits for confirmation, and for how long), confirmed, undone, or stuck.
+With the name of one: what it changed, and the host's journal of it.
+
+` + otherHelp,
+		Example: "  sudo picket history\n  picket history ssh://pi@leader\n  picket history 20261129-070000 ssh://pi@leader",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.history(cmd.Context(), targetOf(args), ssh)
+			return p.history(cmd.Context(), args, outputs, ssh)
 		},
 	}
+	history.Flags().StringArrayVarP(&outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: text, json (docs/history.schema.json) (default text)")
 	confirm := &cobra.Command{
 		Use:     "confirm TX [TARGET]",
 		Short:   "keep a change that waits for it",
-		Long:    "Keeps a change that waits for confirmation. Type it after a new login.\n\n" + changeHelp,
+		Long:    "Keeps a change that waits for confirmation. Type it after a new login. Without a\nname it lists what waits.\n\n" + changeHelp,
 		Example: "  sudo picket confirm 20261129-070000",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.ask(cmd.Context(), "confirm", args, ssh)
@@ -41,10 +50,12 @@ func (p *program) ofChanges() []*cobra.Command {
 settings are as they were before it. What somebody has changed since stays, and is
 told. The host does it by itself; without Picket: sudo sh ` + harden.Box + `/TX/tx undo
 
+Without a name it lists what could be taken back.
+
 ` + changeHelp,
-		Example: "  picket rollback 20261129-070000 ssh://pi@leader",
+		Example: "  picket rollback 20261129-070000 ssh://pi@leader\n  picket rollback ssh://pi@leader",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.ask(cmd.Context(), "undo", args, ssh)
+			return p.ask(cmd.Context(), "rollback", args, ssh)
 		},
 	}
 	for _, c := range []*cobra.Command{history, confirm, rollback} {
@@ -53,60 +64,146 @@ told. The host does it by itself; without Picket: sudo sh ` + harden.Box + `/TX/
 	return []*cobra.Command{history, confirm, rollback}
 }
 
-var txName = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
+// txName is what a change is called. It becomes part of a command on the host.
+var txName = regexp.MustCompile(`^\d{8}-\d{6}$`)
 
-func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOptions) error {
-	if len(args) < 1 || len(args) > 2 || !txName.MatchString(args[0]) {
-		return withHint(usage(fmt.Errorf("want the name of a change, and the host")), "`picket history` lists the changes")
+// changeAnd parts arguments into the name of a change and a target; either may be missing.
+func changeAnd(args []string) (tx, target string, err error) {
+	if len(args) > 0 && txName.MatchString(args[0]) {
+		tx, args = args[0], args[1:]
 	}
-	target := targetOf(args[1:])
-	if err := p.mayChange(target); err != nil {
-		return err
+	if len(args) > 1 {
+		if slices.ContainsFunc(args[1:], txName.MatchString) {
+			return "", "", usage(errors.New("the name of the change stands before the host"))
+		}
+		return "", "", withHint(usage(fmt.Errorf("want the name of a change, as 20261129-070000, and one host; found %q", strings.Join(args, " "))), "`picket history` lists the changes")
 	}
-	sh, err := p.rootShell(ctx, target, ssh)
-	if err != nil {
-		return err
-	}
-	defer sh.Close()
-	at := harden.Box + "/" + args[0]
-	_, exit, err := sh.Run(ctx, "[ -e "+at+"/tx ] || exit 99; "+harden.Away("sh "+at+"/tx "+what), nil, func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) })
-	switch {
-	case err != nil:
-		return err
-	case exit == 99:
-		return withHint(usage(fmt.Errorf("there is no change %s on %s", args[0], target)), "`picket history` lists the changes")
-	case exit != 0:
-		return withCode(exit, fmt.Errorf("%s: %s of %s", target, map[string]string{"confirm": "no confirmation", "undo": "not all was taken back"}[what], args[0]))
-	}
-	fmt.Fprintf(p.io.Out, "%s: %s %s\n", target, args[0], map[string]string{"confirm": "is kept", "undo": "was taken back"}[what])
-	return nil
+	return tx, targetOf(args), nil
 }
 
-func (p *program) history(ctx context.Context, target string, ssh sshOptions) error {
-	if target != "local" && !strings.HasPrefix(target, "ssh://") {
-		return usage(fmt.Errorf("%s is no running host", target))
+// ask has a host keep a change, or take it back; what is confirm or rollback.
+func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOptions) error {
+	tx, target, err := changeAnd(args)
+	if err != nil {
+		return err
+	}
+	if err := p.mayChange(strings.TrimRight(what+" "+tx, " ")+typedAfter([]string{target}), target); err != nil {
+		return p.noChange(err, what, target)
 	}
 	sh, err := p.rootShell(ctx, target, ssh)
 	if err != nil {
 		return err
 	}
 	defer sh.Close()
-	out, exit, err := sh.Run(ctx, "cd "+harden.Box+" 2>/dev/null || exit 0; for t in $(ls -r); do [ -e \"$t/tx\" ] || continue; printf '%s\\t%s\\t%s\\n' \"$t\" \"$(sh \"$t/tx\" state)\" \"$(grep -c '^step' \"$t/plan\")\"; done", nil, nil)
-	if err == nil && exit != 0 {
-		err = fmt.Errorf("exit status %d", exit)
-	}
+	all, err := harden.History(ctx, sh)
 	if err != nil {
 		return fmt.Errorf("%s: the changes cannot be read: %w", target, err)
 	}
-	if len(strings.TrimSpace(string(out))) == 0 {
-		fmt.Fprintln(p.io.Out, "Picket has changed nothing there")
+	if tx == "" {
+		return p.which(what, target, all)
+	}
+	n := slices.IndexFunc(all, func(c harden.Change) bool { return c.ID == tx })
+	if n < 0 {
+		return withHint(usage(fmt.Errorf("there is no change %s on %s", tx, target)), "`"+p.typedOn(target, "history")+"` lists the changes")
+	}
+	verb, failed, done := "confirm", "no confirmation", "is kept"
+	if what == "rollback" {
+		verb, failed, done = "undo", "not all was taken back", "was taken back"
+	}
+	_, exit, err := sh.Run(ctx, harden.Away("sh "+harden.Box+"/"+tx+"/tx "+verb), nil, func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) })
+	switch {
+	case err != nil:
+		return err
+	case exit != 0:
+		return withCode(exit, fmt.Errorf("%s: %s of %s", target, failed, tx))
+	}
+	c := all[n]
+	fmt.Fprintln(p.io.Out, ui.Wrap(fmt.Sprintf("%s: %s %s: %s, for %s", target, tx, done, counted(len(c.Steps), "step"), few(c)), p.width(), "  "))
+	if what == "rollback" {
 		return nil
 	}
-	for line := range strings.Lines(string(out)) {
-		f := strings.Split(ui.Clean(strings.TrimSpace(line)), "\t")
-		if len(f) == 3 {
-			fmt.Fprintf(p.io.Out, "%-18s %-10s %s steps\n", f[0], f[1], f[2])
+	if len(c.ToYou) > 0 {
+		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(len(c.ToYou)), p.typedOn(target, "plan"))
+	}
+	fmt.Fprintf(p.io.Out, "To take it back: %s\n", p.typedOn(target, "rollback "+tx))
+	return nil
+}
+
+// noChange words the refusal of a word that is neither a change nor a host.
+func (p *program) noChange(err error, what, target string) error {
+	if _, missing := os.Stat(target); missing == nil || target == "local" || strings.Contains(target, ":") {
+		return err
+	}
+	hint := "`" + p.typedOn("local", what) + "` lists the changes of this machine"
+	if ssh := meantSSH(target); ssh != "" && !strings.Contains(target, "/") {
+		hint += ", `" + p.typedOn(ssh, what) + "` those of " + target
+	}
+	return withHint(usage(fmt.Errorf("%q is neither the name of a change, as 20261129-070000, nor a host", target)), hint)
+}
+
+// typedOn is a command about a host as it can be typed here.
+func (p *program) typedOn(target, command string) string {
+	if target == "local" {
+		return p.typedAsRoot(command)
+	}
+	return p.typed(command + " " + target)
+}
+
+// which lists the changes that a command could be about: it was typed without a name.
+func (p *program) which(what, target string, all []harden.Change) error {
+	could := slices.DeleteFunc(slices.Clone(all), func(c harden.Change) bool {
+		return what == "rollback" && !c.Back() || what == "confirm" && c.State != "applied"
+	})
+	if len(could) == 0 {
+		return withCode(ExitRefused, fmt.Errorf("%s: %s", target, map[string]string{"rollback": "there is nothing to take back", "confirm": "no change waits to be confirmed"}[what]))
+	}
+	for _, c := range could {
+		p.oneChange(p.io.Out, target, c)
+	}
+	return withHint(usage(errors.New("want the name of a change")), "for the newest: "+p.typedOn(target, what+" "+could[0].ID))
+}
+
+func (p *program) history(ctx context.Context, args, wanted []string, ssh sshOptions) error {
+	tx, target, err := changeAnd(args)
+	if err != nil {
+		return err
+	}
+	outputs, err := formats(wanted, "the history", "text", "json")
+	if err != nil {
+		return err
+	}
+	switch {
+	case target != "local" && !strings.HasPrefix(target, "ssh://"):
+		return p.noChange(p.notRunning("history", target), "history", target)
+	case target == "local" && os.Geteuid() != 0:
+		return withHint(errors.New("only root can read what was changed on this machine"), "type `"+p.typedAsRoot("history")+"`")
+	}
+	if err := checkTarget(target); err != nil {
+		return err
+	}
+	sh, err := p.rootShell(ctx, target, ssh)
+	if err != nil {
+		return err
+	}
+	defer sh.Close()
+	all, err := harden.History(ctx, sh)
+	if err != nil {
+		return fmt.Errorf("%s: the changes cannot be read: %w", target, err)
+	}
+	if tx != "" {
+		all = slices.DeleteFunc(all, func(c harden.Change) bool { return c.ID != tx })
+		if len(all) == 0 {
+			return withHint(usage(fmt.Errorf("there is no change %s on %s", tx, target)), "`"+p.typedOn(target, "history")+"` lists the changes")
 		}
 	}
-	return nil
+	var unwritten []error
+	for _, out := range outputs {
+		unwritten = append(unwritten, p.emit(out, func(w io.Writer, _ ui.Style) error {
+			if out.format == "json" {
+				return historyJSON(w, target, all)
+			}
+			return p.historyText(w, target, tx, all)
+		}))
+	}
+	return errors.Join(unwritten...)
 }

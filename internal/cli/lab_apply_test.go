@@ -51,7 +51,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("a second time: exit code %d\n%s", code, out)
 	}
 	out, _ = verb(t, h, "history", "TARGET")
-	m := regexp.MustCompile(`(?m)^(\d{8}-\d{6}) +confirmed +\d+ steps$`).FindStringSubmatch(out)
+	m := regexp.MustCompile(`(?m)^(\d{8}-\d{6}) +confirmed +\d{4}-\d\d-\d\d \d\d:\d\d UTC +\d+ steps$`).FindStringSubmatch(out)
 	if m == nil {
 		t.Fatalf("the history:\n%s", out)
 	}
@@ -84,6 +84,12 @@ chmod 755 /usr/local/sbin/trap-reload; printf '[Service]\nExecReload=\nExecReloa
 	if got := h.Sh("ls /etc/ssh/sshd_config.d; cat /var/lib/picket/tx/*/state"); got != "undone\n" {
 		t.Errorf("left: %q", got)
 	}
+	// The same on the host itself, where nobody can be logged in anew: what can be judged is.
+	h.Sh("rm -r /var/lib/picket")
+	if out, code := h.Try(onHost, "apply", "--only", "ssh/auth-tries", "--profile", "strict", "--yes"); code != 5 || !strings.Contains(out, "operator could log in before and cannot any more") {
+		t.Errorf("on the host itself: exit code %d\n%s", code, out)
+	}
+	h.SSH("operator", "true")
 	h.Sh("rm -r /etc/systemd/system/ssh.service.d /usr/local/sbin/trap-reload /var/lib/picket; systemctl daemon-reload")
 	same(t, before, auditOn(t, h))
 

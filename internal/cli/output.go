@@ -79,13 +79,19 @@ func (p *program) emit(out output, render func(io.Writer, ui.Style) error) error
 // textOrJSON are the outputs of a command that has no other formats; what says
 // of what.
 func textOrJSON(args []string, what string) ([]output, error) {
+	return formats(args, what, "text", "json")
+}
+
+// formats are the outputs of a command that has only these; what says of what.
+func formats(args []string, what string, has ...string) ([]output, error) {
 	outputs, err := parseOutputs(args)
 	if err != nil {
 		return nil, err
 	}
 	for _, out := range outputs {
-		if out.format != "text" && out.format != "json" {
-			return nil, usage(fmt.Errorf("--output %s: %s is written as text or json", out.format, what))
+		if !slices.Contains(has, out.format) {
+			last := len(has) - 1
+			return nil, usage(fmt.Errorf("--output %s: %s is written as %s or %s", out.format, what, strings.Join(has[:last], ", "), has[last]))
 		}
 	}
 	return outputs, nil
@@ -97,7 +103,7 @@ func (p *program) render(w io.Writer, format string, reports []audit.Report, sev
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			t := report.Text{Width: p.width(), Style: style, All: opt.all, Fixes: opt.all || len(opt.only) > 0, Name: p.typed(""), Next: p.next(r, false)}
+			t := report.Text{Width: p.width(), Style: style, All: opt.all, Fixes: opt.all || len(opt.only) > 0, Name: p.typed(""), Next: p.afterAudit(r, false, opt), Apply: p.applies(r, opt)}
 			if err := t.Write(w, r); err != nil {
 				return err
 			}

@@ -109,7 +109,7 @@ func audited(t *testing.T, args ...string) []byte {
 	t.Helper()
 	var out, messages bytes.Buffer
 	p := &program{
-		io: ui.IO{In: strings.NewReader(""), Out: &out, Err: &messages}, getenv: func(string) string { return "" },
+		name: "picket", io: ui.IO{In: strings.NewReader(""), Out: &out, Err: &messages}, getenv: func(string) string { return "" },
 		now: fixedNow,
 	}
 	root := p.root()

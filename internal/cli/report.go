@@ -51,6 +51,11 @@ func (p *program) report(file string, opt auditOptions) error {
 	if err != nil {
 		return err
 	}
+	controls, _, err := p.catalogue()
+	if err != nil {
+		return err
+	}
+	opt.fixes = fixesOf(controls)
 	var unwritten []error
 	for _, out := range outputs {
 		if len(reports) > 1 && !report.Several(out.format) {

@@ -151,7 +151,7 @@ func meantSSH(target string) string {
 // looksLikeFile tells the name of a file that is not there from that of a host.
 func looksLikeFile(target string) bool {
 	switch filepath.Ext(target) {
-	case ".snapshot", ".gz", ".tar", ".tgz", ".json", ".img", ".txt", ".html", ".yaml":
+	case ".snapshot", ".gz", ".tar", ".tgz", ".json", ".img", ".txt", ".html", ".yaml", ".plan":
 		return true
 	}
 	return strings.HasPrefix(target, "/") || strings.HasPrefix(target, "./") || strings.HasPrefix(target, "../") || strings.HasPrefix(target, "~/")

@@ -39,6 +39,7 @@ type Options struct {
 	ID     string        // of the transaction: a name of a folder
 	Within time.Duration // after which the host goes back by itself when nothing has confirmed
 	Say    func(string)  // progress, a line each; may be nil
+	Whole  bool          // all of the plan or nothing; else it is done without what does not hold
 	Paths  []Path        // those that can be gone before still have to be after
 }
 
@@ -53,8 +54,9 @@ var (
 
 // Done is what Apply did.
 type Done struct {
-	ID   string // of the transaction that counts
-	Left Unheld // what was taken back, as it did not hold
+	ID   string    // of the transaction that counts
+	Left Unheld    // what was taken back, as it did not hold
+	Next plan.Plan // what would be done next, of the host as it is now
 }
 
 // rounds are how often Apply tries without what did not hold.
@@ -66,9 +68,10 @@ const rounds = 3
 func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) (Done, error) {
 	done := Done{ID: opt.ID, Left: Unheld{}}
 	for round := 1; ; round++ {
-		err := once(ctx, h, p, opt)
+		next, err := once(ctx, h, p, opt)
+		done.Next = next
 		var unheld Unheld
-		back := errors.Is(err, ErrRolledBack) || errors.Is(err, ErrRefused)
+		back := !opt.Whole && (errors.Is(err, ErrRolledBack) || errors.Is(err, ErrRefused))
 		if !back || !errors.As(err, &unheld) || round == rounds {
 			return done, err
 		}
@@ -77,32 +80,33 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) (Done, error) 
 			opt.Say(unheld.Error())
 			opt.Say("the host is as it was; once more without that")
 		}
-		next, perr := h.Plan(ctx, done.Left)
+		again, perr := h.Plan(ctx, done.Left)
 		if perr != nil {
 			return done, errors.Join(err, perr)
 		}
-		if len(next.Steps) == 0 {
+		if len(again.Steps) == 0 {
 			return done, err
 		}
-		p = next
+		p = again
 		done.ID = fmt.Sprintf("%s-%d", strings.TrimSuffix(opt.ID, fmt.Sprintf("-%d", round)), round+1)
 		opt.ID = done.ID
 	}
 }
 
-func once(ctx context.Context, h Host, p plan.Plan, opt Options) error {
+func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan, err error) {
 	say := opt.Say
 	if say == nil {
 		say = func(string) {}
 	}
 	if len(p.Steps) == 0 {
-		return nil
+		return next, nil
 	}
 	folder, err := plan.Compile(p.Steps)
 	if err != nil {
-		return fmt.Errorf("%w: %w", err, ErrRefused)
+		return next, fmt.Errorf("%w: %w", err, ErrRefused)
 	}
 	folder["within"] = fmt.Appendf(nil, "%d\n", int(opt.Within.Seconds()))
+	folder["left"] = left(p)
 	at := Box + "/" + opt.ID
 	sh := h.Shell()
 	opt.Paths = open(ctx, opt.Paths)
@@ -111,7 +115,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 	}
 	say(fmt.Sprintf("laying %s into %s", count(len(p.Steps), "step"), at))
 	if _, exit, err := sh.Run(ctx, "set -e; umask 077; mkdir -p "+Box+"; mkdir "+at+"; tar -C "+at+" -xf -; sync", pack(folder), say); err != nil || exit != 0 {
-		return fmt.Errorf("the steps could not be laid onto the host%s: %w", because(err), ErrRefused)
+		return next, fmt.Errorf("the steps could not be laid onto the host%s: %w", because(err), ErrRefused)
 	}
 	say("taking them; should this connection be lost, the host goes back by itself")
 	// Of its own session, so that it ends well without us.
@@ -130,27 +134,26 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 	})
 	switch {
 	case err != nil:
-		return lost(ctx, h, at, fmt.Errorf("the connection was lost while the host took the steps: %w", err), opt)
+		return next, lost(ctx, h, at, fmt.Errorf("the connection was lost while the host took the steps: %w", err), opt)
 	case exit == 4 && len(failed) > 0:
-		return fmt.Errorf("the host refused: %w: %w", failed, ErrRefused)
+		return next, fmt.Errorf("the host refused: %w: %w", failed, ErrRefused)
 	case exit == 4:
-		return fmt.Errorf("the host refused: %s: %w", last, ErrRefused)
+		return next, fmt.Errorf("the host refused: %s: %w", last, ErrRefused)
 	case exit == 5 && len(failed) > 0:
-		return fmt.Errorf("%w: %w", failed, ErrRolledBack)
+		return next, fmt.Errorf("%w: %w", failed, ErrRolledBack)
 	case exit == 5:
-		return fmt.Errorf("%s: %w", last, ErrRolledBack)
+		return next, fmt.Errorf("%s: %w", last, ErrRolledBack)
 	case exit != 0:
-		return fmt.Errorf("%s: %w; on the host: sudo sh %s/tx undo", last, ErrNotUndone, at)
+		return next, fmt.Errorf("%s: %w; on the host: sudo sh %s/tx undo", last, ErrNotUndone, at)
 	}
-	say("logging in anew")
-	switch err := prove(ctx, h, at, p, opt.Paths, say); {
+	switch next, err = prove(ctx, h, at, p, opt.Paths, say); {
 	case errors.Is(err, ErrByHand):
-		return err
+		return next, err
 	case err != nil:
-		return back(ctx, h, at, err, opt)
+		return next, back(ctx, h, at, err, opt)
 	}
 	say("all of it holds: kept")
-	return nil
+	return next, nil
 }
 
 // Unheld are controls that were changed and do not pass, with why.
@@ -199,9 +202,8 @@ func Away(command string) string {
 }
 
 // prove logs in anew, judges anew, and confirms over the new login.
-func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, say func(string)) error {
+func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, say func(string)) (next plan.Plan, err error) {
 	var fresh shell.Shell
-	var err error
 	for try := 1; ; try++ { // sshd that reads its files anew does not listen for a moment
 		if fresh, err = h.Fresh(ctx); err == nil || errors.Is(err, ErrByHand) || try == 3 || ctx.Err() != nil {
 			break
@@ -211,23 +213,24 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, sa
 		case <-time.After(pathPause):
 		}
 	}
-	if errors.Is(err, ErrByHand) {
-		return err
+	byHand := errors.Is(err, ErrByHand)
+	if err != nil && !byHand {
+		return next, fmt.Errorf("a new login fails: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("a new login fails: %w", err)
-	}
-	defer fresh.Close()
-	if _, exit, err := fresh.Run(ctx, "true", nil, nil); err != nil || exit != 0 {
-		return fmt.Errorf("a new login does not become root%s", because(err))
+	if !byHand {
+		defer fresh.Close()
+		if _, exit, err := fresh.Run(ctx, "true", nil, nil); err != nil || exit != 0 {
+			return next, fmt.Errorf("a new login does not become root%s", because(err))
+		}
+		say("a new login works")
 	}
 	if why := shut(ctx, paths); why != "" {
-		return errors.New(why)
+		return next, errors.New(why)
 	}
 	say("judging anew")
 	r, after, err := h.Judge(ctx)
 	if err != nil {
-		return fmt.Errorf("the host cannot be judged anew: %w", err)
+		return next, fmt.Errorf("the host cannot be judged anew: %w", err)
 	}
 	var bad []string
 	switch out := plan.LockedOut(p.Ways, after.Ways); {
@@ -240,15 +243,18 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, sa
 		bad = append(bad, strings.Join(gone, ", ")+" ran before and does not any more")
 	}
 	if len(bad) > 0 {
-		return errors.New(strings.Join(bad, "; "))
+		return next, errors.New(strings.Join(bad, "; "))
 	}
 	if unheld := unheld(p, r); len(unheld) > 0 {
-		return unheld
+		return next, unheld
+	}
+	if byHand {
+		return next, ErrByHand // all else holds
 	}
 	if _, exit, err := fresh.Run(ctx, "sh "+at+"/tx confirm", nil, say); err != nil || exit != 0 {
-		return fmt.Errorf("it could not be confirmed%s", because(err))
+		return next, fmt.Errorf("it could not be confirmed%s", because(err))
 	}
-	return nil
+	return after, nil
 }
 
 // back has the host go back, over the connection that is there or a new one.
@@ -282,6 +288,16 @@ func lost(ctx context.Context, h Host, at string, why error, opt Options) error 
 		ctx = limited
 	}
 	return back(ctx, h, at, why, opt)
+}
+
+// left are the findings that the plan leaves to a person, a line each: the history tells of them.
+func left(p plan.Plan) (out []byte) {
+	for _, i := range p.Items {
+		if !i.Changes() {
+			out = append(out, i.Control+"\n"...)
+		}
+	}
+	return out
 }
 
 // pack is a tar of the folder.

@@ -109,10 +109,12 @@ func mdText(s string) string {
 }
 
 // mdFence puts commands between fences that they cannot end.
-func mdFence(code string) string {
+func mdFence(code string) string { return mdFenced("sh", code) }
+
+func mdFenced(language, code string) string {
 	fence := "```"
 	for strings.Contains(code, fence) {
 		fence += "`"
 	}
-	return fence + "sh\n" + strings.TrimRight(code, "\n") + "\n" + fence + "\n"
+	return fence + language + "\n" + strings.TrimRight(code, "\n") + "\n" + fence + "\n"
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -17,88 +18,102 @@ import (
 type Plan struct {
 	Width int
 	Style ui.Style
+	Name  string // of the program, as it can be typed here; "" is picket
+	Next  []Hint // what to type next; may be empty
 }
 
 // Write writes the plan.
 func (t Plan) Write(w io.Writer, p plan.Plan) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s · %s\n", t.Style.Paint(oneLine(p.Host.Name), ui.Bold), oneLine(p.Host.OS))
-	done, later := 0, 0
-	for _, i := range p.Items {
-		switch {
-		case i.Changes():
-			done++
-		case len(i.Wanted) > 0:
-			later++
-		}
-	}
-	switch {
-	case len(p.Items) == 0:
-		b.WriteString("nothing to change\n")
-	case later > 0:
-		fmt.Fprintf(b, "%s: %d by %s, %d that apply reads more for, %d left to you\n", count(len(p.Items), "finding"), done, count(len(p.Steps), "step"), later, len(p.Items)-done-later)
-	case done == 0:
-		fmt.Fprintf(b, "%s, and none that a machine can change\n", count(len(p.Items), "finding"))
-	default:
-		fmt.Fprintf(b, "%s: %d by %s, %d left to you\n", count(len(p.Items), "finding"), done, count(len(p.Steps), "step"), len(p.Items)-done)
-	}
+	fmt.Fprintln(b, ui.Wrap(planSum(p), t.Width, "  "))
 	for _, i := range p.Items {
 		if i.Changes() {
 			t.item(b, i)
 		}
 	}
-	var after []string
-	for _, s := range p.Steps {
-		if once(s) {
-			after = append(after, InWords(s))
-		}
-	}
-	if len(after) > 0 {
+	if after := onceInWords(p); len(after) > 0 {
 		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
 		for _, a := range after {
-			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width-2, "    "))
+			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width, "    "))
 		}
 	}
-	if later > 0 {
-		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("With what apply reads anew", ui.Bold))
-		for _, i := range p.Items {
-			if len(i.Wanted) > 0 && !i.Changes() {
-				fmt.Fprintf(b, "  %s %s\n", t.Style.Paint(string(i.Severity), severityColor(i.Severity)...), oneLine(i.Control))
-				fmt.Fprintf(b, "    %s\n", ui.Wrap(oneLine(strings.Join(i.Wanted, ", ")+": its secrets are not kept; the change is shown by apply"), t.Width-4, "    "))
-			}
-		}
-	}
-	if done+later < len(p.Items) {
-		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Left to you", ui.Yellow, ui.Bold))
-		for _, i := range p.Items {
-			if !i.Changes() && len(i.Wanted) == 0 {
-				fmt.Fprintf(b, "  %s %s\n", t.Style.Paint(string(i.Severity), severityColor(i.Severity)...), oneLine(i.Control))
-				fmt.Fprintf(b, "    %s\n", ui.Wrap(oneLine(i.Left), t.Width-4, "    "))
-			}
-		}
-	}
+	t.left(b, p)
+	t.unknown(b, p)
+	hints(b, t.Next, t.Width, t.Style)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (t Plan) item(b *strings.Builder, i plan.Item) {
-	fmt.Fprintf(b, "\n%s %s\n", t.Style.Paint(fmt.Sprintf("%-8s", strings.ToUpper(string(i.Severity))), severityColor(i.Severity)...), t.Style.Paint(oneLine(i.Control), ui.Bold))
-	fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(i.Title), t.Width-2, "  "))
-	for _, e := range i.Edits {
-		t.edit(b, e)
+// planSum says in a line what a plan comes to.
+func planSum(p plan.Plan) string {
+	switch done := len(p.Planned()); {
+	case len(p.Items) == 0 && len(p.Unknown) > 0:
+		return fmt.Sprintf("nothing to change, as far as could be judged: no finding among %s, and %d that could not be", count(p.Judged, "control"), len(p.Unknown))
+	case len(p.Items) == 0:
+		return "nothing to change: no finding among " + count(p.Judged, "control")
+	case done == 0:
+		return count(len(p.Items), "finding") + ", and none that a machine can change"
+	default:
+		return fmt.Sprintf("%s: %d by %s, %d left to you", count(len(p.Items), "finding"), done, count(len(p.Steps), "step"), len(p.Items)-done)
 	}
-	for _, s := range i.Steps {
+}
+
+// onceInWords are the steps that are taken once for all that was changed.
+func onceInWords(p plan.Plan) (out []string) {
+	for _, s := range p.Steps {
 		if once(s) {
-			continue
+			out = append(out, InWords(s))
 		}
-		fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(InWords(s)), t.Width-2, "    "))
+	}
+	return out
+}
+
+func (t Plan) item(b *strings.Builder, i plan.Item) {
+	fmt.Fprintf(b, "\n%s  %s\n", t.mark(i), t.Style.Paint(oneLine(i.Control), ui.Bold))
+	say := func(text string, codes ...string) {
+		fmt.Fprintf(b, "%s%s\n", indent, t.Style.Paint(ui.Wrap(oneLine(text), t.Width, indent+"  "), codes...))
+	}
+	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
+	for _, e := range i.Edits {
+		say(editInWords(e))
+		if e.Secret > 0 {
+			say(count(e.Secret, "line") + " of what is secret in it, not shown")
+		}
+		for line := range strings.Lines(editDiff(e)) {
+			line = ui.Clean(strings.TrimRight(line, "\n"))
+			fmt.Fprintf(b, "  %s\n", t.Style.Paint(line, map[byte]string{'+': ui.Green, '-': ui.Red, '@': ui.Dim}[line[0]]))
+		}
+	}
+	var kernel []string
+	for _, s := range i.Steps {
+		switch {
+		case once(s):
+		case s.Verb == change.Sysctl:
+			kernel = append(kernel, strings.ReplaceAll(s.Name, "/", ".")+" = "+strings.Join(s.Args, " "))
+		default:
+			say(InWords(s))
+		}
+	}
+	if len(kernel) > 0 {
+		say("and at once, in the running kernel:")
+		for _, k := range kernel {
+			fmt.Fprintf(b, "%s  %s\n", indent, oneLine(k))
+		}
+	}
+	for _, l := range i.Later {
+		say("not at once: " + l)
 	}
 	if i.Guard != "" {
-		fmt.Fprintf(b, "  %s\n", ui.Wrap("checked: "+oneLine(i.Guard), t.Width-2, "    "))
+		say("checked: "+i.Guard, ui.Dim)
 	}
-	if len(i.Risk) > 0 {
-		fmt.Fprintf(b, "  %s\n", t.Style.Paint(ui.Wrap("risk: "+strings.Join(Risks(i.Risk), "; "), t.Width-2, "    "), ui.Yellow))
+	for _, r := range Risks(i.Risk) {
+		say("risk: "+r, ui.Yellow)
 	}
+}
+
+func (t Plan) mark(i plan.Item) string {
+	return t.Style.Paint(fmt.Sprintf("%-8s", strings.ToUpper(string(i.Severity))), severityColor(i.Severity)...)
 }
 
 // once reports whether a step is taken once for all that was changed.
@@ -106,46 +121,41 @@ func once(s change.Step) bool {
 	return s.Verb == change.Check || s.Verb == change.Act || s.Verb == change.Unit && len(s.Args) == 1 && s.Args[0] == "reload"
 }
 
-func (t Plan) edit(b *strings.Builder, e change.Edit) {
-	name := oneLine(e.Path)
+// editInWords says what becomes of a path.
+func editInWords(e change.Edit) string {
 	switch {
 	case e.Before.Same(e.After):
-		fmt.Fprintf(b, "  %s: what is changed above does it\n", name)
-		return
+		return e.Path + ": what is changed above does it"
 	case e.After.Type == "":
-		fmt.Fprintf(b, "  remove %s\n", name)
-		return
+		return "remove " + e.Path
 	case e.After.Type == snap.Dir && e.Before.Type == "":
-		fmt.Fprintf(b, "  the folder %s, made if it is not there\n", name)
-		return
+		return "the folder " + e.Path + ", made if it is not there"
+	case e.After.Type == snap.Link:
+		return fmt.Sprintf("make %s a link to %s", e.Path, e.After.Target)
 	case e.Before.Type == "":
-		fmt.Fprintf(b, "  new file %s, mode %04o\n", name, e.After.Mode)
+		return fmt.Sprintf("new file %s, mode %04o", e.Path, e.After.Mode)
 	case rights(e) != "":
-		fmt.Fprintf(b, "  %s: %s\n", name, rights(e))
-	default:
-		fmt.Fprintf(b, "  %s\n", name)
+		return e.Path + ": " + rights(e)
 	}
+	return "in " + e.Path
+}
+
+// editDiff is how a file's content changes, without the names; "" where it does not, or is not known. No line of it is empty.
+func editDiff(e change.Edit) string {
 	if e.After.Type != snap.File || e.After.Opaque || e.Before.Opaque {
-		return
+		return ""
 	}
-	if e.Secret > 0 {
-		fmt.Fprintf(b, "    %s in what is secret, which is not shown\n", map[bool]string{true: "1 line changes", false: fmt.Sprint(e.Secret) + " lines change"}[e.Secret == 1])
+	if !utf8.Valid(e.Before.Content) || !utf8.Valid(e.After.Content) {
+		return fmt.Sprintf("@@ %d bytes become %d: they are no text @@\n", len(e.Before.Content), len(e.After.Content))
 	}
+	var b strings.Builder
 	lines := strings.Split(string(diff.Diff("a", e.Before.Content, "b", e.After.Content)), "\n")
 	for n, line := range lines {
-		if n < 3 || line == "" { // the names
-			continue
+		if n > 2 && line != "" {
+			b.WriteString(line + "\n")
 		}
-		sign := line[0]
-		line = oneLine(line)
-		switch sign {
-		case '+':
-			line = t.Style.Paint(line, ui.Green)
-		case '-':
-			line = t.Style.Paint(line, ui.Red)
-		}
-		fmt.Fprintf(b, "    %s\n", line)
 	}
+	return b.String()
 }
 
 // rights says how mode and owner change, "" if they do not.

@@ -148,7 +148,7 @@ func TestShortFormFits(t *testing.T) {
 		for _, width := range []int{80, 100} {
 			var b bytes.Buffer
 			r.Problems = []string{strings.Repeat("something went wrong ", 30), "and more"}
-			if err := (report.Text{Width: width, Short: true, Next: "picket audit"}).Write(&b, r); err != nil {
+			if err := (report.Text{Width: width, Short: true, Next: []report.Hint{{"picket audit", "all of it"}, {"picket plan", ""}, {"picket apply", strings.Repeat("long ", 20)}}}).Write(&b, r); err != nil {
 				t.Fatal(err)
 			}
 			lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
@@ -160,7 +160,7 @@ func TestShortFormFits(t *testing.T) {
 					t.Errorf("%s: %d letters at %d columns: %s", name, n, width, l)
 				}
 			}
-			if !strings.Contains(b.String(), "Next: picket audit") {
+			if !strings.Contains(b.String(), "\nNext: picket audit  # all of it\n      picket plan\n      picket apply\n") {
 				t.Errorf("%s: nothing to type next", name)
 			}
 		}

@@ -21,12 +21,15 @@ type Text struct {
 	All   bool   // every detail, also of what passes and does not apply
 	Fixes bool   // fixes to their end, not only the commands that they begin with
 	Name  string // of the program, as it can be typed here; "" is picket
-	Next  string // the command to type next; "" leaves it out
+	Next  []Hint // what to type next; may be empty
+
+	// Apply is the command that has Picket make what a finding is about right, "" where it cannot; nil: it never can.
+	Apply func(control string) string
 }
 
 // shortLines is how many lines the findings of the short form may take: with
 // the head, the foot and the next prompt they fit on a screen of 24 lines.
-const shortLines = 15
+const shortLines = 13
 
 // fewResults is how many results are shown with every detail, whatever their
 // severity: somebody has asked for just these.
@@ -54,9 +57,7 @@ func (t Text) Write(w io.Writer, r audit.Report) error {
 		}
 	}
 	t.notes(b, r.Problems)
-	if t.Next != "" {
-		fmt.Fprintf(b, "\nNext: %s\n", t.Style.Paint(t.Next, ui.Bold))
-	}
+	hints(b, t.Next, t.Width, t.Style)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -68,7 +69,7 @@ func elsewhere(r audit.Report) string {
 	}
 	switch r.Host.Via {
 	case "ssh":
-		return "Type the fixes on " + oneLine(r.Host.Name) + ", not here."
+		return "What picket does is typed here; type all other fixes on " + oneLine(r.Host.Name) + "."
 	case "image":
 		return "The fixes are for the system in this image: type them there once it runs, not here."
 	}
@@ -285,8 +286,12 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 		}
 		line(label, ui.Wrap(ui.Clean(t.seen(e)), t.Width, in+"  "))
 	}
+	apply := ""
+	if t.Apply != nil {
+		apply = t.Apply(res.Control)
+	}
 	commands, more := firstCommands(res.Fix)
-	if len(commands) > 0 || t.Fixes { // else the explanation tells of it
+	if len(commands) > 0 || t.Fixes || apply != "" { // else the explanation tells of it
 		label, risk := "risk", slices.Clone(res.Risk)
 		if !t.Fixes {
 			risk = slices.DeleteFunc(risk, func(r string) bool { return r == "reboot" })
@@ -296,11 +301,15 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 			label = ""
 		}
 	}
+	label := "fix  "
+	if apply != "" {
+		fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint(label, ui.Dim), t.Style.Paint(apply, ui.Bold))
+		label = "or   "
+	}
 	if t.Fixes {
-		t.whole(b, res, line, in)
+		t.whole(b, res, strings.TrimSpace(label), line, in)
 		return
 	}
-	label := "fix  "
 	for _, c := range commands { // not wrapped: a command is there to be copied
 		fmt.Fprintf(b, "%s%s %s\n", indent, t.Style.Paint(label, ui.Dim), ui.Clean(c))
 		label = "     "
@@ -309,13 +318,12 @@ func (t Text) finding(b *strings.Builder, res audit.Result) {
 	case more && len(commands) > 0:
 		line("", "and more: "+t.explain(res))
 	case more:
-		line("fix", t.explain(res))
+		line(strings.TrimSpace(label), t.explain(res))
 	}
 }
 
 // whole writes a fix to its end, and what else to know before it is typed.
-func (t Text) whole(b *strings.Builder, res audit.Result, line func(label, text string), in string) {
-	label := "fix"
+func (t Text) whole(b *strings.Builder, res audit.Result, label string, line func(label, text string), in string) {
 	for _, s := range Steps(res.Fix) {
 		if !s.Code {
 			line(label, ui.Wrap(ui.Clean(s.Text), t.Width, in))

@@ -242,6 +242,20 @@ func (p Prompt) Password(prompt string) ([]byte, error) {
 	return b, err
 }
 
+// Line asks for a line, and gives it without the blanks around it.
+func (p Prompt) Line(prompt string) (string, error) {
+	fd, ok := terminal(p.IO.In)
+	if !ok {
+		return "", ErrNoTerminal
+	}
+	if p.Progress != nil {
+		p.Progress.Stop()
+	}
+	fmt.Fprint(p.IO.Err, Clean(prompt))
+	line, err := wait(p.Context, fd, func() (string, error) { return readLine(p.IO.In) })
+	return strings.TrimSpace(line), err
+}
+
 // Confirm asks a question whose answer must be typed out as yes or no.
 func (p Prompt) Confirm(prompt string) (bool, error) {
 	fd, ok := terminal(p.IO.In)

@@ -72,7 +72,7 @@ type Unread struct {
 
 func (e *Unread) Error() string {
 	if e.Secret {
-		return e.Path + " holds secrets that are not kept: it has to be read anew"
+		return e.Path + " holds secrets, which are not kept: picket apply reads it anew, and shows the change"
 	}
 	return fmt.Sprintf("what %s holds is not known: %s", e.Path, e.Why)
 }

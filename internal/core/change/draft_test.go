@@ -103,7 +103,7 @@ func TestWhatIsNotKnownIsNotChanged(t *testing.T) {
 	s.Denials["/etc/denied"] = "permission denied"
 	d := On(s, nil, Policy{})
 	for p, want := range map[string]string{
-		"/etc/secret": "/etc/secret holds secrets that are not kept: it has to be read anew",
+		"/etc/secret": "/etc/secret holds secrets, which are not kept: picket apply reads it anew, and shows the change",
 		"/etc/cut":    "what /etc/cut holds is not known: /etc/cut is longer than what was read",
 		"/etc/link":   "what /etc/link holds is not known: it is a link to there",
 		"/etc/denied": "what /etc/denied holds is not known: permission denied",

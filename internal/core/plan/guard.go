@@ -18,10 +18,10 @@ var guards = map[string]guard{
 
 // A Way is how an account comes in over SSH.
 type Way struct {
-	User     string
-	Key      bool // with a key that is not bound to one command
-	Password bool
-	Admin    bool // and becomes root by sudo, or is root
+	User     string `json:"user"`
+	Key      bool   `json:"key"` // with a key that is not bound to one command
+	Password bool   `json:"password"`
+	Admin    bool   `json:"admin"` // and becomes root by sudo, or is root
 }
 
 // LockedOut are the accounts that came in with a key and do not come in any more, or with a password, and have no

@@ -24,7 +24,19 @@ type Plan struct {
 	// "ssh.service at *:22/tcp".
 	Running []string
 	Ports   []Port // at which other hosts may reach them
+
+	Judged  int        // how many controls were, those that do not apply here included
+	Unknown []Unjudged // what could not be judged, so that nothing is done about it
 }
+
+// Unjudged is a control of which it is not known whether it holds.
+type Unjudged struct {
+	Control string `json:"control"`
+	Reason  string `json:"reason"`
+}
+
+// NoChange is why a finding is left whose control has no fix.
+const NoChange = "Picket has no change of its own for this"
 
 // An Item is one finding: what is done about it, or why nothing is.
 type Item struct {
@@ -39,10 +51,20 @@ type Item struct {
 	Later    []string      // after what it is in force, where it is not at once
 	Left     string        // why it is left to a person; "" where it is not
 	Wanted   []string      // files that have to be read anew, whole, before something can be done about it
+	ByHand   bool          // where it is left: a person can do it with the steps of Fix
+	Fix      string        // the control's own words, filled in for the host
 }
 
 // Changes reports whether something is done about the finding.
 func (i Item) Changes() bool { return len(i.Edits)+len(i.Steps) > 0 }
+
+// CanFix reports whether Picket has a change for a control, should it not pass. What becomes of it on a host only a plan
+// can tell.
+func CanFix(c control.Control) bool {
+	_, fixes := control.FixerOf(c.Rule)
+	_, known := guards[c.Guard]
+	return fixes && (c.Guard == "" || known)
+}
 
 // Options of Make. The zero value is that everything may be changed that Picket can change.
 type Options struct {
@@ -120,19 +142,24 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 	p.Ways, p.Blind = ways(h)
 	p.Running, p.Ports = running(h), ports(h)
 	for _, res := range r.Results {
+		if res.Verdict == control.Unknown || res.Verdict == control.Error {
+			p.Unknown = append(p.Unknown, Unjudged{res.Control, res.Reason})
+		} else {
+			p.Judged++
+		}
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
 		if !res.Finding() || i < 0 {
 			continue
 		}
 		c := controls[i]
-		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk}
+		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk, Fix: res.Fix}
 		fixer, ok := control.FixerOf(c.Rule)
 		check, known := guards[c.Guard]
 		switch {
 		case !ok:
-			item.Left = "Picket has no change of its own for it"
+			item.Left, item.ByHand = NoChange, true
 		case c.Guard != "" && !known:
-			item.Left = "it could cost the way in, and Picket cannot prove yet that another is left"
+			item.Left, item.ByHand = "it could cost the way in, and Picket cannot prove yet that another is left", true
 		case known:
 			item.Left, item.Guard = check(h)
 		}
@@ -154,11 +181,14 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			for _, l := range d.Laters()[later:] {
 				item.Later = append(item.Later, l.Why)
 			}
-			item.Edits = shown(d, d.Edits()[edits:], hide)
-			item.Steps = d.Of(c.ID)
+			if item.Left == "" {
+				item.Edits = shown(d, d.Edits()[edits:], hide)
+				item.Steps = d.Of(c.ID)
+			}
 			if item.Left == "" && !item.Changes() {
 				item.Left = "there is nothing to change: what is configured is right, and is not in force"
 			}
+			item.ByHand = item.Left != ""
 		}
 		p.Items = append(p.Items, item)
 	}

@@ -23,6 +23,12 @@ type Policy struct {
 	Skip    []string         `yaml:"skip"`    // controls left out altogether
 	Waivers []Waiver         `yaml:"waivers"`
 
+	SSH     SSH     `yaml:"ssh"`
+	Ports   []Port  `yaml:"ports"` // that may be reached from other hosts
+	Wifi    Wifi    `yaml:"wifi"`
+	Updates Updates `yaml:"updates"`
+	Sandbox Sandbox `yaml:"sandbox"`
+
 	profileAt *yaml.Node
 	skipAt    []*yaml.Node // one for each of Skip
 }
@@ -64,6 +70,7 @@ func (s *Settings) Merge(file string, data []byte) yaml.Problems {
 		ps = append(ps, node.Get("policy").Get("fail-on").Problem("unknown severity %q; one of: low, medium, high, critical, none", f))
 	}
 	ps = append(ps, next.Policy.problems(node)...)
+	ps = append(ps, next.Policy.decisions(node.Get("policy"))...)
 	if at := node.Get("policy").Get("profile"); at != nil {
 		next.Policy.profileAt = at
 	}

@@ -1,0 +1,52 @@
+package plan_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"picket/internal/core/plan"
+)
+
+// TestLinesAreRead has the lines of each kind of step say what the step was.
+func TestLinesAreRead(t *testing.T) {
+	s := every()
+	s.Plan.Steps[1].Name = "/etc/a b'c # d"
+	folder, err := plan.Compile(s.Plan.Steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := plan.ReadLines(folder["plan"])
+	var got []string
+	for n, l := range lines {
+		got = append(got, l.InWords())
+		if !slices.Equal(l.Controls, []string{"x/y"}) {
+			t.Errorf("%+v", l)
+		}
+		if name := s.Plan.Steps[n].Name; name != "packages" && l.Args[0] != name {
+			t.Errorf("%q, want %q", l.Args[0], name)
+		}
+	}
+	want := []string{"install p", "new file /etc/a b'c # d", "change /etc/b", "remove /etc/c", "make the folder /etc/d", "make /etc/e a link to /x",
+		"mode and owner of /etc/f: 0600 0 0", "check: true", "set a.b = 1", "reload u.service", "run true"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant\n%q", got, want)
+	}
+	if ids := plan.ControlsOf(lines); !slices.Equal(ids, []string{"x/y"}) {
+		t.Error(ids)
+	}
+}
+
+// FuzzReadLines: whatever a host has there is told, or left out.
+func FuzzReadLines(f *testing.F) {
+	folder, _ := plan.Compile(every().Plan.Steps)
+	f.Add(folder["plan"])
+	f.Add([]byte("step link 001 x\nstep 'a\nstep a b\\\nstep unit 1 '' #"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, l := range plan.ReadLines(data) {
+			if strings.TrimSpace(l.Verb+strings.Join(l.Args, "")) != "" && l.InWords() == "" {
+				t.Errorf("%+v is nothing in words", l)
+			}
+		}
+	})
+}
