@@ -173,7 +173,7 @@ func (h *changed) remember(tried map[string]string) {
 func (h *changed) whole(ctx context.Context, shot *snap.Snapshot, r audit.Report, accepted []string) (plan.Plan, error) {
 	h.raw = nil
 	made := h.plan(shot, r, accepted)
-	if len(made.Wanted()) == 0 {
+	if len(made.Wanted()) == 0 || h.saved != nil { // a plan that was kept was made without
 		return made, nil
 	}
 	if err := h.connect(ctx); err != nil {

@@ -174,7 +174,7 @@ func hashes(h *lab.Host) map[string]string {
 			all[p] = is
 		}
 	}
-	for l := range strings.Lines(h.Sh("systemctl list-unit-files --no-legend --plain | sort; systemctl list-units --no-legend --plain --state=active --type=service,socket,timer,mount | awk '{print $1, \"active\"}' | grep -v 'user\\|session\\|systemd-hostnamed\\|systemd-timedated\\|systemd-localed\\|apt-daily.service\\|run-' | sort; cat /proc/self/mountinfo | awk '{print $5, $6}' | grep '^/[a-z/]* ' | sort")) {
+	for l := range strings.Lines(h.Sh("systemctl list-unit-files --no-legend --plain | grep -v transient | sort; systemctl list-units --no-legend --plain --state=active --type=service,socket,timer,mount | awk '{print $1, \"active\"}' | grep -v 'user\\|session\\|systemd-hostnamed\\|systemd-timedated\\|systemd-localed\\|apt-daily.service\\|run-' | sort; cat /proc/self/mountinfo | awk '{print $5, $6}' | grep '^/[a-z/]* ' | sort")) {
 		all["state: "+strings.TrimSpace(l)] = ""
 	}
 	return all

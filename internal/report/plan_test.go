@@ -62,7 +62,7 @@ HIGH      ssh/x
   -  b: 1
   +  b: 2
           remove /etc/old
-          make the folder /etc/d, mode 0755
+          the folder /etc/d, made if it is not there
           disable, stop a.service
           and at once, in the running kernel:
             net.a = 1

@@ -187,6 +187,9 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			}
 			if item.Left == "" && !item.Changes() {
 				item.Left = "there is nothing to change: what is configured is right, and is not in force"
+				if res.Persistent != nil && *res.Persistent {
+					item.Left = "it is set, and in force from the next start of the host on"
+				}
 			}
 			item.ByHand = item.Left != ""
 		}

@@ -34,7 +34,7 @@ func Read(data []byte) (Saved, error) {
 	if in.Policy != nil {
 		out.Policy = *in.Policy
 	}
-	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind, Judged: in.Judged, Unknown: in.Unknown}
+	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind, Running: in.Running, Ports: in.Ports, Judged: in.Judged, Unknown: in.Unknown}
 	for _, need := range []struct {
 		at   string
 		none bool
@@ -210,11 +210,11 @@ func (r *reader) item(place string, j jsonItem) Item {
 			r.wrong(fmt.Sprintf("%s.risk[%d]", place, n), "there is no risk %q", risk)
 		}
 	}
-	i := Item{Control: j.Control, Title: j.Title, Severity: j.Severity, Reason: j.Reason, Risk: j.Risk, Guard: j.Guard, Left: j.Left, ByHand: j.ByHand, Fix: j.Fix}
+	i := Item{Control: j.Control, Title: j.Title, Severity: j.Severity, Reason: j.Reason, Risk: j.Risk, Guard: j.Guard, Later: j.Later, Left: j.Left, Wanted: j.Wanted, ByHand: j.ByHand, Fix: j.Fix}
 	for n, e := range j.Edits {
 		at := fmt.Sprintf("%s.edits[%d]", place, n)
 		r.path(at+".path", e.Path)
-		i.Edits = append(i.Edits, change.Edit{Control: j.Control, Path: e.Path, Before: r.thing(at+".before", e.Before), After: r.thing(at+".after", e.After)})
+		i.Edits = append(i.Edits, change.Edit{Control: j.Control, Path: e.Path, Before: r.thing(at+".before", e.Before), After: r.thing(at+".after", e.After), Secret: e.Secret})
 	}
 	i.Steps = r.steps(place+".steps", j.Steps)
 	if i.Changes() == (i.Left != "") {

@@ -27,8 +27,8 @@ func running(h *fact.Host) (all []string) {
 
 // A Port is one at which a service waits for other hosts, over TCP.
 type Port struct {
-	Unit   string
-	Number int
+	Unit   string `json:"unit"`
+	Number int    `json:"number"`
 }
 
 // ports are those that are to be reachable after a change as they are before, whatever the firewall says of them now.

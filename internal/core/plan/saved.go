@@ -45,6 +45,8 @@ type (
 		Steps    []jsonStep     `json:"steps"`
 		Ways     []Way          `json:"ways"`
 		Blind    string         `json:"blind,omitempty"`
+		Running  []string       `json:"running,omitempty"`
+		Ports    []Port         `json:"ports,omitempty"`
 		Judged   int            `json:"judged"`
 		Unknown  []Unjudged     `json:"unknown"`
 	}
@@ -57,7 +59,9 @@ type (
 		Guard    string           `json:"guard,omitempty"`
 		Edits    []jsonEdit       `json:"edits,omitempty"`
 		Steps    []jsonStep       `json:"steps,omitempty"`
+		Later    []string         `json:"later,omitempty"`
 		Left     string           `json:"left,omitempty"`
+		Wanted   []string         `json:"wanted,omitempty"`
 		ByHand   bool             `json:"byHand,omitempty"`
 		Fix      string           `json:"fix,omitempty"`
 	}
@@ -65,6 +69,7 @@ type (
 		Path   string     `json:"path"`
 		Before *jsonThing `json:"before"`
 		After  *jsonThing `json:"after"`
+		Secret int        `json:"secret,omitempty"`
 	}
 	jsonStep struct {
 		Verb     change.Verb `json:"verb"`
@@ -90,15 +95,15 @@ type (
 func (s Saved) Encode() ([]byte, error) {
 	out := jsonSaved{
 		Schema: Schema, Picket: s.Picket, Made: s.Made.UTC().Truncate(time.Second), Taken: s.Taken.UTC().Truncate(time.Second), Profile: s.Profile, Host: s.Plan.Host,
-		Identity: s.Identity, Items: []jsonItem{}, Steps: stepsToJSON(s.Plan.Steps), Ways: append([]Way{}, s.Plan.Ways...), Blind: s.Plan.Blind, Judged: s.Plan.Judged, Unknown: append([]Unjudged{}, s.Plan.Unknown...),
+		Identity: s.Identity, Items: []jsonItem{}, Steps: stepsToJSON(s.Plan.Steps), Ways: append([]Way{}, s.Plan.Ways...), Blind: s.Plan.Blind, Running: s.Plan.Running, Ports: s.Plan.Ports, Judged: s.Plan.Judged, Unknown: append([]Unjudged{}, s.Plan.Unknown...),
 	}
 	if !reflect.DeepEqual(s.Policy, change.Policy{}) {
 		out.Policy = &s.Policy
 	}
 	for _, i := range s.Plan.Items {
-		j := jsonItem{Control: i.Control, Title: i.Title, Severity: i.Severity, Reason: i.Reason, Risk: i.Risk, Guard: i.Guard, Left: i.Left, ByHand: i.ByHand, Fix: i.Fix}
+		j := jsonItem{Control: i.Control, Title: i.Title, Severity: i.Severity, Reason: i.Reason, Risk: i.Risk, Guard: i.Guard, Later: i.Later, Left: i.Left, Wanted: i.Wanted, ByHand: i.ByHand, Fix: i.Fix}
 		for _, e := range i.Edits {
-			j.Edits = append(j.Edits, jsonEdit{e.Path, thingToJSON(e.Before), thingToJSON(e.After)})
+			j.Edits = append(j.Edits, jsonEdit{e.Path, thingToJSON(e.Before), thingToJSON(e.After), e.Secret})
 		}
 		if len(i.Steps) > 0 {
 			j.Steps = stepsToJSON(i.Steps)
