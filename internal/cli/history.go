@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -69,12 +70,18 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 	}
 	defer sh.Close()
 	at := harden.Box + "/" + args[0]
-	_, exit, err := sh.Run(ctx, "[ -e "+at+"/tx ] || exit 99; "+harden.Away("sh "+at+"/tx "+what), nil, func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) })
+	may := ""
+	if what == "confirm" { // what closes an account is kept by whoever stays, who has just logged in
+		may = "by=$(cat " + at + "/by 2>/dev/null); [ -z \"$by\" ] || [ \"${SUDO_USER-}\" = \"$by\" ] || { echo \"log in as $by, and confirm it with sudo from there\" >&2; exit 98; }; "
+	}
+	_, exit, err := sh.Run(ctx, "[ -e "+at+"/tx ] || exit 99; "+may+harden.Away("sh "+at+"/tx "+what), nil, func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) })
 	switch {
 	case err != nil:
 		return err
 	case exit == 99:
 		return withHint(usage(fmt.Errorf("there is no change %s on %s", args[0], target)), "`picket history` lists the changes")
+	case exit == 98:
+		return withCode(ExitRefused, errors.New("this change is for somebody else to confirm, after a login of their own"))
 	case exit != 0:
 		return withCode(exit, fmt.Errorf("%s: %s of %s", target, map[string]string{"confirm": "no confirmation", "undo": "not all was taken back"}[what], args[0]))
 	}

@@ -89,6 +89,7 @@ Nothing is changed, and nothing leaves the machine.
 		p.exposureCommand(),
 		p.planCommand(),
 		p.applyCommand(),
+		p.passwdCommand(),
 		p.reportCommand(),
 		p.compareCommand(),
 		p.controlsCommand(),

@@ -26,6 +26,8 @@ type sshOptions struct {
 	knownHosts       string
 	config           string
 	sudoPasswordFile string
+
+	secret []byte // sudo's password where a command knows it; nil: from the file, or asked for
 }
 
 func (o *sshOptions) flags(f *pflag.FlagSet) {
@@ -219,6 +221,9 @@ func (p *program) dial(ctx context.Context, target string, opt sshOptions, progr
 		o.Prompter = prompt
 	}
 	password = sudoPassword(t.Host, opt.sudoPasswordFile, prompt)
+	if opt.secret != nil {
+		password = func(string) ([]byte, error) { return opt.secret, nil }
+	}
 	c, err = remote.Dial(ctx, t, o)
 	if err != nil {
 		var h remote.Hinter

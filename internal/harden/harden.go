@@ -31,9 +31,11 @@ type Host interface {
 
 // Options of Apply.
 type Options struct {
-	ID     string        // of the transaction: a name of a folder
-	Within time.Duration // after which the host goes back by itself when nothing has confirmed
-	Say    func(string)  // progress, a line each; may be nil
+	ID     string                                             // of the transaction: a name of a folder
+	Within time.Duration                                      // after which the host goes back by itself when nothing has confirmed
+	Say    func(string)                                       // progress, a line each; may be nil
+	By     string                                             // who has to confirm where only a person can: an account of the host; "" for anybody
+	Prove  func(ctx context.Context, fresh shell.Shell) error // what else has to hold; may be nil
 }
 
 // Kinds of how it ended, each with the exit code of its name.
@@ -60,6 +62,9 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 		return fmt.Errorf("%w: %w", err, ErrRefused)
 	}
 	folder["within"] = fmt.Appendf(nil, "%d\n", int(opt.Within.Seconds()))
+	if opt.By != "" {
+		folder["by"] = []byte(opt.By + "\n")
+	}
 	at := Box + "/" + opt.ID
 	sh := h.Shell()
 	say(fmt.Sprintf("laying %s into %s", count(len(p.Steps), "step"), at))
@@ -81,7 +86,7 @@ func Apply(ctx context.Context, h Host, p plan.Plan, opt Options) error {
 		return fmt.Errorf("%s: %w; on the host: sudo sh %s/tx undo", last, ErrNotUndone, at)
 	}
 	say("logging in anew")
-	switch err := prove(ctx, h, at, p, say); {
+	switch err := prove(ctx, h, at, p, opt, say); {
 	case errors.Is(err, ErrByHand):
 		return err
 	case err != nil:
@@ -97,7 +102,7 @@ func Away(command string) string {
 }
 
 // prove logs in anew, judges anew, and confirms over the new login.
-func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)) error {
+func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, say func(string)) error {
 	fresh, err := h.Fresh(ctx)
 	if errors.Is(err, ErrByHand) {
 		return err
@@ -108,6 +113,11 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, say func(string)
 	defer fresh.Close()
 	if _, exit, err := fresh.Run(ctx, "true", nil, nil); err != nil || exit != 0 {
 		return fmt.Errorf("a new login does not become root%s", because(err))
+	}
+	if opt.Prove != nil {
+		if err := opt.Prove(ctx, fresh); err != nil {
+			return err
+		}
 	}
 	say("judging anew")
 	r, after, err := h.Judge(ctx)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -47,18 +48,7 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 			t.item(b, i)
 		}
 	}
-	var after []string
-	for _, s := range p.Steps {
-		if once(s) {
-			after = append(after, InWords(s))
-		}
-	}
-	if len(after) > 0 {
-		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
-		for _, a := range after {
-			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width-2, "    "))
-		}
-	}
+	t.after(b, p)
 	if later > 0 {
 		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("With what apply reads anew", ui.Bold))
 		for _, i := range p.Items {
@@ -81,9 +71,42 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 	return err
 }
 
+// Asked writes a plan of what was asked for by name, not found.
+func (t Plan) Asked(w io.Writer, p plan.Plan) error {
+	b := &strings.Builder{}
+	fmt.Fprintf(b, "%s · %s\n", t.Style.Paint(oneLine(p.Host.Name), ui.Bold), oneLine(p.Host.OS))
+	for _, i := range p.Items {
+		fmt.Fprintf(b, "\n%s\n", t.Style.Paint(ui.Wrap(oneLine(i.Title), t.Width, "  "), ui.Bold))
+		t.body(b, i)
+	}
+	t.after(b, p)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// after writes the steps that are taken once.
+func (t Plan) after(b *strings.Builder, p plan.Plan) {
+	var after []string
+	for _, s := range p.Steps {
+		if once(s) {
+			after = append(after, InWords(s))
+		}
+	}
+	if len(after) > 0 {
+		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
+		for _, a := range after {
+			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width-2, "    "))
+		}
+	}
+}
+
 func (t Plan) item(b *strings.Builder, i plan.Item) {
 	fmt.Fprintf(b, "\n%s %s\n", t.Style.Paint(fmt.Sprintf("%-8s", strings.ToUpper(string(i.Severity))), severityColor(i.Severity)...), t.Style.Paint(oneLine(i.Control), ui.Bold))
 	fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(i.Title), t.Width-2, "  "))
+	t.body(b, i)
+}
+
+func (t Plan) body(b *strings.Builder, i plan.Item) {
 	for _, e := range i.Edits {
 		t.edit(b, e)
 	}
@@ -128,6 +151,9 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 	if e.Secret > 0 {
 		fmt.Fprintf(b, "    %s in what is secret, which is not shown\n", map[bool]string{true: "1 line changes", false: fmt.Sprint(e.Secret) + " lines change"}[e.Secret == 1])
 	}
+	if bytes.Equal(e.Before.Content, e.After.Content) {
+		return
+	}
 	lines := strings.Split(string(diff.Diff("a", e.Before.Content, "b", e.After.Content)), "\n")
 	for n, line := range lines {
 		if n < 3 || line == "" { // the names
@@ -166,6 +192,9 @@ func InWords(s change.Step) string {
 	case change.Unit:
 		return strings.Join(s.Args, ", ") + " " + s.Name
 	case change.Check:
+		if len(s.Args) > 0 {
+			return s.Args[0] + ", or all goes back"
+		}
 		return "`" + s.Name + "` has to agree, or all goes back"
 	case change.Act:
 		return "run `" + s.Name + "`"

@@ -53,6 +53,9 @@ const Closed = 1
 const Check = `exec >/dev/null 2>&1; command -v pwck || exit 0; o() { f=$(sed -n "s|^step file \([0-9]*\) $1 .*|old/\1|p" plan); echo "${f:-$1}"; }; ` +
 	`{ pwck -rq || ! pwck -rq "$(o /etc/passwd)" "$(o /etc/shadow)"; } && { grpck -r || ! grpck -r "$(o /etc/group)" "$(o /etc/gshadow)"; }`
 
+// CheckWords is what Check stands for.
+const CheckWords = "pwck and grpck have to find nothing new"
+
 // plainName is what useradd of Debian takes: a name that no program mistakes for something else. A dot is left out, as
 // sudo does not read a file of that name.
 var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
