@@ -90,6 +90,7 @@ Nothing is changed, and nothing leaves the machine.
 		p.planCommand(),
 		p.applyCommand(),
 		p.passwdCommand(),
+		p.userCommand(),
 		p.reportCommand(),
 		p.compareCommand(),
 		p.controlsCommand(),

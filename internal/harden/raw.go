@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"picket/internal/core/account"
+	"picket/internal/core/change"
 	"picket/internal/core/plan"
 	"picket/internal/core/snap"
 	"picket/internal/host/shell"
@@ -91,5 +93,54 @@ func Raw(ctx context.Context, sh shell.Shell, paths []string) (map[string]*snap.
 		}
 		out[p] = &snap.Entry{Path: p, Type: snap.File, Mode: uint32(h.Mode & 0o7777), UID: h.Uid, GID: h.Gid, Size: int64(len(content)),
 			MTime: snap.Time(h.ModTime.Truncate(time.Second).Unix()), Read: true, Content: content}
+	}
+}
+
+// ErrThere is that something lies where a new home is to be.
+var ErrThere = errors.New("there is such a folder already")
+
+// Skel is what a host puts into a new home: folders, files and links of /etc/skel. Nothing may lie where that is to be.
+func Skel(ctx context.Context, sh shell.Shell, home string) ([]account.Piece, error) {
+	q := "'" + strings.ReplaceAll(home, "'", `'\''`) + "'"
+	data, exit, err := sh.Run(ctx, "if [ -e "+q+" ] || [ -L "+q+" ]; then exit 17; fi; [ ! -d /etc/skel ] || { cd /etc/skel && tar -cf - .; }", nil, nil)
+	switch {
+	case err == nil && exit == 17:
+		return nil, fmt.Errorf("%w: %s", ErrThere, home)
+	case err == nil && exit != 0:
+		err = errors.New("tar fails")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("/etc/skel cannot be read: %w", err)
+	}
+	var out []account.Piece
+	if len(data) == 0 {
+		return nil, nil
+	}
+	for r := tar.NewReader(bytes.NewReader(data)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("/etc/skel cannot be read: %w", err)
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(h.Name, "./"), "/")
+		t := change.Thing{Mode: uint32(h.Mode & 0o777)}
+		switch h.Typeflag {
+		case tar.TypeDir:
+			t.Type = snap.Dir
+		case tar.TypeSymlink:
+			t.Type, t.Target = snap.Link, h.Linkname
+		case tar.TypeReg:
+			t.Type = snap.File
+			if t.Content, err = io.ReadAll(io.LimitReader(r, maxRaw+1)); err != nil || len(t.Content) > maxRaw {
+				return nil, fmt.Errorf("/etc/skel/%s is longer than what a home begins with", name)
+			}
+		default:
+			continue
+		}
+		if name != "" && name != "." && !strings.ContainsAny(name, "\n\r") {
+			out = append(out, account.Piece{Path: name, Thing: t})
+		}
 	}
 }

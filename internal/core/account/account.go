@@ -235,6 +235,13 @@ func Close(d *change.Draft, name string, keys []string) error {
 			continue
 		}
 		away := path.Dir(file) + "/closed." + path.Base(file)
+		for there, err := d.At(away); there.Type != "" || err != nil; there, err = d.At(away) {
+			away += ".old" // of an account that was closed before
+			if len(away) > len(file)+100 {
+				return fmt.Errorf("there is no room beside %s", file)
+			}
+		}
+		d.Hide(away)
 		if err := d.Put(away, is); err != nil {
 			return err
 		}
