@@ -61,7 +61,8 @@ func kept(t *testing.T, h *lab.Host, out string, code int) string {
 	t.Helper()
 	m := keptAs.FindStringSubmatch(out)
 	if code != 0 || m == nil {
-		t.Fatalf("exit code %d\n%s\n%s", code, out, h.Sh("cat /var/lib/picket/tx/*/journal 2>/dev/null; true"))
+		journals, _ := h.Try("sh", "-c", "cat /var/lib/picket/tx/*/journal")
+		t.Fatalf("exit code %d\n%s\n%s", code, out, journals)
 	}
 	return m[1]
 }
@@ -177,4 +178,56 @@ func same2(t *testing.T, before, after string) {
 			t.Errorf("there is: %s", l)
 		}
 	}
+}
+
+// TestRepairsOfAccounts plants what the controls of accounts object to, has apply mend it, asks the real tools, and takes
+// it back.
+func TestRepairsOfAccounts(t *testing.T) {
+	t.Parallel()
+	h := start(t, lab.Debian)
+	lived(h)
+	h.Sh(`echo root:lantern-Mosaic-13-umbrella | chpasswd
+		useradd -m -s /bin/bash guest; passwd -q -d guest
+		useradd -r -s /bin/bash svc; useradd -r -s /usr/sbin/nologin ftpd; echo ftpd:lantern-Mosaic-15-umbrella | chpasswd
+		useradd -m -s /bin/bash later; echo later:lantern-Mosaic-16-umbrella | chpasswd; chage -d 2040-01-01 later
+		gpasswd -a guest shadow; echo /usr/sbin/nologin >>/etc/shells; chmod 755 /home/operator
+		runuser -u operator -- touch /home/operator/.sudo_as_admin_successful`)
+	before, verdicts := accountsOf(h), auditOn(t, h, "--only", "accounts")
+	operator := login{"operator", h.KeyFile(), lab.OperatorPassword}
+	planned, code := as(t, h, operator, "plan", "TARGET", "--only", "accounts", "--profile", "strict")
+	if code != 0 || !strings.Contains(planned, "the change is shown by apply") || strings.Contains(planned, "lantern") {
+		t.Errorf("plan: exit code %d\n%s", code, planned)
+	}
+	apply := []string{"apply", "TARGET", "--only", "accounts", "--profile", "strict", "--yes"}
+	out, code := as(t, h, operator, apply...)
+	tx := kept(t, h, out, code)
+	noSecrets(t, h, out, "lantern-Mosaic-13-umbrella")
+	honest(t, h)
+	after := auditOn(t, h, "--only", "accounts")
+	for _, id := range []string{"root-locked", "empty-password", "system-shells", "no-shell-locked", "password-change-date", "shadow-group", "shells", "homes-private",
+		"password-max-age", "password-min-age", "umask", "shell-timeout"} {
+		must(t, verdicts, "accounts/"+id, "fail|ineffective")
+		must(t, after, "accounts/"+id, "pass")
+	}
+	for what, want := range map[string]string{
+		"for u in root guest ftpd; do passwd -S $u | cut -d' ' -f1,2; done; getent passwd svc | cut -d: -f7":                             "root L\nguest L\nftpd L\n/usr/sbin/nologin\n",
+		"id -nG guest; chage -l operator | grep -E 'Maximum|Minimum' | tr -d ' \\t'":                                                     "guest\nMinimumnumberofdaysbetweenpasswordchange:1\nMaximumnumberofdaysbetweenpasswordchange:365\n",
+		"stat -c %a /home/operator; grep -c nologin /etc/shells":                                                                         "750\n0\n",
+		"su - operator -c umask; su - operator -c 'bash -lic \"echo \\$TMOUT; TMOUT=0\"' 2>&1 | grep -oE '900|readonly' | sort -u": "0077\n900\nreadonly\n",
+	} {
+		if got, _ := h.Try("sh", "-c", what); got != want {
+			t.Errorf("%s\n%q, want %q", what, got, want)
+		}
+	}
+	if got := h.SSH("operator", "umask"); got != "0077\n" {
+		t.Errorf("umask over SSH: %s", got)
+	}
+	if out, code = as(t, h, operator, apply...); code != 0 || strings.Contains(out, "done and kept") {
+		t.Errorf("a second time: exit code %d\n%s", code, out)
+	}
+	if out, code = as(t, h, operator, "rollback", tx, "TARGET"); code != 0 {
+		t.Errorf("rollback: exit code %d\n%s", code, out)
+	}
+	same2(t, before, accountsOf(h))
+	same(t, verdicts, auditOn(t, h, "--only", "accounts"))
 }

@@ -159,8 +159,9 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 		if n < 3 || line == "" { // the names
 			continue
 		}
+		sign := line[0]
 		line = oneLine(line)
-		switch line[0] {
+		switch sign {
 		case '+':
 			line = t.Style.Paint(line, ui.Green)
 		case '-':

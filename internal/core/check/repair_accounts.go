@@ -199,8 +199,8 @@ func (a age) repair(h *fact.Host, d *change.Draft) error {
 		if p.Scheme == "" || p.Locked || a.fits(a.of(p)) {
 			continue
 		}
-		if a.field == account.Max && (p.Changed == fact.Never || p.Changed+a.mend <= today) {
-			d.Leave("the password of %s is older than that and would have run out at once, which keeps keys and cron out too: `picket passwd %s` first", name, name)
+		if why := a.atOnce(name, p, today); why != "" {
+			d.Leave("%s", why)
 			return nil
 		}
 		if err := account.Age(d, name, a.field, a.mend); err != nil {
@@ -213,6 +213,14 @@ func (a age) repair(h *fact.Host, d *change.Draft) error {
 	}
 	stillBad(d, a.judge)
 	return nil
+}
+
+// atOnce says why a password must not be given an end: it would have come already.
+func (a age) atOnce(name string, p fact.Password, today int) string {
+	if a.field != account.Max || p.Changed > 0 && p.Changed+a.mend > today {
+		return ""
+	}
+	return "the password of " + name + " is older than that and would have run out at once, which keeps keys and cron out too: `picket passwd " + name + "` first"
 }
 
 func closeUnused(h *fact.Host, d *change.Draft) error {
@@ -233,6 +241,20 @@ func closeUnused(h *fact.Host, d *change.Draft) error {
 			return nil
 		}
 		if err := account.Age(d, name, account.Inactive, days); err != nil {
+			return err
+		}
+	}
+	// It counts from the day on which the password runs out, which has to come.
+	for _, name := range byName(h.Accounts.Passwords.V) {
+		p := h.Accounts.Passwords.V[name]
+		if p.Scheme == "" || p.Locked || p.Max >= 0 && p.Max < endless {
+			continue
+		}
+		if why := maxDays.atOnce(name, p, today); why != "" {
+			d.Leave("%s", why)
+			return nil
+		}
+		if err := account.Age(d, name, account.Max, maxDays.mend); err != nil {
 			return err
 		}
 	}
