@@ -52,6 +52,7 @@ type asked struct {
 	ends   []string // accounts that are meant not to come in any more
 	by     string   // who confirms where a person has to
 	prove  func(context.Context, shell.Shell) error
+	brief  []string // new files whose content need not be shown
 }
 
 // begin reads the host, and becomes root on it.
@@ -61,6 +62,9 @@ func (p *program) begin(ctx context.Context, target string, opt askedOptions) (*
 	}
 	if err := errors.Join(p.mayChange(target), opt.ssh.check()); err != nil {
 		return nil, err
+	}
+	if opt.ssh.typed == nil {
+		opt.ssh.typed = map[string][]byte{}
 	}
 	a := &asked{p: p, target: target, opt: opt, raw: map[string][]byte{}}
 	var err error
@@ -127,7 +131,7 @@ func (a *asked) run(ctx context.Context, fix func(*fact.Host, *change.Draft) err
 		return false, nil
 	}
 	made.Ways = slices.DeleteFunc(made.Ways, func(w plan.Way) bool { return slices.Contains(a.ends, w.User) })
-	if err := (report.Plan{Width: p.width(), Style: p.style}).Asked(p.io.Out, made); err != nil {
+	if err := (report.Plan{Width: p.width(), Style: p.style, Brief: a.brief}).Asked(p.io.Out, made); err != nil {
 		return false, err
 	}
 	if !a.opt.yes {

@@ -210,9 +210,9 @@ func TestRepairsOfAccounts(t *testing.T) {
 		must(t, after, "accounts/"+id, "pass")
 	}
 	for what, want := range map[string]string{
-		"for u in root guest ftpd; do passwd -S $u | cut -d' ' -f1,2; done; getent passwd svc | cut -d: -f7":                             "root L\nguest L\nftpd L\n/usr/sbin/nologin\n",
-		"id -nG guest; chage -l operator | grep -E 'Maximum|Minimum' | tr -d ' \\t'":                                                     "guest\nMinimumnumberofdaysbetweenpasswordchange:1\nMaximumnumberofdaysbetweenpasswordchange:365\n",
-		"stat -c %a /home/operator; grep -c nologin /etc/shells":                                                                         "750\n0\n",
+		"for u in root guest ftpd; do passwd -S $u | cut -d' ' -f1,2; done; getent passwd svc | cut -d: -f7":                       "root L\nguest L\nftpd L\n/usr/sbin/nologin\n",
+		"id -nG guest; chage -l operator | grep -E 'Maximum|Minimum' | tr -d ' \\t'":                                               "guest\nMinimumnumberofdaysbetweenpasswordchange:1\nMaximumnumberofdaysbetweenpasswordchange:365\n",
+		"stat -c %a /home/operator; grep -c nologin /etc/shells":                                                                   "750\n0\n",
 		"su - operator -c umask; su - operator -c 'bash -lic \"echo \\$TMOUT; TMOUT=0\"' 2>&1 | grep -oE '900|readonly' | sort -u": "0077\n900\nreadonly\n",
 	} {
 		if got, _ := h.Try("sh", "-c", what); got != want {
@@ -230,4 +230,11 @@ func TestRepairsOfAccounts(t *testing.T) {
 	}
 	same2(t, before, accountsOf(h))
 	same(t, verdicts, auditOn(t, h, "--only", "accounts"))
+
+	// The umask of the benchmark, as a login has it.
+	out, code = as(t, h, operator, "apply", "TARGET", "--only", "accounts/umask", "--profile", "cis-debian12-l1", "--yes")
+	kept(t, h, out, code)
+	if got := h.Sh("su - operator -c umask; su - -c umask") + h.SSH("operator", "umask"); got != "0027\n0027\n0027\n" {
+		t.Errorf("umask: %q", got)
+	}
 }

@@ -148,7 +148,6 @@ func TestCloseHere(t *testing.T) {
 	plantPi(h)
 	h.Sh(`useradd -m -s /bin/bash -G sudo ann; echo ann:` + annPassword + ` | chpasswd; touch /home/ann/.sudo_as_admin_successful
 		install -d -o ann -g ann -m 700 /home/ann/.ssh; install -o ann -g ann -m 600 /home/operator/.ssh/authorized_keys /home/ann/.ssh/`)
-	before := accountsOf(h)
 	here := func(args ...string) (string, int) { return h.Try(onHost, args...) }
 	if out, code := here("user", "close", "pi", "--for", "eve", "--yes"); code != 2 || !strings.Contains(out, "no account eve") {
 		t.Errorf("exit code %d\n%s", code, out)
@@ -158,7 +157,7 @@ func TestCloseHere(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	h.Sh("gpasswd -a ann sudo")
-	before = accountsOf(h)
+	before := accountsOf(h)
 	out, code := here("user", "close", "pi", "--for", "ann", "--yes", "--confirm-within", "60s")
 	m := regexp.MustCompile(`Log in as ann from elsewhere, and if that works type there: .* confirm (\d{8}-\d{6})`).FindStringSubmatch(out)
 	if code != 0 || m == nil {

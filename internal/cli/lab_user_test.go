@@ -36,6 +36,9 @@ func TestUserAdd(t *testing.T) {
 	tx := kept(t, h, out, code)
 	noSecrets(t, h, out, annPassword, lab.OperatorPassword)
 	honest(t, h)
+	if !strings.Contains(out, "new file /home/ann/.bashrc, mode 0644\n") || strings.Contains(out, "HISTCONTROL") || !strings.Contains(out, "+ann ALL=(ALL:ALL) ALL") {
+		t.Errorf("what is shown:\n%s", out)
+	}
 	for what, want := range map[string]string{
 		"getent passwd ann | cut -d: -f1,2,5-7":           "ann:x::/home/ann:/bin/bash\n",
 		"id -nG ann | tr ' ' '\\n' | sort | tr '\\n' ' '": "ann dialout gpio sudo video ",
@@ -74,7 +77,7 @@ func TestUserAdd(t *testing.T) {
 	// Who cannot come in is not kept.
 	h.Sh("echo 'AllowUsers operator' >/etc/ssh/sshd_config.d/allow.conf; systemctl reload ssh")
 	before = accountsOf(h)
-	if out, code := as(t, h, operator, add...); code != 5 || !strings.Contains(out, "ann does not come in") || !strings.Contains(out, "it was taken back") {
+	if out, code := as(t, h, operator, add...); code != 5 || !strings.Contains(out, "ann does not come in") || !strings.Contains(out, "sshd has AllowUsers operator") || !strings.Contains(out, "it was taken back") {
 		t.Errorf("AllowUsers keeps ann out: exit code %d\n%s", code, out)
 	}
 	same2(t, before, accountsOf(h))

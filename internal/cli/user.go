@@ -170,7 +170,10 @@ func (p *program) userAdd(ctx context.Context, name, target string, opt addOptio
 		a.by = ""
 	} else {
 		a.prove = func(ctx context.Context, _ shell.Shell) error {
-			return p.comesIn(ctx, target, name, opt.ssh, private, opt.sudo, secret)
+			if err := p.comesIn(ctx, target, name, a.opt.ssh, private, opt.sudo, secret); err != nil {
+				return errors.Join(err, lists(a.host))
+			}
+			return nil
 		}
 	}
 	done, err := a.run(ctx, func(_ *fact.Host, d *change.Draft) error {
@@ -194,6 +197,23 @@ func (p *program) userAdd(ctx context.Context, name, target string, opt addOptio
 		fmt.Fprintf(p.io.Out, "The password of %s, shown this once: %s\n", name, secret)
 	}
 	return err
+}
+
+// lists are those of sshd that may keep a new account out.
+func lists(h *fact.Host) error {
+	var all []string
+	for _, a := range h.SSHD.Answers.V {
+		for _, k := range []string{"AllowUsers", "AllowGroups", "DenyUsers", "DenyGroups"} {
+			v, _ := h.SSHD.Option(a, k)
+			if text := k + " " + strings.Join(v, " "); len(v) > 0 && strings.Join(v, "") != "" && !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return fmt.Errorf("sshd has %s", strings.Join(all, "; "))
 }
 
 // newAccount is what the host says about a new one.
@@ -239,6 +259,9 @@ func (a *asked) newAccount(ctx context.Context, name string, opt addOptions, pub
 		return n, err
 	}
 	n.Skel = skel
+	for _, s := range skel {
+		a.brief = append(a.brief, n.Home+"/"+s.Path)
+	}
 	if opt.sudo || opt.from != "" { // sudo leaves it in the home of whoever is in its group; so it goes with the account
 		n.Skel = append(n.Skel, account.Piece{Path: ".sudo_as_admin_successful", Thing: change.Thing{Type: snap.File, Mode: 0o644}})
 	}
@@ -283,7 +306,11 @@ func (p *program) comesIn(ctx context.Context, target, name string, opt sshOptio
 	case secret != nil:
 		password = func(string) ([]byte, error) { return secret, nil }
 	case password == nil:
-		password = sudoPassword(t.Host, opt.sudoPasswordFile, ui.Prompt{IO: p.io, Context: ctx})
+		if ask := sudoPassword(t.Host, opt.sudoPasswordFile, ui.Prompt{IO: p.io, Context: ctx}); ask != nil {
+			password = func(user string) ([]byte, error) {
+				return once(opt.typed, user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
+			}
+		}
 	}
 	sh := shell.SSH(c, name, password)
 	defer sh.Close()

@@ -80,6 +80,7 @@ func (p *program) userClose(ctx context.Context, old, target string, opt closeOp
 	if err := p.mayChange(target); err != nil {
 		return err
 	}
+	opt.ssh.typed = map[string][]byte{}
 	if target != "local" { // whoever is closed must not be who comes back to see
 		t, err := remote.ParseTarget(target)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -18,6 +19,7 @@ import (
 type Plan struct {
 	Width int
 	Style ui.Style
+	Brief []string // new files whose content is not shown
 }
 
 // Write writes the plan.
@@ -146,6 +148,9 @@ func (t Plan) edit(b *strings.Builder, e change.Edit) {
 		fmt.Fprintf(b, "  %s\n", name)
 	}
 	if e.After.Type != snap.File || e.After.Opaque || e.Before.Opaque {
+		return
+	}
+	if e.Before.Type == "" && slices.Contains(t.Brief, e.Path) {
 		return
 	}
 	if e.Secret > 0 {
