@@ -22,9 +22,9 @@ var accountRepairs = map[string]repair{
 	"accounts.system-shells":    takeShells,
 	"accounts.shadow-group":     emptyShadowGroup,
 	"accounts.nologin-shells":   unlistShells,
-	"accounts.default-user":     leaveTo("`picket user add NAME --from OLD --key FILE --sudo`, and then `picket user close OLD --for NAME`: your own account has to come in before this one is closed"),
-	"accounts.factory-password": leaveTo("a new password is yours to choose: `picket passwd USER`"),
-	"sudo.personal-admin":       leaveTo("`picket user add NAME --key FILE --sudo` makes your own account, with the groups of another by --from"),
+	"accounts.default-user":     leaveTo(defaultUser, "OLD", "`picket user add NAME --from OLD --key FILE --sudo`, and then `picket user close OLD --for NAME`: your own account has to come in before this one is closed"),
+	"accounts.factory-password": leaveTo(factoryPassword, "USER", "a new password is yours to choose: `picket passwd USER`"),
+	"sudo.personal-admin":       leaveTo(personalAdmin, "OLD", "`picket user add NAME --key FILE --sudo` makes your own account, with the groups of another by --from OLD"),
 	"aging.max-days":            maxDays.repair,
 	"aging.min-days":            minDays.repair,
 	"aging.warn-days":           warnDays.repair,
@@ -38,8 +38,19 @@ var accountRepairs = map[string]repair{
 	"logins.timeout":            endIdleShells,
 }
 
-func leaveTo(why string) repair {
-	return func(_ *fact.Host, d *change.Draft) error { d.Leave("%s", why); return nil }
+// leaveTo says what to type. blank is in the place of the first account that the rule objects to.
+func leaveTo(judge func(*fact.Host) control.Outcome, blank, why string) repair {
+	return func(h *fact.Host, d *change.Draft) error {
+		text := why
+		for _, e := range judge(h).Evidence {
+			if account.CheckName(e.Account) == nil {
+				text = strings.ReplaceAll(why, blank, e.Account)
+				break
+			}
+		}
+		d.Leave("%s", text)
+		return nil
+	}
 }
 
 // stillBad leaves to a person what would not pass with the draft either.
