@@ -166,9 +166,10 @@ func (p *program) userAdd(ctx context.Context, name, target string, opt addOptio
 		}
 	}
 	a.name, a.title, a.by = "user add "+name, "a new account "+name, name
-	if opt.unproven {
+	switch {
+	case opt.unproven:
 		a.by = ""
-	} else {
+	case target != "local": // there, whoever confirms it proves it
 		a.prove = func(ctx context.Context, _ shell.Shell) error {
 			if err := p.comesIn(ctx, target, name, a.opt.ssh, private, opt.sudo, secret); err != nil {
 				return errors.Join(err, lists(a.host))
