@@ -31,7 +31,7 @@ var floors = [][]string{
 	{"internal/core/kind"},
 	{"internal/core/check"},
 	{"internal/core/control"},
-	{"internal/core/fact"},
+	{"internal/core/fact", "internal/core/account"},
 	{"internal/core/ruleset", "internal/core/app", "internal/core/compose", "internal/core/change"},
 	{"internal/core/snap", "internal/core/edit", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml", "catalogue"},
 }

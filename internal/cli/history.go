@@ -65,7 +65,7 @@ Without a name it lists what could be taken back.
 }
 
 // txName is what a change is called. It becomes part of a command on the host.
-var txName = regexp.MustCompile(`^\d{8}-\d{6}$`)
+var txName = regexp.MustCompile(`^\d{8}-\d{6}[a-z]?(-\d)?$`)
 
 // changeAnd parts arguments into the name of a change and a target; either may be missing.
 func changeAnd(args []string) (tx, target string, err error) {
@@ -110,10 +110,16 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 	if what == "rollback" {
 		verb, failed, done = "undo", "not all was taken back", "was taken back"
 	}
-	_, exit, err := sh.Run(ctx, harden.Away("sh "+harden.Box+"/"+tx+"/tx "+verb), nil, func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) })
+	may := ""
+	if verb == "confirm" { // what closes an account is kept by whoever stays, who has just logged in
+		may = "by=$(cat " + harden.Box + "/" + tx + "/by 2>/dev/null); [ -z \"$by\" ] || [ \"${SUDO_USER-}\" = \"$by\" ] || { echo \"log in as $by, and confirm it with sudo from there\" >&2; exit 98; }; "
+	}
+	_, exit, err := sh.Run(ctx, may+harden.Away("sh "+harden.Box+"/"+tx+"/tx "+verb), nil, func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) })
 	switch {
 	case err != nil:
 		return err
+	case exit == 98:
+		return withCode(ExitRefused, errors.New("this change is for somebody else to confirm, after a login of their own"))
 	case exit != 0:
 		return withCode(exit, fmt.Errorf("%s: %s of %s", target, failed, tx))
 	}

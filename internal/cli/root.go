@@ -89,6 +89,8 @@ Nothing is changed, and nothing leaves the machine.
 		p.exposureCommand(),
 		p.planCommand(),
 		p.applyCommand(),
+		p.passwdCommand(),
+		p.userCommand(),
 		p.reportCommand(),
 		p.compareCommand(),
 		p.controlsCommand(),

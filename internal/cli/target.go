@@ -26,6 +26,9 @@ type sshOptions struct {
 	knownHosts       string
 	config           string
 	sudoPasswordFile string
+
+	secret []byte            // sudo's password where a command knows it; nil: from the file, or asked for
+	typed  map[string][]byte // what was typed for sudo, by user and host, where a command logs in more than once; may be nil
 }
 
 func (o *sshOptions) flags(f *pflag.FlagSet) {
@@ -219,6 +222,14 @@ func (p *program) dial(ctx context.Context, target string, opt sshOptions, progr
 		o.Prompter = prompt
 	}
 	password = sudoPassword(t.Host, opt.sudoPasswordFile, prompt)
+	switch ask := password; {
+	case opt.secret != nil:
+		password = func(string) ([]byte, error) { return opt.secret, nil }
+	case ask != nil && opt.typed != nil:
+		password = func(user string) ([]byte, error) {
+			return once(opt.typed, user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
+		}
+	}
 	c, err = remote.Dial(ctx, t, o)
 	if err != nil {
 		var h remote.Hinter
@@ -252,6 +263,18 @@ func sudoPassword(host, file string, prompt ui.Prompt) func(user string) ([]byte
 		}
 	}
 	return nil
+}
+
+// once asks for what was not typed yet.
+func once(typed map[string][]byte, who string, ask func() ([]byte, error)) ([]byte, error) {
+	if had, ok := typed[who]; ok {
+		return bytes.Clone(had), nil
+	}
+	got, err := ask()
+	if err == nil {
+		typed[who] = bytes.Clone(got)
+	}
+	return got, err
 }
 
 // firstLine reads a password file: its first line, without the line's end.

@@ -36,11 +36,13 @@ type Host interface {
 
 // Options of Apply.
 type Options struct {
-	ID     string        // of the transaction: a name of a folder
-	Within time.Duration // after which the host goes back by itself when nothing has confirmed
-	Say    func(string)  // progress, a line each; may be nil
-	Whole  bool          // all of the plan or nothing; else it is done without what does not hold
-	Paths  []Path        // those that can be gone before still have to be after
+	ID     string                                             // of the transaction: a name of a folder
+	Within time.Duration                                      // after which the host goes back by itself when nothing has confirmed
+	Say    func(string)                                       // progress, a line each; may be nil
+	Whole  bool                                               // all of the plan or nothing; else it is done without what does not hold
+	Paths  []Path                                             // those that can be gone before still have to be after
+	By     string                                             // who has to confirm where only a person can: an account of the host; "" for anybody
+	Prove  func(ctx context.Context, fresh shell.Shell) error // what else has to hold; may be nil
 }
 
 // Kinds of how it ended, each with the exit code of its name.
@@ -107,6 +109,9 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 	}
 	folder["within"] = fmt.Appendf(nil, "%d\n", int(opt.Within.Seconds()))
 	folder["left"] = left(p)
+	if opt.By != "" {
+		folder["by"] = []byte(opt.By + "\n")
+	}
 	at := Box + "/" + opt.ID
 	sh := h.Shell()
 	opt.Paths = open(ctx, opt.Paths)
@@ -146,7 +151,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 	case exit != 0:
 		return next, fmt.Errorf("%s: %w; on the host: sudo sh %s/tx undo", last, ErrNotUndone, at)
 	}
-	switch next, err = prove(ctx, h, at, p, opt.Paths, say); {
+	switch next, err = prove(ctx, h, at, p, opt, say); {
 	case errors.Is(err, ErrByHand):
 		return next, err
 	case err != nil:
@@ -202,7 +207,7 @@ func Away(command string) string {
 }
 
 // prove logs in anew, judges anew, and confirms over the new login.
-func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, say func(string)) (next plan.Plan, err error) {
+func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, say func(string)) (next plan.Plan, err error) {
 	var fresh shell.Shell
 	for try := 1; ; try++ { // sshd that reads its files anew does not listen for a moment
 		if fresh, err = h.Fresh(ctx); err == nil || errors.Is(err, ErrByHand) || try == 3 || ctx.Err() != nil {
@@ -224,8 +229,13 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, paths []Path, sa
 		}
 		say("a new login works")
 	}
-	if why := shut(ctx, paths); why != "" {
+	if why := shut(ctx, opt.Paths); why != "" {
 		return next, errors.New(why)
+	}
+	if opt.Prove != nil && !byHand {
+		if err := opt.Prove(ctx, fresh); err != nil {
+			return next, err
+		}
 	}
 	say("judging anew")
 	r, after, err := h.Judge(ctx)

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,8 +19,9 @@ import (
 type Plan struct {
 	Width int
 	Style ui.Style
-	Name  string // of the program, as it can be typed here; "" is picket
-	Next  []Hint // what to type next; may be empty
+	Name  string   // of the program, as it can be typed here; "" is picket
+	Next  []Hint   // what to type next; may be empty
+	Brief []string // new files whose content is not shown
 }
 
 // Write writes the plan.
@@ -32,17 +34,37 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 			t.item(b, i)
 		}
 	}
-	if after := onceInWords(p); len(after) > 0 {
-		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
-		for _, a := range after {
-			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width, "    "))
-		}
-	}
+	t.after(b, p)
 	t.left(b, p)
 	t.unknown(b, p)
 	hints(b, t.Next, t.Width, t.Style)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Asked writes a plan of what was asked for by name, not found.
+func (t Plan) Asked(w io.Writer, p plan.Plan) error {
+	b := &strings.Builder{}
+	fmt.Fprintf(b, "%s · %s\n", t.Style.Paint(oneLine(p.Host.Name), ui.Bold), oneLine(p.Host.OS))
+	for _, i := range p.Items {
+		fmt.Fprintf(b, "\n%s\n", t.Style.Paint(ui.Wrap(oneLine(i.Title), t.Width, "  "), ui.Bold))
+		t.body(b, i)
+	}
+	t.after(b, p)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// after writes the steps that are taken once.
+func (t Plan) after(b *strings.Builder, p plan.Plan) {
+	after := onceInWords(p)
+	if len(after) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
+	for _, a := range after {
+		fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width, "    "))
+	}
 }
 
 // planSum says in a line what a plan comes to.
@@ -71,12 +93,20 @@ func onceInWords(p plan.Plan) (out []string) {
 
 func (t Plan) item(b *strings.Builder, i plan.Item) {
 	fmt.Fprintf(b, "\n%s  %s\n", t.mark(i), t.Style.Paint(oneLine(i.Control), ui.Bold))
+	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
+	t.body(b, i)
+}
+
+// body writes what is done about an item.
+func (t Plan) body(b *strings.Builder, i plan.Item) {
 	say := func(text string, codes ...string) {
 		fmt.Fprintf(b, "%s%s\n", indent, t.Style.Paint(ui.Wrap(oneLine(text), t.Width, indent+"  "), codes...))
 	}
-	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
 	for _, e := range i.Edits {
 		say(editInWords(e))
+		if e.Before.Type == "" && slices.Contains(t.Brief, e.Path) {
+			continue
+		}
 		if e.Secret > 0 {
 			say(count(e.Secret, "line") + " of what is secret in it, not shown")
 		}
@@ -182,6 +212,9 @@ func InWords(s change.Step) string {
 	case change.Unit:
 		return strings.Join(s.Args, ", ") + " " + s.Name
 	case change.Check:
+		if len(s.Args) > 0 {
+			return s.Args[0] + ", or all goes back"
+		}
 		return "`" + s.Name + "` has to agree, or all goes back"
 	case change.Act:
 		return "run `" + s.Name + "`"

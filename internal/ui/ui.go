@@ -36,6 +36,12 @@ func terminal(v any) (int, bool) {
 	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
 }
 
+// Terminal reports whether somebody looks at a stream.
+func Terminal(v any) bool {
+	_, ok := terminal(v)
+	return ok
+}
+
 // narrowest is the least width that is believed.
 const narrowest = 40
 

@@ -216,6 +216,19 @@ func (d *Draft) folder(dir string) error {
 	return nil
 }
 
+// Put has something lie at a path where nothing lies yet. The folder that it is in has to be there.
+func (d *Draft) Put(p string, to Thing) error {
+	is, err := d.outside(p)
+	if err != nil {
+		return err
+	}
+	if is.Type != "" {
+		return fmt.Errorf("there is a %s already", p)
+	}
+	d.set(p, Thing{}, to)
+	return nil
+}
+
 // Remove takes a file or link away.
 func (d *Draft) Remove(p string) error {
 	is, err := d.outside(p)

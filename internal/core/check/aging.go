@@ -6,25 +6,33 @@ import (
 	"strconv"
 	"strings"
 
+	"picket/internal/core/account"
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
 )
 
-var aging = []Check{
-	{"aging.max-days", age{
-		key: "PASS_MAX_DAYS", unset: "not set: never", least: 1, most: 365, wanted: "1 to 365",
+// The ages that new accounts are given, and old ones are to have.
+var (
+	maxDays = age{
+		key: "PASS_MAX_DAYS", unset: "not set: never", least: 1, most: 365, wanted: "1 to 365", mend: 365, field: account.Max,
 		of: func(p fact.Password) int { return p.Max }, what: "days until its password runs out",
-	}.judge,
-		"PASS_MAX_DAYS in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
-	{"aging.min-days", age{
-		key: "PASS_MIN_DAYS", unset: "not set: none", least: 1, most: 365, wanted: "1 or more",
+	}
+	minDays = age{
+		key: "PASS_MIN_DAYS", unset: "not set: none", least: 1, most: 365, wanted: "1 or more", mend: 1, field: account.Min,
 		of: func(p fact.Password) int { return p.Min }, what: "days between two changes of its password",
-	}.judge,
-		"PASS_MIN_DAYS in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
-	{"aging.warn-days", age{
-		key: "PASS_WARN_AGE", unset: "not set: no warning", least: 7, most: 99999, wanted: "7 or more",
+	}
+	warnDays = age{
+		key: "PASS_WARN_AGE", unset: "not set: no warning", least: 7, most: 99999, wanted: "7 or more", mend: 7, field: account.Warn,
 		of: func(p fact.Password) int { return p.Warn }, what: "days of warning before its password runs out",
-	}.judge,
+	}
+)
+
+var aging = []Check{
+	{"aging.max-days", maxDays.judge,
+		"PASS_MAX_DAYS in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
+	{"aging.min-days", minDays.judge,
+		"PASS_MIN_DAYS in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
+	{"aging.warn-days", warnDays.judge,
 		"PASS_WARN_AGE in /etc/login.defs for new accounts, and the field in /etc/shadow of those that have a password"},
 	{"aging.inactive", inactive,
 		"INACTIVE in /etc/default/useradd for new accounts, and the field in /etc/shadow of those that have a password"},
@@ -42,6 +50,8 @@ type age struct {
 	wanted      string
 	of          func(fact.Password) int
 	what        string
+	mend        int // what a repair sets
+	field       int // of shadow
 }
 
 func (a age) fits(n int) bool { return n >= a.least && n <= a.most }

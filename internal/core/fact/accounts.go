@@ -152,6 +152,7 @@ func askAccounts(*Host, *snap.Snapshot) snap.Manifest {
 	return snap.Manifest{Files: []string{
 		"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/login.defs", "/etc/default/useradd", "/etc/shells",
 		nsswitch,
+		"/etc/gshadow",  // whoever changes group has to change it, too
 		"/etc/hostname", // its name is one of the guesses
 	}}
 }

@@ -71,6 +71,16 @@ func guesses(user, host string) []guess {
 	return out
 }
 
+// Guessable says why a password is one that somebody would try first, "" where it is not.
+func Guessable(user, host, password string) string {
+	for _, g := range guesses(user, host) {
+		if g.word == password {
+			return g.kind
+		}
+	}
+	return ""
+}
+
 // A suspect is one account's hash, and what trying the guesses gave.
 type suspect struct {
 	user, hash string

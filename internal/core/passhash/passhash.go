@@ -33,7 +33,7 @@ var ErrFormat = errors.New("not a valid hash")
 // below these.
 const (
 	maxMemory = 64 << 20 // bytes, yescrypt
-	maxRounds = 200_000  // sha256crypt and sha512crypt
+	maxRounds = 500_000  // sha256crypt and sha512crypt
 	maxCost   = 12       // bcrypt
 	maxLength = 512      // characters of a hash, and bytes of a guess
 )

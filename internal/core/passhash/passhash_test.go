@@ -3,6 +3,7 @@ package passhash_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -97,5 +98,40 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What Make makes is what the real crypt(3) makes of the same password and salt.
+func TestMakeAgainstCrypt(t *testing.T) {
+	perl, err := exec.LookPath("perl")
+	if err != nil {
+		t.Skip(err)
+	}
+	salt := []byte("0123456789abcdef")
+	for _, word := range []string{"harbour-Mosaic-17", ` two  "quoted" $x ß 漢 `, strings.Repeat("x", 200)} {
+		for _, yescrypt := range []bool{true, false} {
+			h, err := passhash.Make(word, salt, yescrypt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(perl, "-e", "print crypt($ARGV[0], $ARGV[1])", word, h).CombinedOutput()
+			if err != nil || string(out) != h {
+				t.Errorf("%q: %s; crypt makes %s, %v", word, h, out, err)
+			}
+			if ok, err := passhash.Verify(h, word); err != nil || !ok {
+				t.Errorf("%q: it does not fit its own hash: %v", word, err)
+			}
+			if other, _ := passhash.Make(word, []byte("0123456789abcdeg"), yescrypt); other == h {
+				t.Error("the salt makes no difference")
+			}
+		}
+	}
+	for _, bad := range []string{"", "a\nb", "a\x00b", strings.Repeat("x", 513)} {
+		if h, err := passhash.Make(bad, salt, true); err == nil {
+			t.Errorf("%q becomes %s", bad, h)
+		}
+	}
+	if _, err := passhash.Make("good", make([]byte, 16), true); err == nil {
+		t.Error("a salt of zeros is taken")
 	}
 }

@@ -1,0 +1,322 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"picket/internal/core/account"
+	"picket/internal/core/change"
+	"picket/internal/core/fact"
+	"picket/internal/core/snap"
+	"picket/internal/harden"
+	"picket/internal/host/remote"
+	"picket/internal/host/shell"
+	"picket/internal/ui"
+)
+
+func (p *program) userCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "make a personal account on a host, or close one that an image came with",
+		Long:  "Makes and closes accounts. A new one has to log in and, where it may, to become\nroot before it is kept; an old one is closed only after that.",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.userAddCommand(), p.userCloseCommand())
+	return cmd
+}
+
+type addOptions struct {
+	askedOptions
+	password   passwordOptions
+	from       string
+	keys       []string
+	sudo       bool
+	noPassword bool
+	unproven   bool
+}
+
+func (p *program) userAddCommand() *cobra.Command {
+	var opt addOptions
+	cmd := &cobra.Command{
+		Use:   "add NAME [TARGET]",
+		Short: "make a personal account, and prove that it comes in",
+		Long: `Makes an account with a group of its own, a home that only it can look into, and
+the key that lets it in. --from gives it the groups of another account, such as
+pi: gpio, i2c, docker and the like.
+
+It is kept only if a login with its key works, and sudo with --sudo. For that the
+private key has to be here, in a file or an agent; --unproven keeps the account of
+somebody whose key is elsewhere.
+
+` + changeHelp,
+		Example: `  picket user add ann ssh://pi@leader --from pi --key ~/.ssh/id_ed25519.pub --sudo
+  picket user add ann ssh://pi@leader --key ann.pub --unproven`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return usage(errors.New("want the name of the new account, and the host"))
+			}
+			return p.userAdd(cmd.Context(), args[0], targetOf(args[1:]), opt)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opt.from, "from", "", "`ACCOUNT` whose groups it gets too")
+	f.StringArrayVar(&opt.keys, "key", nil, "`FILE` with the SSH key that lets it in, the public or the private half; may be repeated")
+	f.BoolVar(&opt.sudo, "sudo", false, "it may become root with sudo")
+	f.BoolVar(&opt.noPassword, "no-password", false, "sudo asks it for no password; picket audit will object")
+	f.BoolVar(&opt.unproven, "unproven", false, "keep it though its login cannot be tried from here")
+	opt.password.flags(f, "generate-password")
+	opt.flags(f)
+	return cmd
+}
+
+// readKeys reads public keys, and finds the files of their private halves.
+func readKeys(files []string) (public, private []string, err error) {
+	if len(files) == 0 {
+		return nil, nil, withHint(usage(errors.New("want --key FILE: the SSH key that lets the account in")), "`ls ~/.ssh` shows the keys that you have; ssh-keygen -t ed25519 makes one")
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, nil, usage(fmt.Errorf("--key: %w", err))
+		}
+		half := strings.TrimSuffix(f, ".pub")
+		if bytes.Contains(data, []byte("PRIVATE KEY-----")) {
+			half = f
+			if data, err = os.ReadFile(f + ".pub"); err != nil {
+				return nil, nil, usage(fmt.Errorf("--key %s: its public half cannot be read: %w", f, err))
+			}
+			private = append(private, half)
+		} else if _, err := os.Stat(half); err == nil && half != f {
+			private = append(private, half)
+		}
+		found := 0
+		for rest := data; len(bytes.TrimSpace(rest)) > 0; {
+			key, comment, options, more, err := ssh.ParseAuthorizedKey(rest)
+			if err != nil {
+				break
+			}
+			if len(options) > 0 {
+				return nil, nil, usage(fmt.Errorf("--key %s: want a key alone, without options before it", f))
+			}
+			line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+			if comment != "" {
+				line += " " + comment
+			}
+			public, rest = append(public, line), more
+			found++
+		}
+		if found == 0 {
+			return nil, nil, usage(fmt.Errorf("--key %s: it holds no SSH key", f))
+		}
+	}
+	return public, private, nil
+}
+
+func (p *program) userAdd(ctx context.Context, name, target string, opt addOptions) error {
+	if err := account.CheckName(name); err != nil {
+		return usage(err)
+	}
+	if err := p.mayChange("user add", target); err != nil {
+		return err
+	}
+	public, private, err := readKeys(opt.keys)
+	if err != nil {
+		return err
+	}
+	if !opt.unproven && target != "local" && len(private) == 0 && p.getenv("SSH_AUTH_SOCK") == "" {
+		return withHint(usage(errors.New("the private half of the key is not here, so that nobody can see whether the account comes in")), "--unproven keeps it all the same")
+	}
+	var secret []byte
+	switch asked := opt.password.file != "" || opt.password.generate; {
+	case opt.noPassword && asked:
+		return usage(errors.New("--no-password and a password exclude each other"))
+	case opt.noPassword && !opt.sudo:
+		return usage(errors.New("--no-password is about sudo: add --sudo"))
+	case asked, opt.sudo && !opt.noPassword: // sudo asks for it
+		if secret, err = p.newPassword(opt.password, name, ui.Prompt{IO: p.io, Context: ctx}); err != nil {
+			return err
+		}
+	}
+	a, err := p.begin(ctx, target, opt.askedOptions)
+	if err != nil {
+		return err
+	}
+	defer a.shell.Close()
+	made, err := a.newAccount(ctx, name, opt, public)
+	if err != nil {
+		return err
+	}
+	if secret != nil {
+		var note string
+		if made.Hash, note, err = hashed(a.host, name, secret); err != nil {
+			return err
+		}
+		if note != "" {
+			fmt.Fprintln(p.io.Err, note)
+		}
+	}
+	a.name, a.title, a.by = "user add "+name, "a new account "+name, name
+	switch {
+	case opt.unproven:
+		a.by = ""
+	case target != "local": // there, whoever confirms it proves it
+		a.prove = func(ctx context.Context, _ shell.Shell) error {
+			if err := p.comesIn(ctx, target, name, a.opt.ssh, private, opt.sudo, secret); err != nil {
+				return errors.Join(err, lists(a.host))
+			}
+			return nil
+		}
+	}
+	done, err := a.run(ctx, func(_ *fact.Host, d *change.Draft) error {
+		if _, err := account.Add(d, made); err != nil {
+			return err
+		}
+		if opt.sudo {
+			rule := name + " ALL=(ALL:ALL) ALL\n"
+			if opt.noPassword {
+				rule = name + " ALL=(ALL:ALL) NOPASSWD: ALL\n"
+			}
+			if err := d.Edit("/etc/sudoers.d/010-picket-"+name, 0o440, func([]byte) ([]byte, error) { return []byte(rule), nil }); err != nil {
+				return err
+			}
+			d.Do(change.Check, "visudo -c")
+		}
+		d.Do(change.Check, account.Check, account.CheckWords)
+		return nil
+	})
+	if done && opt.password.generate {
+		fmt.Fprintf(p.io.Out, "The password of %s, shown this once: %s\n", name, secret)
+	}
+	return err
+}
+
+// lists are those of sshd that may keep a new account out.
+func lists(h *fact.Host) error {
+	var all []string
+	for _, a := range h.SSHD.Answers.V {
+		for _, k := range []string{"AllowUsers", "AllowGroups", "DenyUsers", "DenyGroups"} {
+			v, _ := h.SSHD.Option(a, k)
+			if text := k + " " + strings.Join(v, " "); len(v) > 0 && strings.Join(v, "") != "" && !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return fmt.Errorf("sshd has %s", strings.Join(all, "; "))
+}
+
+// newAccount is what the host says about a new one.
+func (a *asked) newAccount(ctx context.Context, name string, opt addOptions, public []string) (account.New, error) {
+	h := a.host.Accounts
+	n := account.New{
+		Name: name, From: opt.from, Shell: "/bin/bash", Home: "/home/" + name, Mode: 0o700, Keys: public, Day: today(a.host),
+		Limits: account.Limits{
+			UIDMin: h.Def("UID_MIN", 1000), UIDMax: h.Def("UID_MAX", 60000),
+			SubMin: h.Def("SUB_UID_MIN", 100000), SubMax: h.Def("SUB_UID_MAX", 600100000), SubCount: h.Def("SUB_UID_COUNT", 65536),
+			Min: h.Def("PASS_MIN_DAYS", -1), Max: h.Def("PASS_MAX_DAYS", -1), Warn: h.Def("PASS_WARN_AGE", -1), Inactive: -1,
+		},
+	}
+	if h.Elsewhere != "" {
+		return n, withCode(ExitRefused, fmt.Errorf("%s: an account may be there already that its files do not have: %s", a.target, h.Elsewhere))
+	}
+	if _, err := fmt.Sscan(h.Useradd["INACTIVE"].V, &n.Limits.Inactive); err != nil {
+		n.Limits.Inactive = -1
+	}
+	if dir := h.Useradd["HOME"].V; strings.HasPrefix(dir, "/") {
+		n.Home = strings.TrimSuffix(dir, "/") + "/" + name
+	}
+	if opt.from != "" {
+		u, ok := h.User(opt.from)
+		if !ok {
+			return n, usage(fmt.Errorf("--from %s: %s has no such account", opt.from, a.target))
+		}
+		if u.LoginShell() && u.Shell != "" {
+			n.Shell = u.Shell
+		}
+	}
+	if s := h.Shells; s.Known() && !slices.Contains(s.V, n.Shell) {
+		n.Shell = "/bin/sh"
+	}
+	if err := a.more(ctx, account.Files...); err != nil {
+		return n, err
+	}
+	skel, err := harden.Skel(ctx, a.shell, n.Home)
+	if errors.Is(err, harden.ErrThere) {
+		return n, withCode(ExitRefused, fmt.Errorf("%s: %w: what lies there belongs to somebody", a.target, err))
+	}
+	if err != nil {
+		return n, err
+	}
+	n.Skel = skel
+	for _, s := range skel {
+		a.brief = append(a.brief, n.Home+"/"+s.Path)
+	}
+	if opt.sudo || opt.from != "" { // sudo leaves it in the home of whoever is in its group; so it goes with the account
+		n.Skel = append(n.Skel, account.Piece{Path: ".sudo_as_admin_successful", Thing: change.Thing{Type: snap.File, Mode: 0o644}})
+	}
+	asked := []string{n.Home, n.Home + "/.ssh", n.Home + "/.ssh/authorized_keys"}
+	for _, s := range n.Skel {
+		asked = append(asked, n.Home+"/"+s.Path)
+	}
+	a.shot.MarkAsked(snap.Manifest{Stats: asked}) // nothing is there
+	return n, nil
+}
+
+// comesIn logs in as an account, with its key and nothing else, and becomes root if it is to.
+func (p *program) comesIn(ctx context.Context, target, name string, opt sshOptions, private []string, root bool, secret []byte) error {
+	fmt.Fprintf(p.io.Err, "logging in as %s\n", name)
+	t, err := remote.ParseTarget(target)
+	if err != nil {
+		return err
+	}
+	t.User = name
+	if len(private) > 0 {
+		opt.identities = private
+	}
+	quiet := *p
+	quiet.io.In = strings.NewReader("") // a password would prove nothing
+	c, _, password, err := quiet.dial(ctx, t.String(), opt, nil)
+	if err != nil {
+		return fmt.Errorf("%s does not come in: %w", name, err)
+	}
+	if !root {
+		defer c.Close()
+		in, out, _, err := c.Start("id -un")
+		if err != nil {
+			return fmt.Errorf("%s comes in and can do nothing: %w", name, err)
+		}
+		in.Close()
+		if said, _ := io.ReadAll(io.LimitReader(out, 1000)); strings.TrimSpace(string(said)) != name {
+			return fmt.Errorf("%s comes in, and its shell does not work: it says %q", name, said)
+		}
+		return nil
+	}
+	switch {
+	case secret != nil:
+		password = func(string) ([]byte, error) { return secret, nil }
+	case password == nil:
+		if ask := sudoPassword(t.Host, opt.sudoPasswordFile, ui.Prompt{IO: p.io, Context: ctx}); ask != nil {
+			password = func(user string) ([]byte, error) {
+				return once(opt.typed, user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
+			}
+		}
+	}
+	sh := shell.SSH(c, name, password)
+	defer sh.Close()
+	if out, exit, err := sh.Run(ctx, "id -u", nil, nil); err != nil || exit != 0 || strings.TrimSpace(string(out)) != "0" {
+		return fmt.Errorf("%s comes in and does not become root: %w", name, errors.Join(err, errors.New("sudo refuses")))
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"picket/internal/core/account"
+	"picket/internal/core/change"
+	"picket/internal/core/fact"
+	"picket/internal/core/plan"
+	"picket/internal/harden"
+	"picket/internal/host/remote"
+	"picket/internal/host/shell"
+	"picket/internal/ui"
+)
+
+type closeOptions struct {
+	askedOptions
+	stays   string // who comes in afterwards
+	nologin bool
+	rewrite bool
+	archive bool
+	give    bool
+}
+
+func (p *program) userCloseCommand() *cobra.Command {
+	var opt closeOptions
+	cmd := &cobra.Command{
+		Use:   "close OLD [TARGET] --for NAME",
+		Short: "close an account, once another has proven to come in",
+		Long: `Closes an account such as pi: its password is locked, it has ended, and its keys
+lie where sshd does not look. Nothing of it is deleted, and all of it can be taken
+back. NAME comes in first, with a key, and becomes root; it is who confirms.
+
+Cron tables, units and scripts that name the account are listed. With --rewrite its
+own cron table, lines of it in the system's, and User= in units below
+/etc/systemd/system become NAME's; the units that run are started anew and have to
+run. The rest is yours to change.
+
+The home stays as it is, unless it is archived below /var/backups/picket or given
+to NAME; that is a change of its own, with a way back of its own.
+
+` + changeHelp,
+		Example: `  picket user close pi ssh://ann@leader --for ann
+  picket user close pi ssh://ann@leader --for ann --rewrite --give-home`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 || opt.stays == "" {
+				return usage(errors.New("want the account to close, the host, and --for NAME: who comes in from then on"))
+			}
+			return p.userClose(cmd.Context(), args[0], targetOf(args[1:]), opt)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opt.stays, "for", "", "`NAME` of the account that comes in, and becomes root, from then on")
+	f.BoolVar(&opt.nologin, "nologin", false, "give it a shell that lets nobody work, too")
+	f.BoolVar(&opt.rewrite, "rewrite", false, "have cron and units run as NAME what they run as OLD")
+	f.BoolVar(&opt.archive, "archive-home", false, "keep a copy of its home below /var/backups/picket")
+	f.BoolVar(&opt.give, "give-home", false, "make its home NAME's")
+	opt.flags(f)
+	return cmd
+}
+
+func (p *program) userClose(ctx context.Context, old, target string, opt closeOptions) error {
+	switch {
+	case account.CheckName(old) != nil, account.CheckName(opt.stays) != nil:
+		return usage(errors.Join(account.CheckName(old), account.CheckName(opt.stays)))
+	case old == opt.stays:
+		return usage(errors.New("who is closed cannot be who stays"))
+	case old == "root":
+		return withHint(usage(errors.New("root cannot be closed")), "`picket passwd root --lock` takes its password away")
+	case opt.archive && opt.give:
+		return usage(errors.New("--archive-home and --give-home exclude each other: archive it first"))
+	}
+	if err := p.mayChange("user close", target); err != nil {
+		return err
+	}
+	opt.ssh.typed = map[string][]byte{}
+	if target != "local" { // whoever is closed must not be who comes back to see
+		t, err := remote.ParseTarget(target)
+		if err != nil {
+			return usage(err)
+		}
+		t.User = opt.stays
+		target = t.String()
+		if err := p.comesIn(ctx, target, opt.stays, opt.ssh, nil, true, nil); err != nil {
+			return withCode(ExitRefused, fmt.Errorf("%s is not closed: %w", old, err))
+		}
+	}
+	a, err := p.begin(ctx, target, opt.askedOptions)
+	if err != nil {
+		return err
+	}
+	defer a.shell.Close()
+	h := a.host
+	was, ok := h.Accounts.User(old)
+	switch {
+	case !ok:
+		return usage(fmt.Errorf("%s: there is no account %s", target, old))
+	case was.UID == 0 || h.Accounts.System(was):
+		return usage(fmt.Errorf("%s: %s belongs to the system, not to a person", target, old))
+	}
+	if _, ok := h.Accounts.User(opt.stays); !ok {
+		return withHint(usage(fmt.Errorf("%s: there is no account %s", target, opt.stays)), "`picket user add "+opt.stays+" --from "+old+"` makes it")
+	}
+	if refused := plan.NoAdmin(h, opt.stays); target == "local" && refused != "" {
+		return withCode(ExitRefused, fmt.Errorf("%s is not closed: %s", old, refused))
+	}
+	mentions, err := a.mentions(ctx, was)
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, k := range h.Keys.Files[old] {
+		if strings.HasPrefix(k.Path, was.Home+"/") { // what others share stays
+			keys = append(keys, k.Path)
+		}
+	}
+	var files []string
+	if opt.rewrite {
+		if files, err = a.readable(ctx, mentions); err != nil {
+			return err
+		}
+	}
+	var units []string
+	a.name, a.title, a.by, a.ends = "user close "+old, old+" is closed, and "+opt.stays+" comes in", opt.stays, []string{old}
+	a.prove = func(ctx context.Context, sh shell.Shell) error { return stillRun(ctx, sh, h, units) }
+	done, err := a.run(ctx, func(h *fact.Host, d *change.Draft) error {
+		if err := account.Close(d, old, keys); err != nil {
+			return err
+		}
+		if opt.nologin {
+			if err := account.Shell(d, old, "/usr/sbin/nologin"); err != nil {
+				return err
+			}
+		}
+		units, err = account.HandOver(d, old, opt.stays, files)
+		if err != nil {
+			return err
+		}
+		if len(units) > 0 {
+			d.Do(change.Act, "systemctl daemon-reload")
+			for _, u := range units {
+				d.Do(change.Act, "systemctl try-restart '"+u+"'")
+			}
+		}
+		if len(d.Edits()) > 0 {
+			d.Do(change.Check, account.Check, account.CheckWords)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !done {
+		fmt.Fprintf(p.io.Out, "%s: %s is closed already\n", target, old)
+	}
+	if opt.archive || opt.give {
+		if done && target == "local" {
+			fmt.Fprintf(p.io.Out, "Its home comes after that: type the same once more.\n")
+			return nil
+		}
+		return a.home(ctx, was, opt)
+	}
+	return nil
+}
+
+// mentions lists what names the account.
+func (a *asked) mentions(ctx context.Context, u fact.User) ([]harden.Mention, error) {
+	all, err := harden.Mentions(ctx, a.shell, u.Name, u.Home)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		fmt.Fprintf(a.p.io.Out, "Nothing below /etc and /usr/local names %s, and no job of cron.\n\n", u.Name)
+		return nil, nil
+	}
+	fmt.Fprintf(a.p.io.Out, "What names %s:\n", u.Name)
+	for _, m := range all {
+		text := strings.TrimSpace(string(fact.Hide(a.shot, m.Path, []byte(m.Text+"\n"))))
+		switch {
+		case m.Line > 0:
+			fmt.Fprintf(a.p.io.Out, "  %s:%d: %s\n", ui.Clean(m.Path), m.Line, ui.Cut(ui.Clean(text), 160))
+		case m.Path == account.Crontabs+u.Name:
+			fmt.Fprintf(a.p.io.Out, "  %s: its own jobs; cron starts nothing for an account that has ended\n", m.Path)
+		default:
+			fmt.Fprintf(a.p.io.Out, "  %s: its services run without a login\n", ui.Clean(m.Path))
+		}
+	}
+	fmt.Fprintln(a.p.io.Out)
+	return all, nil
+}
+
+// readable reads the files that name the account and that may be changed.
+func (a *asked) readable(ctx context.Context, mentions []harden.Mention) ([]string, error) {
+	var files []string
+	for _, m := range mentions {
+		if !slices.Contains(files, m.Path) && (strings.HasPrefix(m.Path, account.Crontabs) || m.Path == "/etc/crontab" || strings.HasPrefix(m.Path, "/etc/cron.d/") || strings.HasPrefix(m.Path, "/etc/systemd/system/")) {
+			files = append(files, m.Path)
+		}
+	}
+	if err := a.more(ctx, files...); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(files, func(f string) bool { _, ok := a.raw[f]; return !ok }), nil
+}
+
+// settling is how long a service gets to fail.
+const settling = 3 * time.Second
+
+// stillRun wants the units that ran before to run again.
+func stillRun(ctx context.Context, sh shell.Shell, before *fact.Host, units []string) error {
+	ran := slices.DeleteFunc(slices.Clone(units), func(u string) bool { return !before.Units.Get(u).Running() })
+	if len(ran) == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settling):
+	}
+	for _, u := range ran {
+		if _, exit, err := sh.Run(ctx, "systemctl is-active --quiet '"+u+"'", nil, nil); err != nil || exit != 0 {
+			return fmt.Errorf("%s does not run any more: %w", u, errors.Join(err, errors.New("it ran before as the other account, which may own what it needs")))
+		}
+	}
+	return nil
+}
+
+// home archives the home of a closed account, or gives it away.
+func (a *asked) home(ctx context.Context, u fact.User, opt closeOptions) error {
+	a.prove, a.by = nil, ""
+	if opt.archive {
+		file := "/var/backups/picket/" + u.Name + "-" + a.p.now().UTC().Format("20060102-150405") + ".tar.gz"
+		a.name, a.title = "archive "+u.Home, u.Home+" is kept as "+file
+		_, err := a.run(ctx, func(_ *fact.Host, d *change.Draft) error {
+			d.Do(change.Check, archive(u.Home, file), "tar has to write all of it; taking it back leaves the archive")
+			return nil
+		})
+		return err
+	}
+	found, err := harden.Owned(ctx, a.shell, u.Home, u.UID, u.GID)
+	if err != nil {
+		return withCode(ExitRefused, err)
+	}
+	to, _ := a.host.Accounts.User(opt.stays)
+	for _, e := range found {
+		a.shot.Put(e)
+	}
+	a.name, a.title = "give "+u.Home, fmt.Sprintf("%s, %d files and folders, becomes %s's", u.Home, len(found), to.Name)
+	_, err = a.run(ctx, func(_ *fact.Host, d *change.Draft) error {
+		for _, e := range found {
+			uid, gid := e.UID, e.GID
+			if uid == u.UID {
+				uid = to.UID
+			}
+			if gid == u.GID {
+				gid = to.GID
+			}
+			if err := d.Permit(e.Path, e.Mode, uid, gid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && len(found) == 0 {
+		fmt.Fprintf(a.p.io.Out, "%s: nothing in %s belongs to %s\n", a.target, u.Home, u.Name)
+	}
+	return err
+}
+
+// archive is the command that packs a folder, whole or not at all.
+func archive(folder, file string) string {
+	q := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+	return "umask 077; mkdir -p /var/backups/picket && tar -C " + q(folder) + " -czpf " + q(file+".part") + " . && mv " + q(file+".part") + " " + q(file) + " || { rm -f " + q(file+".part") + "; false; }"
+}
