@@ -84,36 +84,34 @@ func targetOf(args []string) string {
 	return args[0]
 }
 
-// mayChange refuses targets that nothing can be changed on. what is the command that was typed.
-func (p *program) mayChange(what, target string) error {
+// mayChange refuses targets that nothing can be changed on.
+func (p *program) mayChange(target string) error {
 	switch {
 	case target == "local" && p.getenv("PICKET_NO_LOCAL") != "":
 		return withHint(usage(errors.New("PICKET_NO_LOCAL is set, so nothing is changed on this machine")), "unset PICKET_NO_LOCAL, or name another target")
 	case target == "local" && os.Geteuid() != 0:
-		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.typedAsRoot(what)+"`")
+		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.againAsRoot()+"`")
 	case target == "local", strings.HasPrefix(target, "ssh://"):
 		return checkTarget(target)
 	}
-	return p.notRunning(what, target)
+	return p.notRunning(target)
 }
 
 // notRunning says of a target that is no running host what to type instead.
-func (p *program) notRunning(what, target string) error {
-	verb, _, _ := strings.Cut(what, " ")
+func (p *program) notRunning(target string) error {
+	err := usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
 	if dir, ok := strings.CutPrefix(target, "image:"); ok {
-		return withHint(usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target)),
-			"`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and type `"+p.typed(verb+" ssh://user@host")+"`")
+		return withHint(err, "`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and name it as ssh://user@host")
 	}
 	if err := checkTarget(target); err != nil {
 		return err
 	}
-	err := usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
 	if s, saved := snapshot.Open(target); saved == nil {
 		err = usage(fmt.Errorf("%s is a snapshot, and no running host: only local and ssh://user@host can be changed", target))
 		if at := s.Source.Target; strings.HasPrefix(at, "ssh://") {
-			return withHint(err, "the host that it was taken of: `"+p.typed(verb+" "+at)+"`")
+			return withHint(err, "name the host that it was taken of: "+at)
 		}
-		return withHint(err, "name the host that it was taken of: `"+p.typed(verb+" ssh://user@host")+"`, or `"+p.typedAsRoot(verb)+"` on it")
+		return withHint(err, "name the host that it was taken of, as ssh://user@host, or log in there and leave the target out")
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func (p *program) toChange(args []string, opt applyOptions) (*changed, error) {
 	if err := oneTarget(nil, args); err != nil {
 		return nil, err
 	}
-	if err := p.mayChange("apply"+typedAfter(args), h.target); err != nil {
+	if err := p.mayChange(h.target); err != nil {
 		return nil, err
 	}
 	for _, r := range opt.risks {
@@ -85,16 +85,6 @@ func (p *program) toChange(args []string, opt applyOptions) (*changed, error) {
 		return nil, err
 	}
 	return h, opt.ssh.check()
-}
-
-func typedAfter(args []string) string {
-	out := ""
-	for _, a := range args {
-		if a != "local" {
-			out += " " + snap.CommandKey(a)
-		}
-	}
-	return out
 }
 
 // choose loads the controls that are judged. For a plan that was kept they are those that it does something about,

@@ -87,7 +87,7 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 	if err != nil {
 		return err
 	}
-	if err := p.mayChange(strings.TrimRight(what+" "+tx, " ")+typedAfter([]string{target}), target); err != nil {
+	if err := p.mayChange(target); err != nil {
 		return p.noChange(err, what, target)
 	}
 	sh, err := p.rootShell(ctx, target, ssh)
@@ -174,9 +174,9 @@ func (p *program) history(ctx context.Context, args, wanted []string, ssh sshOpt
 	}
 	switch {
 	case target != "local" && !strings.HasPrefix(target, "ssh://"):
-		return p.noChange(p.notRunning("history", target), "history", target)
+		return p.noChange(p.notRunning(target), "history", target)
 	case target == "local" && os.Geteuid() != 0:
-		return withHint(errors.New("only root can read what was changed on this machine"), "type `"+p.typedAsRoot("history")+"`")
+		return withHint(errors.New("only root can read what was changed on this machine"), "type `"+p.againAsRoot()+"`")
 	}
 	if err := checkTarget(target); err != nil {
 		return err

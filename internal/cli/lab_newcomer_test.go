@@ -91,6 +91,11 @@ func TestNewcomer(t *testing.T) {
 		return m[1]
 	}
 	const sudo = "password for operator: "
+	for _, c := range []string{"apply --only ssh", "rollback", "history"} { // who forgets sudo is told just that
+		if out := logIn(t, h, "picket "+c).answers(); !strings.Contains(out, "type `sudo picket "+c+"`") {
+			t.Errorf("picket %s: %s", c, out)
+		}
+	}
 	first := logIn(t, h, "picket").answers()
 	if n := strings.Count(first, "\n"); n > 24 {
 		t.Errorf("the first screen has %d lines", n)

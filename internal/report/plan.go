@@ -32,17 +32,22 @@ func (t Plan) Write(w io.Writer, p plan.Plan) error {
 			t.item(b, i)
 		}
 	}
-	if after := onceInWords(p); len(after) > 0 {
-		fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
-		for _, a := range after {
-			fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(a), t.Width, "    "))
-		}
-	}
+	t.after(b, p)
 	t.left(b, p)
 	t.unknown(b, p)
 	hints(b, t.Next, t.Width, t.Style)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// after writes the steps that are taken once.
+func (t Plan) after(b *strings.Builder, p plan.Plan) {
+	for n, text := range onceInWords(p) {
+		if n == 0 {
+			fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Then, once", ui.Bold))
+		}
+		fmt.Fprintf(b, "  %s\n", ui.Wrap(oneLine(text), t.Width, "    "))
+	}
 }
 
 // planSum says in a line what a plan comes to.
@@ -71,10 +76,15 @@ func onceInWords(p plan.Plan) (out []string) {
 
 func (t Plan) item(b *strings.Builder, i plan.Item) {
 	fmt.Fprintf(b, "\n%s  %s\n", t.mark(i), t.Style.Paint(oneLine(i.Control), ui.Bold))
+	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
+	t.body(b, i)
+}
+
+// body is what is done about a finding.
+func (t Plan) body(b *strings.Builder, i plan.Item) {
 	say := func(text string, codes ...string) {
 		fmt.Fprintf(b, "%s%s\n", indent, t.Style.Paint(ui.Wrap(oneLine(text), t.Width, indent+"  "), codes...))
 	}
-	fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
 	for _, e := range i.Edits {
 		say(editInWords(e))
 		for line := range strings.Lines(editDiff(e)) {
