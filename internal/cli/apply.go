@@ -38,20 +38,21 @@ func (p *program) applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply [TARGET | FILE [TARGET]]",
 		Short: "change a host as planned, prove that it holds, or take it back",
-		Long: `Reads a host, plans as "picket plan" does, asks, and has the host take the steps.
+		Long: `Reads a host, plans as "picket plan" does, asks, and has the host take the
+steps.
 
 Before the first step the host keeps what is there and is told to go back by
 itself: after --confirm-within, and at its next start. Over SSH a new login is
 made then, the host is judged anew, and only if all of it holds the change is
-kept; else it is taken back at once. On this machine it waits for you to log in
-anew and to type picket confirm.
+kept; else it is taken back at once. On this machine it is judged anew as well,
+and then waits for you to log in anew and to type picket confirm.
 
 What could cost something is left out unless you accept that by its name, when
 you are asked, or with --accept-risk lose-ssh.
 
-FILE is a plan that was kept with "picket plan --save FILE". Just that is done, to
-the host that it names; it is refused where a file that it changes is not as it
-was, or where a new plan for the same findings would be another.
+FILE is a plan that was kept with "picket plan --save FILE". Just that is done,
+to the host that it names; it is refused where a file that it changes is not as
+it was, or where a new plan for the same findings would be another.
 
 ` + changeHelp,
 		Example: `  picket apply ssh://pi@leader --only cron
@@ -62,7 +63,7 @@ was, or where a new plan for the same findings would be another.
 	}
 	f := cmd.Flags()
 	opt.choosing(cmd)
-	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed")
+	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed (default 2m)")
 	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
 	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
 	opt.ssh.flags(f)
