@@ -40,21 +40,22 @@ func (p *program) applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply [TARGET | FILE [TARGET]]",
 		Short: "change a host as planned, prove that it holds, or take it back",
-		Long: `Reads a host, plans as "picket plan" does, asks, and has the host take the steps.
+		Long: `Reads a host, plans as "picket plan" does, asks, and has the host take the
+steps.
 
 Before the first step the host keeps what is there and is told to go back by
 itself: after --confirm-within, and at its next start. Over SSH a new login is
 made then, your own ssh, the peers that you name and the ports that are served
 have to come through as before, the host is judged anew, and only what holds is
-kept; the rest is taken back at once. On this machine it waits for you to log in
-anew and to type picket confirm.
+kept; the rest is taken back at once. On this machine it is judged anew as well,
+and then waits for you to log in anew and to type picket confirm.
 
 What could cost something is left out unless you accept that by its name, when
 you are asked, or with --accept-risk lose-ssh.
 
-FILE is a plan that was kept with "picket plan --save FILE". Just that is done, to
-the host that it names; it is refused where a file that it changes is not as it
-was, or where a new plan for the same findings would be another.
+FILE is a plan that was kept with "picket plan --save FILE". Just that is done,
+to the host that it names; it is refused where a file that it changes is not as
+it was, or where a new plan for the same findings would be another.
 
 ` + changeHelp,
 		Example: `  picket apply ssh://pi@leader --only cron
@@ -65,7 +66,7 @@ was, or where a new plan for the same findings would be another.
 	}
 	f := cmd.Flags()
 	opt.choosing(cmd)
-	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed")
+	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed (default 2m)")
 	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
 	f.StringArrayVar(&opt.peers, "peer", nil, "a `HOST` whose ssh has to reach the target as before: ssh://pi@leader, or ssh://pi@leader=pi@worker1 with what is typed there; may be repeated")
 	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
@@ -88,36 +89,34 @@ func targetOf(args []string) string {
 	return args[0]
 }
 
-// mayChange refuses targets that nothing can be changed on. what is the command that was typed.
-func (p *program) mayChange(what, target string) error {
+// mayChange refuses targets that nothing can be changed on.
+func (p *program) mayChange(target string) error {
 	switch {
 	case target == "local" && p.getenv("PICKET_NO_LOCAL") != "":
 		return withHint(usage(errors.New("PICKET_NO_LOCAL is set, so nothing is changed on this machine")), "unset PICKET_NO_LOCAL, or name another target")
 	case target == "local" && os.Geteuid() != 0:
-		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.typedAsRoot(what)+"`")
+		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.againAsRoot()+"`")
 	case target == "local", strings.HasPrefix(target, "ssh://"):
 		return checkTarget(target)
 	}
-	return p.notRunning(what, target)
+	return p.notRunning(target)
 }
 
 // notRunning says of a target that is no running host what to type instead.
-func (p *program) notRunning(what, target string) error {
-	verb, _, _ := strings.Cut(what, " ")
+func (p *program) notRunning(target string) error {
+	err := usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
 	if dir, ok := strings.CutPrefix(target, "image:"); ok {
-		return withHint(usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target)),
-			"`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and type `"+p.typed(verb+" ssh://user@host")+"`")
+		return withHint(err, "`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and name it as ssh://user@host")
 	}
 	if err := checkTarget(target); err != nil {
 		return err
 	}
-	err := usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
 	if s, saved := snapshot.Open(target); saved == nil {
 		err = usage(fmt.Errorf("%s is a snapshot, and no running host: only local and ssh://user@host can be changed", target))
 		if at := s.Source.Target; strings.HasPrefix(at, "ssh://") {
-			return withHint(err, "the host that it was taken of: `"+p.typed(verb+" "+at)+"`")
+			return withHint(err, "name the host that it was taken of: "+at)
 		}
-		return withHint(err, "name the host that it was taken of: `"+p.typed(verb+" ssh://user@host")+"`, or `"+p.typedAsRoot(verb)+"` on it")
+		return withHint(err, "name the host that it was taken of, as ssh://user@host, or log in there and leave the target out")
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func (p *program) toChange(args []string, opt applyOptions) (*changed, error) {
 	if err := oneTarget(nil, args); err != nil {
 		return nil, err
 	}
-	if err := p.mayChange("apply"+typedAfter(args), h.target); err != nil {
+	if err := p.mayChange(h.target); err != nil {
 		return nil, err
 	}
 	for _, r := range opt.risks {
@@ -91,24 +92,17 @@ func (p *program) toChange(args []string, opt applyOptions) (*changed, error) {
 	return h, opt.ssh.check()
 }
 
-func typedAfter(args []string) string {
-	out := ""
-	for _, a := range args {
-		if a != "local" {
-			out += " " + snap.CommandKey(a)
-		}
-	}
-	return out
-}
-
 // choose loads the controls that are judged. For a plan that was kept they are those that it does something about,
-// as its profile has them, and its policy is the one that it was made with.
+// as its profile has them. Its policy has to be ours: who had the file in his hands must not decide anything by it.
 func (h *changed) choose() (err error) {
 	opt := h.opt.auditOptions
 	h.policy = h.settings.Policy.Change()
 	if h.saved != nil {
 		opt.profile, opt.only = h.saved.Profile, h.saved.Plan.Planned()
-		h.policy = h.saved.Policy
+		if other := settings.Differ(h.saved.Policy, h.policy); len(other) > 0 {
+			return withHint(withCode(ExitRefused, fmt.Errorf("%s was made with other settings than those of today (%s); nothing was changed", h.file, strings.Join(other, ", "))),
+				"make the plan anew, or name the settings that it was made with: --config FILE")
+		}
 		if len(opt.only) == 0 {
 			return withCode(ExitRefused, fmt.Errorf("%s changes nothing", h.file))
 		}
@@ -240,10 +234,21 @@ func (h *changed) decide(ctx context.Context) (plan.Plan, error) {
 	if len(made.Steps) == 0 || h.opt.yes {
 		return made, nil
 	}
-	if ok, err := h.prompt(ctx).Confirm("\nChange " + h.named() + " so?"); err != nil || !ok {
-		return plan.Plan{}, errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
+	switch ok, err := h.prompt(ctx).Confirm("\nChange " + h.named() + " so?"); {
+	case err != nil:
+		return plan.Plan{}, unanswered(err)
+	case !ok:
+		return plan.Plan{}, withCode(ExitRefused, errors.New("nothing was changed"))
 	}
 	return made, nil
+}
+
+// unanswered words a question that got no answer.
+func unanswered(err error) error {
+	if errors.Is(err, io.EOF) {
+		return withCode(ExitRefused, errors.New("there was no answer: nothing was changed"))
+	}
+	return err
 }
 
 // askRisks asks for each risk by its name, and says first what it means and what needs it.
@@ -260,7 +265,7 @@ func (h *changed) askRisks(ctx context.Context, made plan.Plan, risks []string) 
 		for {
 			answer, err := h.prompt(ctx).Line(fmt.Sprintf("Type %s to accept, Enter to leave them out: ", r))
 			if err != nil {
-				return err
+				return unanswered(err)
 			}
 			if answer == r {
 				h.accepted = append(slices.Clone(h.accepted), r)

@@ -60,7 +60,7 @@ func (p *program) begin(ctx context.Context, target string, opt askedOptions) (*
 	if opt.within < 10*time.Second {
 		return nil, usage(fmt.Errorf("--confirm-within %v: want ten seconds or more: a login takes some", opt.within))
 	}
-	if err := errors.Join(p.mayChange("user", target), opt.ssh.check()); err != nil {
+	if err := errors.Join(p.mayChange(target), opt.ssh.check()); err != nil {
 		return nil, err
 	}
 	if opt.ssh.typed == nil {

@@ -23,8 +23,8 @@ func (p *program) ofChanges() []*cobra.Command {
 	history := &cobra.Command{
 		Use:   "history [TX] [TARGET]",
 		Short: "the changes that were made on a host, and how each stands",
-		Long: `Lists the changes that Picket made on a host, the newest first, with their state:
-applied (waits for confirmation, and for how long), confirmed, undone, or stuck.
+		Long: `Lists the changes that Picket made on a host, the newest first, with their
+state: applied (waits for confirmation, and for how long), confirmed, undone, or stuck.
 With the name of one: what it changed, and the host's journal of it.
 
 ` + otherHelp,
@@ -35,7 +35,7 @@ With the name of one: what it changed, and the host's journal of it.
 	}
 	history.Flags().StringArrayVarP(&outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: text, json (docs/history.schema.json) (default text)")
 	confirm := &cobra.Command{
-		Use:     "confirm TX [TARGET]",
+		Use:     "confirm [TX] [TARGET]",
 		Short:   "keep a change that waits for it",
 		Long:    "Keeps a change that waits for confirmation. Type it after a new login. Without a\nname it lists what waits.\n\n" + changeHelp,
 		Example: "  sudo picket confirm 20261129-070000",
@@ -44,7 +44,7 @@ With the name of one: what it changed, and the host's journal of it.
 		},
 	}
 	rollback := &cobra.Command{
-		Use:   "rollback TX [TARGET]",
+		Use:   "rollback [TX] [TARGET]",
 		Short: "take a change back",
 		Long: `Takes a change back: files with their modes, owners and times, services and kernel
 settings are as they were before it. What somebody has changed since stays, and is
@@ -87,7 +87,7 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 	if err != nil {
 		return err
 	}
-	if err := p.mayChange(strings.TrimRight(what+" "+tx, " ")+typedAfter([]string{target}), target); err != nil {
+	if err := p.mayChange(target); err != nil {
 		return p.noChange(err, what, target)
 	}
 	sh, err := p.rootShell(ctx, target, ssh)
@@ -180,9 +180,9 @@ func (p *program) history(ctx context.Context, args, wanted []string, ssh sshOpt
 	}
 	switch {
 	case target != "local" && !strings.HasPrefix(target, "ssh://"):
-		return p.noChange(p.notRunning("history", target), "history", target)
+		return p.noChange(p.notRunning(target), "history", target)
 	case target == "local" && os.Geteuid() != 0:
-		return withHint(errors.New("only root can read what was changed on this machine"), "type `"+p.typedAsRoot("history")+"`")
+		return withHint(errors.New("only root can read what was changed on this machine"), "type `"+p.againAsRoot()+"`")
 	}
 	if err := checkTarget(target); err != nil {
 		return err

@@ -91,6 +91,11 @@ func TestNewcomer(t *testing.T) {
 		return m[1]
 	}
 	const sudo = "password for operator: "
+	for _, c := range []string{"apply --only ssh", "rollback", "history"} { // who forgets sudo is told just that
+		if out := logIn(t, h, "picket "+c).answers(); !strings.Contains(out, "type `sudo picket "+c+"`") {
+			t.Errorf("picket %s: %s", c, out)
+		}
+	}
 	first := logIn(t, h, "picket").answers()
 	if n := strings.Count(first, "\n"); n > 24 {
 		t.Errorf("the first screen has %d lines", n)
@@ -108,7 +113,7 @@ func TestNewcomer(t *testing.T) {
 	left := told(kept, `(?m)^\d+ findings are left to you: (sudo picket plan)$`)
 	back := told(kept, `(?m)^To take it back: (sudo picket rollback \d{8}-\d{6})$`)
 
-	if out := logIn(t, h, left).answers(sudo, lab.OperatorPassword); !strings.Contains(out, "and none that a machine can change") || strings.Contains(out, "Next:") {
+	if out := logIn(t, h, left).answers(sudo, lab.OperatorPassword); !strings.Contains(out, " findings, all left to you") || strings.Contains(out, "Next:") {
 		t.Errorf("what is left:\n%s", out)
 	}
 	if err := h.TryPassword("operator", lab.OperatorPassword); err == nil {

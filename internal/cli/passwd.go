@@ -90,7 +90,7 @@ func (p *program) whoLogsIn(target string) string {
 }
 
 func (p *program) passwd(ctx context.Context, user, target string, opt passwdOptions) error {
-	if err := p.mayChange("passwd", target); err != nil {
+	if err := p.mayChange(target); err != nil {
 		return err
 	}
 	self := p.whoLogsIn(target)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"picket/internal/core/snap"
 	"picket/internal/ui"
 )
 
@@ -25,7 +26,8 @@ var (
 
 // A program is one run of picket: what it was given from outside.
 type program struct {
-	name   string // as it was typed
+	name   string   // as it was typed
+	args   []string // behind it
 	io     ui.IO
 	getenv func(string) string
 	now    func() time.Time
@@ -39,7 +41,7 @@ type program struct {
 // typed, and returns the exit code. It is the whole program: nothing below it exits, or reads
 // arguments, the environment or the clock by itself.
 func Main(ctx context.Context, args []string, io ui.IO, getenv func(string) string) int {
-	p := &program{name: args[0], io: io, getenv: getenv, now: time.Now}
+	p := &program{name: args[0], args: args[1:], io: io, getenv: getenv, now: time.Now}
 	p.style = ui.Style{On: ui.Color(io.Out, getenv)}
 	root := p.root()
 	root.SetArgs(args[1:])
@@ -145,6 +147,15 @@ func (p *program) typedAsRoot(args string) string {
 		return "go build ./cmd/picket && sudo ./picket " + args
 	}
 	return "sudo " + p.name + " " + args
+}
+
+// againAsRoot is what was typed, with sudo.
+func (p *program) againAsRoot() string {
+	words := make([]string, len(p.args))
+	for i, a := range p.args {
+		words[i] = snap.CommandKey(a)
+	}
+	return p.typedAsRoot(strings.Join(words, " "))
 }
 
 // asTyped puts commands within a message into the form that can be typed here.

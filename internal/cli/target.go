@@ -102,6 +102,9 @@ func checkTarget(target string) error {
 	info, err := os.Stat(target)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		if filepath.Ext(target) == ".plan" {
+			return withHint(usage(fmt.Errorf("there is no file %s", target)), "a plan is written by `picket plan ssh://user@host --save "+target+"`")
+		}
 		if looksLikeFile(target) {
 			return withHint(usage(fmt.Errorf("there is no file %s", target)), "a snapshot is written by `picket audit ssh://user@host --save FILE`")
 		}

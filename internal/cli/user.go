@@ -126,7 +126,7 @@ func (p *program) userAdd(ctx context.Context, name, target string, opt addOptio
 	if err := account.CheckName(name); err != nil {
 		return usage(err)
 	}
-	if err := p.mayChange("user add", target); err != nil {
+	if err := p.mayChange(target); err != nil {
 		return err
 	}
 	public, private, err := readKeys(opt.keys)

@@ -77,7 +77,7 @@ func (p *program) userClose(ctx context.Context, old, target string, opt closeOp
 	case opt.archive && opt.give:
 		return usage(errors.New("--archive-home and --give-home exclude each other: archive it first"))
 	}
-	if err := p.mayChange("user close", target); err != nil {
+	if err := p.mayChange(target); err != nil {
 		return err
 	}
 	opt.ssh.typed = map[string][]byte{}

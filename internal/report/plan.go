@@ -75,7 +75,7 @@ func planSum(p plan.Plan) string {
 	case len(p.Items) == 0:
 		return "nothing to change: no finding among " + count(p.Judged, "control")
 	case done == 0:
-		return count(len(p.Items), "finding") + ", and none that a machine can change"
+		return count(len(p.Items), "finding") + ", all left to you"
 	default:
 		return fmt.Sprintf("%s: %d by %s, %d left to you", count(len(p.Items), "finding"), done, count(len(p.Steps), "step"), len(p.Items)-done)
 	}

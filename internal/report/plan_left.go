@@ -46,7 +46,7 @@ func (t Plan) left(b *strings.Builder, p plan.Plan) {
 		fmt.Fprintf(b, "\n%s\n", ui.Wrap(oneLine(g.why)+":", t.Width, ""))
 		for _, i := range g.items {
 			fmt.Fprintf(b, "%s  %s\n", t.mark(i), t.Style.Paint(oneLine(i.Control), ui.Bold))
-			fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(i.Title), t.Width, indent))
+			fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(cmp.Or(i.Reason, i.Title)), t.Width, indent)) // what is wrong: that is what they work on
 			if i.ByHand {
 				t.steps(b, i, brief)
 			}

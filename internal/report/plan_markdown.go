@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -45,7 +46,7 @@ func PlanMarkdown(w io.Writer, s plan.Saved) error {
 		}
 		fmt.Fprintf(b, "\n%s:\n\n", mdText(g.why))
 		for _, i := range g.items {
-			fmt.Fprintf(b, "- %s %s: %s\n", i.Severity, mdText(i.Control), mdText(i.Title))
+			fmt.Fprintf(b, "- %s %s: %s\n", i.Severity, mdText(i.Control), mdText(cmp.Or(i.Reason, i.Title)))
 		}
 	}
 	_, err := io.WriteString(w, b.String())

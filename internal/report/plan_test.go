@@ -40,9 +40,9 @@ func planned() plan.Saved {
 				{Control: "ssh/x", Title: "SSH does x", Severity: control.High, Reason: "it does y", Risk: []string{"lose-ssh"}, Guard: "pi has a key",
 					Edits: []change.Edit{edit, {Control: "ssh/x", Path: "/etc/old", Before: file("", 0o644)}, {Control: "ssh/x", Path: "/etc/d", After: change.Thing{Type: snap.Dir, Mode: 0o755}}},
 					Steps: []change.Step{kernel, check, stop}},
-				{Control: "a/one", Title: "One", Severity: control.High, Reason: "r", Left: plan.NoChange, ByHand: true, Fix: "sudo one\nsudo two\nThen look at it.\n"},
-				{Control: "a/two", Title: "Two", Severity: control.Medium, Reason: "r", Left: "ada would be locked out: give her a key"},
-				{Control: "a/three", Title: "Three", Severity: control.Low, Reason: "r", Left: plan.NoChange, ByHand: true, Fix: "First look whether anything needs it.\n"},
+				{Control: "a/one", Title: "One", Severity: control.High, Reason: "it is two", Left: plan.NoChange, ByHand: true, Fix: "sudo one\nsudo two\nThen look at it.\n"},
+				{Control: "a/two", Title: "Two", Severity: control.Medium, Left: "ada would be locked out: give her a key"},
+				{Control: "a/three", Title: "Three", Severity: control.Low, Left: plan.NoChange, ByHand: true, Fix: "First look whether anything needs it.\n"},
 			},
 			Steps:   []change.Step{{Verb: change.File, Name: "/etc/x.conf", Before: edit.Before, After: edit.After, Controls: of}, check, kernel, stop},
 			Unknown: []plan.Unjudged{{Control: "b/dark", Reason: "/etc/dark was not read"}},
@@ -78,7 +78,7 @@ Left to you
 
 Picket has no change of its own for this:
 HIGH      a/one
-          One
+          it is two
             sudo one
             sudo two
             and more: picket explain a/one

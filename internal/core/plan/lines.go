@@ -7,7 +7,7 @@ import (
 
 // A Line is a step as it stands in the plan of a transaction on a host.
 type Line struct {
-	Verb     string   `json:"verb"` // as in tx.sh: file, link, gone, dir, mode, install, unit, sysctl, check, act
+	Verb     string   `json:"verb"` // as in tx.sh: file, link, gone, dir, mode, install, remove, unit, sysctl, check, act
 	N        string   `json:"-"`
 	Args     []string `json:"args"` // the first is what it is about
 	Controls []string `json:"controls"`
@@ -81,8 +81,8 @@ func (l Line) InWords() string {
 		if len(l.Args) > 1 {
 			return "make " + at + " a link to " + l.Args[1]
 		}
-	case "install":
-		return "install " + strings.Join(l.Args, ", ")
+	case "install", "remove":
+		return l.Verb + " " + strings.Join(l.Args, ", ")
 	case "unit":
 		return strings.Join(l.Args[1:], ", ") + " " + at
 	case "sysctl":

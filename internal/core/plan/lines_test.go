@@ -27,7 +27,7 @@ func TestLinesAreRead(t *testing.T) {
 			t.Errorf("%q, want %q", l.Args[0], name)
 		}
 	}
-	want := []string{"install p", "new file /etc/a b'c # d", "change /etc/b", "remove /etc/c", "make the folder /etc/d", "make /etc/e a link to /x",
+	want := []string{"install pkg", "new file /etc/a b'c # d", "change /etc/b", "remove /etc/c", "make the folder /etc/d", "make /etc/e a link to /x",
 		"mode and owner of /etc/f: 0600 0 0", "check: true", "set a.b = 1", "reload u.service", "run true"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant\n%q", got, want)

@@ -57,7 +57,7 @@ func every() plan.Saved {
 				{Control: "x/z", Title: "Z", Severity: control.Low, Left: "no", ByHand: true},
 			},
 			Steps: []change.Step{
-				{Verb: change.Install, Name: "packages", Args: []string{"p"}, Controls: of},
+				{Verb: change.Install, Name: "packages", Args: []string{"pkg"}, Controls: of},
 				{Verb: change.File, Name: "/etc/a", After: text, Controls: of},
 				{Verb: change.File, Name: "/etc/b", Before: text, After: odd, Controls: of},
 				{Verb: change.File, Name: "/etc/c", Before: odd, Controls: of},
@@ -204,8 +204,8 @@ func TestWhatDiffers(t *testing.T) {
 		"x/y would be left to you now: why":               func(p *plan.Plan) { i := &p.Items[0]; i.Edits, i.Steps, i.Left = nil, nil, "why" },
 		"x/y could cost something else now: data, reboot": func(p *plan.Plan) { p.Items[0].Risk = []string{"data", "reboot"} },
 		"x/y would be changed in another way":             func(p *plan.Plan) { p.Items[0].Edits[0].After.Mode = 0o600 },
-		"it would not any more: install packages p":       func(p *plan.Plan) { p.Steps = p.Steps[1:] },
-		"it would otherwise: install packages p":          func(p *plan.Plan) { p.Steps[0].Args = []string{"p", "q"} },
+		"it would not any more: install packages pkg":     func(p *plan.Plan) { p.Steps = p.Steps[1:] },
+		"it would otherwise: install packages pkg":        func(p *plan.Plan) { p.Steps[0].Args = []string{"pkg", "more"} },
 		"it would otherwise: change /etc/b":               func(p *plan.Plan) { p.Steps[2].After.Content = []byte("!") },
 		"it would also: unit v.service stop": func(p *plan.Plan) {
 			s := p.Steps[9]

@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -44,6 +45,23 @@ func (p Policy) Change() change.Policy {
 		SSHPort: int(p.SSH.Port), SSHGroups: plain(p.SSH.Groups), SSHUsers: plain(p.SSH.Users), Ports: ports(p.Ports),
 		WifiCountry: string(p.Wifi.Country), UpdateWindow: string(p.Updates.Window), UpdateReboot: p.Updates.Reboot.decided, SandboxExcept: plain(p.Sandbox.Except),
 	}
+}
+
+// Differ are the keys of policy in which two differ.
+func Differ(a, b change.Policy) (keys []string) {
+	for _, k := range []struct {
+		name string
+		a, b any
+	}{
+		{"ssh.port", a.SSHPort, b.SSHPort}, {"ssh.groups", a.SSHGroups, b.SSHGroups}, {"ssh.users", a.SSHUsers, b.SSHUsers}, {"ports", a.Ports, b.Ports},
+		{"wifi.country", a.WifiCountry, b.WifiCountry}, {"updates.window", a.UpdateWindow, b.UpdateWindow}, {"updates.reboot", a.UpdateReboot, b.UpdateReboot},
+		{"sandbox.except", a.SandboxExcept, b.SandboxExcept},
+	} {
+		if !reflect.DeepEqual(k.a, k.b) {
+			keys = append(keys, "policy."+k.name)
+		}
+	}
+	return keys
 }
 
 func plain[T ~string](in []T) (out []string) {

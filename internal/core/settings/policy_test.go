@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -37,6 +38,12 @@ func TestDecisions(t *testing.T) {
 	got := s.Policy.Change()
 	if got.SSHPort != 2222 || cmp.Diff(got.SSHUsers, []string{"bob"}) != "" || len(got.Ports) != 1 || !*got.UpdateReboot || got.UpdateWindow != "23:30-04:00" {
 		t.Errorf("%+v", got)
+	}
+	if keys := Differ(want, want); len(keys) > 0 {
+		t.Errorf("it differs from itself: %q", keys)
+	}
+	if keys := Differ(want, change.Policy{}); len(keys) != reflect.TypeFor[change.Policy]().NumField() {
+		t.Errorf("of all that may differ it names %q", keys)
 	}
 	if d := cmp.Diff(change.Policy{}, (Policy{}).Change()); d != "" {
 		t.Errorf("nothing was decided, and yet: %s", d)
