@@ -208,6 +208,14 @@ unit_take() {
 		systemctl --quiet "$act" "$name" || return 1
 	done
 }
+# unit_early stops what did not run before, as long as its file is there: afterwards systemd does not know how.
+unit_early() {
+	[ -z "$booting" ] || return 0
+	case $(cat "old/$1.active") in
+	active | activating | reloading) ;;
+	*) [ "$(systemctl is-active "$2" 2>/dev/null)" != active ] || systemctl --quiet stop "$2" ;;
+	esac
+}
 unit_back() { # its links went back before
 	[ -z "$booting" ] || return 0
 	was=$(cat "old/$1.active")
@@ -325,8 +333,8 @@ step() {
 	*" $verb "*) ;;
 	*) return 0 ;;
 	esac
-	if [ "$side" = back ]; then # all are tried
-		"${verb}_back" "$@" || failed="$failed $1"
+	if [ "$side" = back ] || [ "$side" = early ]; then # all are tried
+		"${verb}_$side" "$@" || failed="$failed $1"
 		return 0
 	fi
 	[ -z "$failed" ] || return 0 # the first that fails ends it
@@ -342,7 +350,7 @@ walk() {
 	side=$1 failed=''
 	shift
 	verbs=$*
-	if [ "$side" = back ]; then
+	if [ "$side" = back ] || [ "$side" = early ]; then
 		sed '1!G;h;$!d' plan >plan.back
 		. ./plan.back
 	else
@@ -430,6 +438,7 @@ undo() {
 	[ -n "$booting" ] || [ -n "$side" ] || rest
 	put state undoing
 	stuck=''
+	walk early unit || stuck="$stuck$failed"
 	walk back file link gone dir mode || stuck="$stuck$failed"
 	walk back install || stuck="$stuck$failed"
 	links_back
