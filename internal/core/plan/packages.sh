@@ -11,11 +11,17 @@ roots='etc var/lib/apt/extended_states var/lib/dpkg/alternatives var/lib/dpkg/di
 
 packaging() { grep -q '^step \(install\|remove\) ' plan; }
 
-# debian runs a program of Debian's, which asks nothing. What it says goes to "said".
+# debian runs a program of Debian's, which asks nothing. What it says goes to "said". It is named in full: BusyBox would run
+# a dpkg of its own.
 debian() {
+	what=/usr/bin/$1
+	shift
 	env PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 APT_LISTCHANGES_FRONTEND=none \
-		NEEDRESTART_SUSPEND=1 "$@" >said 2>&1 </dev/null
+		NEEDRESTART_SUSPEND=1 "$what" "$@" >said 2>&1 </dev/null
 }
+
+# deb reads a package file.
+deb() { env PATH=/usr/bin:/bin /usr/bin/dpkg-deb "$@" 2>/dev/null; }
 
 # told says what the last of them has said, in so far as it is no chatter.
 told() {
@@ -171,16 +177,16 @@ found() {
 
 # version FILE NAME reports whether the file is of that package as it is installed, and can be read to its end.
 version() {
-	[ "$(dpkg-deb -f "$1" Package Version Architecture 2>/dev/null)" = \
+	[ "$(deb -f "$1" Package Version Architecture)" = \
 		"$(dpkg-query -W -f 'Package: ${Package}\nVersion: ${Version}\nArchitecture: ${Architecture}' "$2")" ] &&
-		dpkg-deb --fsys-tarfile "$1" >/dev/null 2>&1
+		deb --fsys-tarfile "$1" >/dev/null
 }
 
 # fits is version, and the same files: somebody may have built another of the same version.
 fits() {
 	version "$1" "$2" || return 1
 	list=$(dpkg-query --control-path "$2" md5sums 2>/dev/null)
-	[ -z "$list" ] || [ "$(dpkg-deb -I "$1" md5sums 2>/dev/null | sort)" = "$(sort "$list")" ]
+	[ -z "$list" ] || [ "$(deb -I "$1" md5sums | sort)" = "$(sort "$list")" ]
 }
 
 remove_save() {
@@ -218,8 +224,8 @@ remove_back() {
 	set --
 	for f in "debs/$n"/*.deb; do
 		[ -e "$f" ] || continue
-		p=$(dpkg-deb -f "$f" Package):$(dpkg-deb -f "$f" Architecture)
-		installed "${p%:all}" && [ "$(dpkg-query -W -f '${Version}' "${p%:all}")" = "$(dpkg-deb -f "$f" Version)" ] && continue
+		p=$(deb -f "$f" Package):$(deb -f "$f" Architecture)
+		installed "${p%:all}" && [ "$(dpkg-query -W -f '${Version}' "${p%:all}")" = "$(deb -f "$f" Version)" ] && continue
 		set -- "$@" "$f"
 	done
 	[ $# = 0 ] || database -i "$@" || return 1
@@ -264,7 +270,7 @@ tree_save() {
 		[ -e "/$r" ] || continue
 		mkdir -p "$(dirname "old/tree/$r")" && cp -a "/$r" "old/tree/$r" || return 1
 		# cp of BusyBox cuts times to whole seconds.
-		cp --version 2>/dev/null | grep -q GNU || find "/$r" -exec touch -h -r {} old/tree{} \;
+		cp --version 2>/dev/null | grep -q GNU || find "/$r" -type l -exec sh -c 'rm "old/tree$1" && ln "$1" "old/tree$1"' - {} \; -o -exec touch -r {} old/tree{} \;
 	done
 	tree old/tree.before
 }
@@ -336,7 +342,7 @@ tree_back() {
 		elif [ -e "old/tree$p" ] || [ -L "old/tree$p" ]; then
 			part=$(beside "$p")
 			rm -f "$part"
-			copy "old/tree$p" "$part" && mv -f "$part" "$p" || bad=1
+			copy "old/tree$p" "$part" && move "$part" "$p" || bad=1
 		fi
 	done <old/tree.todo
 	while read -r p; do # what others have written stays

@@ -13,8 +13,18 @@ put() {
 	printf '%s\n' "$2" >"$1.part" && settle "$1.part" && mv -f "$1.part" "$1" && settle .
 }
 
-# copy is cp -a; that of BusyBox cuts times to whole seconds.
-copy() { cp -a "$1" "$2" && touch -h -r "$1" "$2"; }
+# copy is cp -a; that of BusyBox cuts times to whole seconds, and a link's time it only has from another name of it.
+copy() {
+	[ ! -L "$1" ] || ! ln "$1" "$2" 2>/dev/null || return 0
+	cp -a "$1" "$2" && touch -h -r "$1" "$2"
+}
+
+# move gives a path the file of another, in one act; but BusyBox does not over a link to a folder.
+move() {
+	mv -fT "$1" "$2" 2>/dev/null && return 0
+	[ ! -L "$2" ] || rm "$2" || return 1
+	mv -fT "$1" "$2"
+}
 
 # without A B prints the lines of A that B does not have.
 without() { awk -v no="$2" 'BEGIN { while ((getline l <no) > 0) s[l] } !($0 in s)' "$1"; }
@@ -103,10 +113,10 @@ restore() {
 	case $was in
 	-) rm -f "$2" || return 1 ;;
 	dir) ;;
-	link:*) [ "$is" = "$was" ] || { copy "old/$1" "$part" && mv -f "$part" "$2"; } || return 1 ;;
+	link:*) [ "$is" = "$was" ] || { copy "old/$1" "$part" && move "$part" "$2"; } || return 1 ;;
 	*)
 		if ! [ "$2" -ef "old/$1" ]; then
-			{ ln "old/$1" "$part" 2>/dev/null || copy "old/$1" "$part"; } && settle "$part" && mv -f "$part" "$2" || return 1
+			{ ln "old/$1" "$part" 2>/dev/null || copy "old/$1" "$part"; } && settle "$part" && move "$part" "$2" || return 1
 		fi
 		;;
 	esac
@@ -131,7 +141,7 @@ file_take() {
 	else
 		cp "new/$1" "$part" || return 1
 	fi
-	chown "$4:$5" "$part" && chmod "$3" "$part" && settle "$part" && mv -f "$part" "$2"
+	chown "$4:$5" "$part" && chmod "$3" "$part" && settle "$part" && move "$part" "$2"
 }
 file_back() { restore "$1" "$2" "$7"; }
 
@@ -146,7 +156,7 @@ link_take() {
 	[ "$(sum "$2")" != "link:$3" ] || return 0
 	part=$(beside "$2")
 	rm -f "$part"
-	ln -s "$3" "$part" && mv -f "$part" "$2"
+	ln -s "$3" "$part" && move "$part" "$2"
 }
 link_back() { restore "$1" "$2" "link:$3"; }
 
