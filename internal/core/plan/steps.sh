@@ -127,7 +127,7 @@ restore() {
 # file N PATH MODE UID GID BEFORE AFTER: PATH gets the content new/N. BEFORE and AFTER are sums.
 file_look() {
 	is=$(sum "$2")
-	[ "$is" = "$6" ] || [ "$is" = "$7" ] || { say "$2 was changed after the plan was made"; return 1; }
+	same "$6" "$is" || [ "$is" = "$7" ] || { say "$2 was changed after the plan was made"; return 1; }
 	[ "$(sum "new/$1")" = "$7" ] || { say "new/$1 is not what was planned"; return 1; }
 	writable "$2"
 }
@@ -148,7 +148,7 @@ file_back() { restore "$1" "$2" "$7"; }
 # link N PATH TARGET BEFORE: PATH becomes a symbolic link.
 link_look() {
 	is=$(sum "$2")
-	[ "$is" = "$4" ] || [ "$is" = "link:$3" ] || { say "$2 was changed after the plan was made"; return 1; }
+	same "$4" "$is" || [ "$is" = "link:$3" ] || { say "$2 was changed after the plan was made"; return 1; }
 	writable "$2"
 }
 link_save() { keep "$1" "$2"; }

@@ -175,8 +175,8 @@ undo() {
 	esac
 	[ -n "$booting$up" ] || [ -n "$side" ] || rest
 	rm -f old/room
+	[ -n "$booting" ] || arm 900 || say 'should this be cut off: call it again' # first: a cut leaves it to the next start
 	put state undoing
-	[ -n "$booting" ] || arm 900 || say 'should this be cut off: call it again'
 	stuck=''
 	times_mark
 	tree_mark || stuck=' packages'
@@ -219,7 +219,7 @@ later() {
 	case $(state) in prepared | undone) return 0 ;; esac
 	mine=$(cat seq 2>/dev/null) code=0
 	rm -f old/room # for the lists
-	touched . >mine || code=1
+	touched . >mine || { say "there is no room in $box: make some first" && code=1; }
 	for t in "$box"/*/seq; do
 		[ -e "$t" ] || continue
 		t=${t%/seq}
@@ -256,7 +256,7 @@ meet() {
 confirm() {
 	case $(state) in
 	applied) ;;
-	confirmed) return 0 ;;
+	confirmed) disarm; return 0 ;; # of one that was cut off
 	*) say "nothing waits for confirmation: this is $(state)"; return 4 ;;
 	esac
 	sync
@@ -466,6 +466,7 @@ late() {
 	fi
 	case $(state) in
 	applying | applied | undoing) note 'nobody confirmed: goes back by itself'; undo 9>&- ;;
+	*) disarm ;;
 	esac
 }
 
