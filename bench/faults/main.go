@@ -2,7 +2,7 @@
 // steps on booted hosts, ends the program or the whole host at each place where it
 // could be ended, and looks whether the host ends as it was or as it was to be.
 //
-//	go run ./bench/faults [-hosts 2] [-only apply-kill,boot] [-every 1]
+//	go run ./bench/faults [-hosts 2] [-only apply-kill,boot] [-every 1] [-at 0]
 package main
 
 import (
@@ -25,16 +25,16 @@ func main() {
 	hosts := flag.Int("hosts", 2, "how many hosts are tried at the same time")
 	only := flag.String("only", "", "kinds of trials, separated by commas; all if there is none")
 	every := flag.Int("every", 1, "only each so manieth place")
+	at := flag.Int("at", 0, "only this place")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
 	begun := time.Now()
-	c := campaign{log: func(line string) { fmt.Fprintln(os.Stderr, line) }, every: *every}
-	if *only != "" {
-		c.only = strings.Split(*only, ",")
-	}
+	c := campaign{log: func(line string) { fmt.Fprintln(os.Stderr, line) }, pick: func(t trial) bool {
+		return (*only == "" || slices.Contains(strings.Split(*only, ","), t.kind)) && (t.point-1)%max(*every, 1) == 0 && (*at == 0 || t.point == *at)
+	}}
 	err := c.run(ctx, *hosts)
 	c.print(os.Stdout, time.Since(begun))
 	if err != nil {
@@ -54,13 +54,13 @@ type trial struct {
 
 // A campaign is many trials, and how each ended: old, new, or else.
 type campaign struct {
-	log   func(string)
-	only  []string
-	every int
+	log  func(string)
+	pick func(trial) bool
 
 	mu    sync.Mutex
 	steps int
 	todo  []trial
+	made  []trial
 	ended map[string]map[string]int // kind → end → how many
 }
 
@@ -86,12 +86,11 @@ func (c *campaign) run(ctx context.Context, hosts int) error {
 	}
 	c.steps = first.steps
 	for _, k := range kinds {
-		if len(c.only) > 0 && !slices.Contains(c.only, k.name) {
-			continue
-		}
 		what, _, _ := strings.Cut(k.name, "-")
-		for n := 1; n <= first.points[what]; n += max(c.every, 1) {
-			c.todo = append(c.todo, trial{k.name, n})
+		for n := 1; n <= first.points[what]; n++ {
+			if t := (trial{k.name, n}); c.pick(t) {
+				c.todo = append(c.todo, t)
+			}
 		}
 	}
 	c.log(fmt.Sprintf("%d steps; %d trials", first.steps, len(c.todo)))
@@ -126,6 +125,7 @@ func (c *campaign) work(ctx context.Context, h *host) error {
 		}
 		t := c.todo[0]
 		c.todo = c.todo[1:]
+		c.made = append(c.made, t)
 		left := len(c.todo)
 		c.mu.Unlock()
 		end, why, err := h.try(ctx, t)
