@@ -173,7 +173,7 @@ undo() {
 	case $(state) in
 	prepared | undone) forget; disarm; return 0 ;;
 	esac
-	[ -n "$booting$up" ] || [ -n "$side" ] || rest
+	case $(state) in applying | undoing) [ -n "$booting$up" ] || [ -n "$side" ] || rest ;; esac
 	rm -f old/room
 	[ -n "$booting" ] || arm 900 || say 'should this be cut off: call it again' # first: a cut leaves it to the next start
 	put state undoing
@@ -193,7 +193,8 @@ undo() {
 	sync
 	if [ -n "$booting" ] && running; then
 		note 'the rest follows when the host is up'
-		systemd-run --quiet --collect --no-block --unit "picket-up-$id" -- /bin/sh "$here/tx" up && return 0
+		systemd-run --quiet --collect --no-block --unit "picket-up-$id" -- /bin/sh "$here/tx" up
+		return # with an error the next start tries again
 	fi
 	if [ -n "$stuck" ]; then
 		put state stuck
@@ -445,8 +446,8 @@ disarm() {
 	rm -f armed # last: what was not taken away is taken away at the next start
 }
 
-# rest ends what a program that was killed has left running: its children, which this in their environment shows to
-# be of this change.
+# rest ends what a program that was killed half way has left running: its children, which this in their environment shows
+# to be of this change. So a service that was started without systemd carries it, too, which is why nothing is ended later.
 rest() {
 	for p in /proc/[0-9]*; do
 		[ "$p" != "/proc/$$" ] || continue
