@@ -203,8 +203,8 @@ func rights(e change.Edit) string {
 // InWords says what a step does.
 func InWords(s change.Step) string {
 	switch s.Verb {
-	case change.Install:
-		return "install " + strings.Join(s.Args, ", ")
+	case change.Install, change.Remove:
+		return string(s.Verb) + " " + strings.Join(s.Args, ", ")
 	case change.Sysctl:
 		return "set " + strings.ReplaceAll(s.Name, "/", ".") + " of the running kernel to " + strings.Join(s.Args, " ")
 	case change.Mount:

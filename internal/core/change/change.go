@@ -29,6 +29,7 @@ type Verb string
 
 // The verbs, in the order in which steps are taken; within one, in the order of the plan.
 const (
+	Remove  Verb = "remove"  // packages; their settings stay
 	Install Verb = "install" // packages
 	File    Verb = "file"    // a path: what lay there becomes what is to lie there
 	Check   Verb = "check"   // a command that has to succeed before anything is loaded
@@ -38,7 +39,7 @@ const (
 	Act     Verb = "act"     // a command that loads what was changed, forwards and backwards
 )
 
-var verbs = []Verb{Install, File, Check, Sysctl, Mount, Unit, Act}
+var verbs = []Verb{Remove, Install, File, Check, Sysctl, Mount, Unit, Act}
 
 // A Step is one thing that is done, whole or not at all.
 type Step struct {

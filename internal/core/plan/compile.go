@@ -8,14 +8,23 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"picket/internal/core/change"
 	"picket/internal/core/snap"
 )
 
+// The program that a host runs, in its parts: tx.sh is called and reads the others.
+//
 //go:embed tx.sh
 var program []byte
+
+//go:embed steps.sh
+var steps []byte
+
+//go:embed packages.sh
+var packages []byte
 
 // A Folder is what a transaction consists of on the host: names below
 // /var/lib/picket/tx/ID and their contents.
@@ -23,10 +32,10 @@ type Folder map[string][]byte
 
 // Compile makes the folder of some steps. It refuses a name that a line of the plan
 // cannot hold.
-func Compile(steps []change.Step) (Folder, error) {
-	f := Folder{"tx": program}
+func Compile(list []change.Step) (Folder, error) {
+	f := Folder{"tx": program, "steps": steps, "packages": packages}
 	var plan strings.Builder
-	for i, s := range steps {
+	for i, s := range list {
 		n := fmt.Sprintf("%03d", i+1)
 		words, err := line(s, n)
 		if err != nil {
@@ -68,8 +77,13 @@ func line(s change.Step, n string) ([]string, error) {
 			return append([]string{"mode", n, s.Name}, rights...), nil
 		}
 		return nil, fmt.Errorf("step %s: %s cannot become a %s", n, s.Name, to.Type)
-	case change.Install, change.Unit:
+	case change.Remove, change.Install, change.Unit:
 		words := []string{string(s.Verb), n}
+		for _, a := range s.Args {
+			if s.Verb != change.Unit && !packageName.MatchString(a) {
+				return nil, fmt.Errorf("step %s: %q is no package", n, a)
+			}
+		}
 		if s.Verb == change.Unit {
 			words = append(words, s.Name)
 		}
@@ -103,6 +117,9 @@ func Sum(t change.Thing) string {
 	sum := sha256.Sum256(t.Content)
 	return hex.EncodeToString(sum[:])
 }
+
+// packageName is what Debian's policy, 5.6.7, lets a package be called, and its architecture.
+var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$`)
 
 // quote makes one word of a shell's line.
 func quote(w string) string {

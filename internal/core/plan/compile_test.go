@@ -26,6 +26,7 @@ func TestCompile(t *testing.T) {
 		{Verb: change.Sysctl, Name: "kernel/x", Args: []string{"1 2"}, Controls: of},
 		{Verb: change.Unit, Name: "a.service", Args: []string{"enable", "start"}, Controls: of},
 		{Verb: change.Act, Name: "systemctl reload ssh", Controls: of},
+		{Verb: change.Remove, Name: "packages", Args: []string{"telnetd", "libstdc++6:arm64"}, Controls: of},
 	}
 	f, err := Compile(steps)
 	if err != nil {
@@ -44,11 +45,12 @@ step check 009 'sshd -t' # x/y z
 step sysctl 010 kernel/x '1 2' # x/y z
 step unit 011 a.service enable start # x/y z
 step act 012 'systemctl reload ssh' # x/y z
+step remove 013 telnetd libstdc++6:arm64 # x/y z
 `
 	if got := string(f["plan"]); got != want {
 		t.Errorf("the plan\n%swant\n%s", got, want)
 	}
-	if string(f["new/002"]) != "b\n" || len(f) != 3 {
+	if string(f["new/002"]) != "b\n" || len(f) != 5 {
 		t.Errorf("%d files, new/002 %q", len(f), f["new/002"])
 	}
 	for _, s := range []change.Step{
@@ -57,6 +59,8 @@ step act 012 'systemctl reload ssh' # x/y z
 		{Verb: change.File, Name: "/etc/", Before: was},
 		{Verb: change.File, Name: "/etc/a", Before: change.Thing{Type: snap.Dir}, After: change.Thing{Type: snap.File, Opaque: true}},
 		{Verb: change.Sysctl, Name: "kernel/x"},
+		{Verb: change.Install, Args: []string{"-o=x"}},
+		{Verb: change.Remove, Args: []string{"a b"}},
 		{Verb: "dance", Name: "x"},
 	} {
 		if _, err := Compile([]change.Step{s}); err == nil {
@@ -66,13 +70,17 @@ step act 012 'systemctl reload ssh' # x/y z
 }
 
 func TestProgramIsCleanShell(t *testing.T) {
+	whole := strings.Replace(string(program), ". ./steps\n. ./packages\n", string(steps)+string(packages), 1)
+	if len(whole) < len(program)+len(steps) {
+		t.Fatal("tx reads its parts in another way")
+	}
 	for _, argv := range [][]string{{"shellcheck", "-s", "sh", "-e", "SC1091,SC3013", "-"}, {"dash", "-n"}, {"bash", "-n"}, {"busybox", "sh", "-n"}} { // sourced files; -ef, which all three have
 		path, err := exec.LookPath(argv[0])
 		if err != nil {
 			leftout.Missing(t, "no "+argv[0])
 		}
 		cmd := exec.Command(path, argv[1:]...)
-		cmd.Stdin = strings.NewReader(string(program))
+		cmd.Stdin = strings.NewReader(whole)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", argv[0], err, out)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"picket/internal/core/plan"
 	"picket/internal/core/snap"
 	"picket/lab"
+	"picket/lab/leftout"
 )
 
 // stage lays a transaction's folder on a host.
@@ -54,6 +56,7 @@ func text(mode uint32, content string) change.Thing {
 }
 
 func some(h *lab.Host) []change.Step {
+	h.Sh("for l in to to2 to3; do [ -L /etc/$l ] || ln -s cron.d /etc/$l; done")
 	motd := h.Read("/etc/motd")
 	return []change.Step{
 		{Verb: change.File, Name: "/etc/ssh/sshd_config.d/00-picket.conf", After: text(0o600, "MaxAuthTries 3\n")},
@@ -62,31 +65,59 @@ func some(h *lab.Host) []change.Step {
 		{Verb: change.File, Name: "/etc/new.d/a b'c", After: text(0o644, "x")},
 		{Verb: change.File, Name: "/etc/issue.net", Before: change.Thing{Type: snap.File, Opaque: true}},
 		{Verb: change.File, Name: "/etc/crontab", Before: change.Thing{Type: snap.File, Opaque: true}, After: change.Thing{Type: snap.File, Mode: 0o600, Opaque: true}},
-		{Verb: change.Check, Name: "sshd -t"},
+		{Verb: change.File, Name: "/etc/to", Before: change.Thing{Type: snap.Link, Target: "cron.d"}, After: change.Thing{Type: snap.Link, Target: "cron.daily"}},
+		{Verb: change.File, Name: "/etc/to2", Before: change.Thing{Type: snap.Link, Target: "cron.d"}, After: text(0o644, "x")},
+		{Verb: change.File, Name: "/etc/to3", Before: change.Thing{Type: snap.Link, Target: "cron.d"}},
+		{Verb: change.Check, Name: "/usr/sbin/sshd -t"},
 		{Verb: change.Sysctl, Name: "net/ipv4/conf/all/rp_filter", Args: []string{"1"}},
 		{Verb: change.Unit, Name: "cron.service", Args: []string{"disable", "stop"}},
 		{Verb: change.Act, Name: "systemctl reload ssh"},
 	}
 }
 
+// shells are what runs it. The last has nothing but BusyBox, and the programs of systemd and Debian that there is no other of.
+var shells = []struct{ name, run, prepare string }{
+	{"dash", "dash", ""},
+	{"bash", "bash", ""},
+	{"busybox", "/bb/busybox sh", `cd /bb; ./busybox --install -s .; rm -f dpkg dpkg-deb
+		ln -s /usr/bin/systemctl /usr/bin/systemd-run /usr/bin/dpkg /usr/bin/dpkg-deb /usr/bin/dpkg-query /usr/bin/apt-get /usr/bin/apt-mark .
+		sed -i 's#PATH=/usr.*#PATH=/bb#' TX/tx; grep -q PATH=/bb TX/tx`},
+}
+
 func TestThereAndBack(t *testing.T) {
 	t.Parallel()
 	h := lab.Start(t, lab.Debian)
-	h.Sh(`printf 'was\n' >/etc/motd; apt-get --version >/dev/null; touch -d 2020-01-01 /etc/motd`)
-	before := whole(h)
-	at := stage(t, h, "one", some(h))
-	if out, code := h.Try("sh", at+"/tx", "apply"); code != 0 {
-		t.Fatalf("apply: %d\n%s\n%s", code, out, h.Sh("cat "+at+"/journal"))
+	h.Serve("screen", "man-db")
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		leftout.Missing(t, "no busybox")
 	}
-	if got := h.Sh(`sshd -T | grep -i maxauthtries; cat /etc/motd; cat "/etc/new.d/a b'c"; ls /etc/issue.net 2>&1 || true; stat -c %a /etc/crontab; cat /proc/sys/net/ipv4/conf/all/rp_filter; systemctl is-active cron || true; systemctl is-enabled cron || true; cat ` + at + `/state; systemctl list-timers --no-legend 'picket-back*' | grep -c picket; true`); got != "maxauthtries 3\nHello\nxls: cannot access '/etc/issue.net': No such file or directory\n600\n1\ninactive\ndisabled\napplied\n1\n" {
-		t.Errorf("applied:\n%s", got)
-	}
-	if out, code := h.Try("sh", at+"/tx", "undo"); code != 0 {
-		t.Fatalf("undo: %d\n%s", code, out)
-	}
-	same(t, before, whole(h), "undone")
-	if got := h.Sh("cat " + at + "/state; systemctl list-units --all --no-legend 'picket-*'; ls /etc/systemd/system | grep picket || true"); got != "undone\n" {
-		t.Errorf("left: %s", got)
+	h.CopyIn(busybox, "/bb/busybox")
+	h.Sh(`printf 'was\n' >/etc/motd; touch -d 2020-01-01 /etc/motd`)
+	h.Reboot()
+	for _, sh := range shells {
+		steps := append(some(h), remove("man-db"), install("screen"))
+		before := system(h)
+		at := stage(t, h, sh.name, steps)
+		h.Sh(strings.ReplaceAll(sh.prepare, "TX", at))
+		out, code := h.Try("sh", "-c", sh.run+" "+at+"/tx apply")
+		if code != 0 {
+			t.Fatalf("%s: apply: %d\n%s\n%s", sh.name, code, out, h.Sh("cat "+at+"/journal"))
+		}
+		if !strings.HasSuffix(out, "13/15 sysctl net/ipv4/conf/all/rp_filter\n14/15 unit cron.service\n15/15 act systemctl reload ssh\n") || strings.Count(out, "\n") != 15 {
+			t.Errorf("%s says\n%s", sh.name, out)
+		}
+		if got := h.Sh(`sshd -T | grep -i maxauthtries; cat /etc/motd; cat "/etc/new.d/a b'c"; ls /etc/issue.net 2>&1 || true; stat -c %a /etc/crontab; cat /proc/sys/net/ipv4/conf/all/rp_filter; systemctl is-active cron || true; systemctl is-enabled cron || true; cat ` + at + `/state; systemctl list-timers --no-legend 'picket-back*' | grep -c picket; dpkg-query -W -f '${db:Status-Status}\n' man-db screen`); got != "maxauthtries 3\nHello\nxls: cannot access '/etc/issue.net': No such file or directory\n600\n1\ninactive\ndisabled\napplied\n1\nconfig-files\ninstalled\n" {
+			t.Errorf("%s: applied:\n%s", sh.name, got)
+		}
+		out, code = h.Try("sh", "-c", sh.run+" "+at+"/tx undo")
+		if code != 0 || strings.Count(out, "\n") != 14 || !strings.HasPrefix(out, "1/14 gone /etc/to3\n") {
+			t.Fatalf("%s: undo: %d\n%s", sh.name, code, out)
+		}
+		same(t, before, system(h), sh.name+": undone")
+		if got := h.Sh("cat " + at + "/state; systemctl list-units --all --no-legend 'picket-*'; ls /etc/systemd/system | grep picket || true; ls " + at); got != "undone\n"+"journal\nnew\npackages\npid\nplan\nseq\nstate\nsteps\ntx\n" {
+			t.Errorf("%s: left: %s", sh.name, got)
+		}
 	}
 }
 
@@ -108,37 +139,40 @@ func same(t *testing.T, before, after, when string) {
 	}
 }
 
-func TestItGoesBackByItself(t *testing.T) {
-	t.Parallel()
-	h := lab.Start(t, lab.Debian)
-	before := whole(h)
-	at := stage(t, h, "late", some(h))
-	h.Sh("echo 3 >" + at + "/within; sh " + at + "/tx apply")
-	for range 100 {
-		if strings.Contains(h.Sh("cat "+at+"/state"), "undone") {
-			same(t, before, whole(h), "not confirmed")
+// wentBack waits until a transaction has gone back by itself, and all that was armed for it is away.
+func wentBack(t *testing.T, h *lab.Host, at string) {
+	t.Helper()
+	for range 900 {
+		if out, _ := h.Try("sh", "-c", "sh "+at+"/tx state; ls "+at+"/armed "+at+"/old 2>/dev/null"); out == "undone\n" || out == "prepared\n" {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatal("it did not go back: " + h.Sh("cat "+at+"/journal"))
+	t.Fatal("it did not go back: " + h.Sh("cat "+at+"/state "+at+"/journal"))
+}
+
+func TestItGoesBackByItself(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	steps := some(h)
+	before := whole(h)
+	at := stage(t, h, "late", steps)
+	h.Sh("echo 3 >" + at + "/within; sh " + at + "/tx apply")
+	wentBack(t, h, at)
+	same(t, before, whole(h), "not confirmed")
 }
 
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	h := lab.Start(t, lab.Debian)
 	h.Reboot() // what a first start writes is there
+	steps := some(h)
 	before := whole(h)
-	at := stage(t, h, "cut", some(h))
+	at := stage(t, h, "cut", steps)
 	h.Sh("sh " + at + "/tx apply")
 	h.PowerCut()
 	h.Boot()
-	for range 50 {
-		if strings.Contains(h.Sh("cat "+at+"/state"), "undone") {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	wentBack(t, h, at)
 	same(t, before, whole(h), "after a power cut")
 }
 
@@ -148,8 +182,8 @@ func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	h := lab.Start(t, lab.Debian)
 	h.Reboot()
-	before := whole(h)
 	steps := some(h)
+	before := whole(h)
 	trials := 0
 	for n := range steps {
 		id := fmt.Sprintf("kill%d", n+1)
@@ -169,12 +203,7 @@ func TestKilledAtEachStep(t *testing.T) {
 			for i in $(seq 2000); do ! grep -qs ' %03[2]d ' %[1]s/journal || break; done`, at, n+1))
 		h.PowerCut()
 		h.Boot()
-		for range 50 {
-			if s := h.Sh("sh " + at + "/tx state; systemctl is-active cron || true"); strings.HasPrefix(s, "undone\nactive") || strings.HasPrefix(s, "prepared\nactive") {
-				break
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
+		wentBack(t, h, at)
 		same(t, before, whole(h), fmt.Sprintf("power cut at step %d", n+1))
 		h.Sh("rm -r " + at)
 		trials++

@@ -1,11 +1,14 @@
 #!/bin/sh
 # A change of this host by Picket, and the way back. Everything that it needs lies in this folder:
 #
-#   plan     the steps, in order, a line each
-#   new/     the files that it puts there
-#   old/     what was there before, from the moment on at which the first step is taken
-#   state    prepared, applying, applied, confirmed, undoing, undone or stuck
-#   journal  what was done when
+#   steps     what each kind of step does, there and back
+#   packages  the same for packages
+#   plan      the steps, in order, a line each
+#   new/      the files that it puts there
+#   debs/     package files, to install or to install again
+#   old/      what was there before, from the moment on at which the first step is taken
+#   state     prepared, applying, applied, confirmed, undoing, undone or stuck
+#   journal   what was done when
 #
 # ./tx apply     save what is there, arm the way back, take the steps
 # ./tx undo      go back; can be called at any time and as often as wanted
@@ -14,7 +17,8 @@
 # ./tx state     say how things stand
 #
 # It needs no Picket: sh, coreutils or BusyBox, and systemd where there is one. Exit status: 0 done, 4 refused and
-# nothing changed, 5 failed and gone back, 6 failed and not gone back.
+# nothing changed, 5 failed and gone back, 6 failed and not gone back. The timers run on the monotonic clock: that the
+# time of day jumps changes nothing.
 set -u
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
@@ -27,303 +31,20 @@ within=120     # seconds until it goes back by itself when nobody confirms
 
 say() { printf '%s\n' "$*" >&2; }
 
-# --- the disk ---------------------------------------------------------------------------------------------
+. ./steps
+. ./packages
 
-# settle brings a file or folder to the disk.
-settle() { sync -- "$@" 2>/dev/null || sync; }
-
-# put writes a small file whole.
-put() {
-	printf '%s\n' "$2" >"$1.part" && settle "$1.part" && mv -f "$1.part" "$1" && settle .
-}
-
-state() { cat state 2>/dev/null || echo prepared; }
+state() { cat "${1:-.}/state" 2>/dev/null || echo prepared; }
 
 # note writes to the journal before something is done.
 note() {
 	printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>journal && settle journal
 }
 
-# same WANTED IS compares two sums; "file" is any file.
-same() {
-	case $1 in
-	file) case $2 in - | dir | link:*) return 1 ;; esac ;;
-	*) [ "$1" = "$2" ] ;;
-	esac
-}
-
-sum() { # of a file's content; "link:TARGET", "dir" or "-" for what is none
-	if [ -L "$1" ]; then
-		printf 'link:%s\n' "$(readlink "$1")"
-	elif [ -d "$1" ]; then
-		echo dir
-	elif [ -e "$1" ]; then
-		sha256sum <"$1" | cut -d ' ' -f 1
-	else
-		echo -
-	fi
-}
-
-meta() { stat -c '%04a %u %g' "$1"; } # mode as 0644, owner, group
-device() { stat -c %d "$1"; }
-
-# --- the steps --------------------------------------------------------------------------------------------
-#
-# Each verb has up to four sides: _look refuses what cannot go well, before anything is changed; _save keeps what is
-# there; _take takes the step and _back goes back. All may be repeated.
-
-fails() {
-	say "$*"
-	note "failed: $*"
-	return 1
-}
-
-# file N PATH MODE UID GID BEFORE AFTER: PATH gets the content new/N. BEFORE and AFTER are sums.
-file_look() {
-	is=$(sum "$2")
-	[ "$is" = "$6" ] || [ "$is" = "$7" ] || { say "$2 was changed after the plan was made"; return 1; }
-	[ "$(sum "new/$1")" = "$7" ] || { say "new/$1 is not what was planned"; return 1; }
-	writable "$2"
-}
-file_save() { keep "$1" "$2"; }
-file_take() {
-	[ "$(sum "$2")" != "$7" ] || [ "$(meta "$2")" != "$3 $4 $5" ] || return 0
-	part=$(beside "$2")
-	rm -f "$part"
-	if [ -f "$2" ] && [ ! -L "$2" ]; then
-		cp -a "$2" "$part" && cat "new/$1" >"$part" || return 1 # its extended attributes stay
-	else
-		cp "new/$1" "$part" || return 1
-	fi
-	chown "$4:$5" "$part" && chmod "$3" "$part" && settle "$part" && mv -f "$part" "$2"
-}
-file_back() { restore "$1" "$2" "$7"; }
-
-# link N PATH TARGET BEFORE: PATH becomes a symbolic link.
-link_look() {
-	is=$(sum "$2")
-	[ "$is" = "$4" ] || [ "$is" = "link:$3" ] || { say "$2 was changed after the plan was made"; return 1; }
-	writable "$2"
-}
-link_save() { keep "$1" "$2"; }
-link_take() {
-	[ "$(sum "$2")" != "link:$3" ] || return 0
-	part=$(beside "$2")
-	rm -f "$part"
-	ln -s "$3" "$part" && mv -f "$part" "$2"
-}
-link_back() { restore "$1" "$2" "link:$3"; }
-
-# gone N PATH BEFORE: PATH is taken away.
-gone_look() {
-	is=$(sum "$2")
-	same "$3" "$is" || [ "$is" = - ] || { say "$2 was changed after the plan was made"; return 1; }
-	writable "$2"
-}
-gone_save() { keep "$1" "$2"; }
-gone_take() { rm -f "$2"; }
-gone_back() { restore "$1" "$2" -; }
-
-# dir N PATH MODE UID GID: PATH becomes a folder.
-dir_look() {
-	[ ! -e "$2" ] || [ -d "$2" ] || { say "$2 is no folder"; return 1; }
-	[ -e "$2" ] || writable "$2"
-}
-dir_save() { keep "$1" "$2"; }
-dir_take() {
-	[ -d "$2" ] || mkdir "$2" || return 1
-	[ -e "old/$1.is" ] && [ "$(cat "old/$1.is")" = dir ] && return 0
-	chown "$4:$5" "$2" && chmod "$3" "$2"
-}
-dir_back() {
-	[ "$(cat "old/$1.is")" = - ] || return 0
-	[ ! -d "$2" ] || rmdir "$2" 2>/dev/null || say "$2 is not empty and stays"
-	return 0
-}
-
-# mode N PATH MODE UID GID: permissions and owner of something that is there.
-mode_look() {
-	[ -e "$2" ] || { say "$2 is not there any more"; return 1; }
-	writable "$2"
-}
-mode_save() {
-	[ -e "old/$1.meta" ] || { meta "$2" >"old/$1.meta.part" && mv -f "old/$1.meta.part" "old/$1.meta"; }
-}
-mode_take() { own "$2" "$3" "$4" "$5"; }
-mode_back() {
-	[ -e "$2" ] || { say "$2 is not there any more"; return 1; }
-	read -r m u g <"old/$1.meta"
-	own "$2" "$m" "$u" "$g"
-}
-
-# own gives a path an owner and a mode: first what takes rights away, so that nobody has more than both between them.
-own() {
-	[ "$(meta "$1")" != "$2 $3 $4" ] || return 0
-	if [ "$(stat -c '%u %g' "$1")" != "$3 $4" ]; then
-		chown "$3:$4" "$1" || return 1 # takes set-id bits away
-	fi
-	chmod "$2" "$1"
-}
-
-# sysctl N KEY VALUE: a setting of the running kernel; KEY has slashes.
-sysctl_look() { [ -w "/proc/sys/$2" ] || { say "the kernel's $2 cannot be set here"; return 1; }; }
-sysctl_save() {
-	[ -e "old/$1.value" ] || { cat "/proc/sys/$2" >"old/$1.value.part" && mv -f "old/$1.value.part" "old/$1.value"; }
-}
-sysctl_take() { printf '%s\n' "$3" >"/proc/sys/$2"; }
-sysctl_back() { [ -n "$booting" ] || cat "old/$1.value" >"/proc/sys/$2"; }
-
-# mount N POINT OPTIONS: options more of what is mounted now.
-mount_look() { [ -n "$(mounted "$2")" ] || { say "nothing is mounted at $2"; return 1; }; }
-mount_save() {
-	[ -e "old/$1.options" ] || { mounted "$2" >"old/$1.options.part" && mv -f "old/$1.options.part" "old/$1.options"; }
-}
-mount_take() { mount -o "remount,$3" "$2"; }
-mount_back() {
-	[ -z "$booting" ] || return 0
-	was=$(cat "old/$1.options")
-	for o in exec suid dev; do # what is not said stays as it is
-		case ",$was," in
-		*",no$o,"*) ;;
-		*) was="$was,$o" ;;
-		esac
-	done
-	mount -o "remount,$was" "$2"
-}
-
-# mounted gives the options of what is mounted at a path, without those of its file system.
-mounted() { awk -v at="$1" '$5 == at { o = $6 } END { if (o != "") print o }' /proc/self/mountinfo; }
-
-# unit N NAME ACT...: enable, disable, mask, unmask, start, stop, restart, reload.
-unit_look() { :; }
-unit_save() {
-	[ ! -e "old/$1.active" ] || return 0
-	systemctl is-active "$2" >"old/$1.active.part" 2>/dev/null
-	mv -f "old/$1.active.part" "old/$1.active"
-}
-unit_take() {
-	name=$2
-	shift 2
-	for act; do
-		systemctl --quiet "$act" "$name" || return 1
-	done
-}
-# unit_early stops what did not run before, as long as its file is there: afterwards systemd does not know how.
-unit_early() {
-	[ -z "$booting" ] || return 0
-	case $(cat "old/$1.active") in
-	active | activating | reloading) ;;
-	*) [ "$(systemctl is-active "$2" 2>/dev/null)" != active ] || systemctl --quiet stop "$2" ;;
-	esac
-}
-unit_back() { # its links went back before
-	[ -z "$booting" ] || return 0
-	was=$(cat "old/$1.active")
-	is=$(systemctl is-active "$2" 2>/dev/null)
-	case $was in
-	active | activating | reloading)
-		case " $* " in
-		*' reload '*) systemctl --quiet reload-or-restart "$2" ;;
-		*' restart '*) systemctl --quiet restart "$2" ;;
-		*) [ "$is" = active ] || systemctl --quiet start "$2" ;;
-		esac
-		;;
-	*) [ "$is" != active ] || systemctl --quiet stop "$2" ;;
-	esac
-}
-
-# units_anew has systemd read its files anew, fstab's mounts among them.
-units_anew() { [ ! -d /run/systemd/system ] || systemctl daemon-reload; }
-
-# check N COMMAND: has to succeed, or everything goes back.
-check_take() { sh -c "$2" >&2; }
-
-# act N COMMAND: brings what was changed into force, in both directions.
-act_take() { sh -c "$2" >&2; }
-act_back() { [ -n "$booting" ] || sh -c "$2" >&2; }
-
-# beside is a name in the same folder that no program takes for one of its files.
-beside() { printf '%s/.picket-%s\n' "${1%/*}" "$id"; }
-
-# writable refuses a place where nothing can be changed.
-writable() {
-	at=${1%/*}
-	while [ ! -e "${at:=/}" ]; do at=${at%/*}; done
-	[ -w "$at" ] || { say "$at cannot be written to (is its file system read-only?)"; return 1; }
-	if [ -e "$1" ] && [ ! -L "$1" ] && command -v lsattr >/dev/null 2>&1; then
-		case $(lsattr -d "$1" 2>/dev/null | cut -d ' ' -f 1) in
-		*[ia]*) say "$1 is immutable (chattr): take that away first"; return 1 ;;
-		esac
-	fi
-	return 0
-}
-
-# keep N PATH saves a path as it is: as another name of the same file where that can be, so that going back needs no room.
-keep() {
-	[ ! -e "old/$1.is" ] || return 0
-	rm -rf "old/$1"
-	at=${2%/*}
-	while [ ! -e "${at:=/}" ]; do at=${at%/*}; done
-	touch -r "$at" "old/$1.time" || return 1
-	if [ -e "$2" ] || [ -L "$2" ]; then
-		if [ -L "$2" ]; then
-			cp -a "$2" "old/$1" || return 1
-		elif [ ! -d "$2" ]; then
-			ln "$2" "old/$1" 2>/dev/null || cp -a "$2" "old/$1" || return 1
-		fi
-	fi
-	sum "$2" >"old/$1.is.part" && mv -f "old/$1.is.part" "old/$1.is"
-}
-
-# restore N PATH AFTER: what keep saved is there again. What somebody has changed since then stays, and is told.
-restore() {
-	was=$(cat "old/$1.is") is=$(sum "$2")
-	rm -f "$(beside "$2")"
-	if [ "$is" != "$was" ] && [ "$is" != "$3" ]; then
-		say "$2 was changed by somebody since: it stays as it is; what was there before is $here/old/$1"
-		return 1
-	fi
-	part=$(beside "$2")
-	case $was in
-	-) rm -f "$2" || return 1 ;;
-	dir) ;;
-	link:*) [ "$is" = "$was" ] || { cp -a "old/$1" "$part" && mv -f "$part" "$2"; } || return 1 ;;
-	*)
-		if ! [ "$2" -ef "old/$1" ]; then
-			{ ln "old/$1" "$part" 2>/dev/null || cp -a "old/$1" "$part"; } && settle "$part" && mv -f "$part" "$2" || return 1
-		fi
-		;;
-	esac
-	at=${2%/*}
-	while [ ! -e "${at:=/}" ]; do at=${at%/*}; done
-	touch -r "old/$1.time" "$at"
-}
-
-# --- packages ---------------------------------------------------------------------------------------------
-
-# packages lists what is installed.
-packages() { dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sed -n 's/^installed //p' | sort; }
-
-# install N NAME...: packages that are not there yet. What comes with them goes with them.
-install_look() { command -v apt-get >/dev/null || { say 'there is no apt-get'; return 1; }; }
-install_save() {
-	[ ! -e "old/$1.packages" ] || return 0
-	packages >"old/$1.packages.part" && tar --numeric-owner --acls --xattrs -C / -cpf "old/$1.etc.tar" etc && mv -f "old/$1.packages.part" "old/$1.packages"
-}
-install_take() {
-	n=$1
-	shift
-	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 install "$@" >&2 </dev/null
-}
-install_back() {
-	DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a >&2 </dev/null
-	packages >"old/$1.after"
-	new=$(comm -13 "old/$1.packages" "old/$1.after")
-	# shellcheck disable=SC2086
-	[ -z "$new" ] || DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 purge $new >&2 </dev/null
-}
-
 # --- the order of things ----------------------------------------------------------------------------------
+
+paths='file link gone dir mode' # the verbs whose steps are paths
+verbs_back="$paths sysctl mount unit act install remove"
 
 # The plan is a list of "step VERB N ARGUMENT...", each on a line of its own.
 step() {
@@ -333,16 +54,40 @@ step() {
 	*" $verb "*) ;;
 	*) return 0 ;;
 	esac
-	if [ "$side" = back ] || [ "$side" = early ]; then # all are tried
-		"${verb}_$side" "$@" || failed="$failed $1"
-		return 0
-	fi
-	[ -z "$failed" ] || return 0 # the first that fails ends it
-	if [ "$side" = take ]; then
-		[ ! -e stop ] || { failed=stopped; return 0; }
-		note "$1 $verb $2"
-	fi
-	"${verb}_$side" "$@" || { failed=$1; say "step $1 failed: $verb $2"; }
+	case $side in
+	touch) touches "$verb" "$@" ;;
+	folder) above "$2" ;;
+	came) sum "$2" >"old/$1.sum" ;;
+	made) [ "$(cat "old/$1.is")" != - ] || printf '%s\n' "$2" ;;
+	early) unit_early "$@" || failed="$failed $1" ;;
+	back) # all are tried
+		progress "$verb" "$@"
+		"${verb}_back" "$@" || failed="$failed $1"
+		;;
+	*)
+		[ -z "$failed" ] || return 0 # the first that fails ends it
+		if [ "$side" = take ]; then
+			[ ! -e stop ] || { failed=stopped why='nobody confirmed in time'; return 0; }
+			progress "$verb" "$@"
+			note "$1 $verb $2"
+		fi
+		"${verb}_$side" "$@" || { failed=$1 why="step $1 failed: $verb $2" && say "$why"; }
+		;;
+	esac
+}
+
+# progress says which step is next, and of how many.
+progress() {
+	nth=$((nth + 1))
+	case $1 in
+	install | remove) shift 2 && say "$nth/$total $verb $*" ;;
+	*) say "$nth/$total $1 $3" ;;
+	esac
+}
+
+# count begins to count the steps of some verbs.
+count() {
+	nth=0 total=$(grep -cE "^step ($(printf '%s' "$*" | tr ' ' '|')) " plan)
 }
 
 # walk SIDE VERB... has the steps of some verbs take one side.
@@ -351,60 +96,11 @@ walk() {
 	shift
 	verbs=$*
 	if [ "$side" = back ] || [ "$side" = early ]; then
-		sed '1!G;h;$!d' plan >plan.back
-		. ./plan.back
+		. ./old/plan.back
 	else
 		. ./plan
 	fi
 	[ -z "$failed" ]
-}
-
-# Folders whose links systemctl changes: which unit is started at boot. They are kept and put back by themselves.
-wants='/etc/systemd/system /etc/systemd/user /etc/rc0.d /etc/rc1.d /etc/rc2.d /etc/rc3.d /etc/rc4.d /etc/rc5.d /etc/rc6.d /etc/rcS.d'
-
-# links lists those links: path, a tab, target.
-links() {
-	# shellcheck disable=SC2086
-	find $wants -type l -exec sh -c 'for l; do printf "%s\t%s\n" "$l" "$(readlink "$l")"; done' - {} + 2>/dev/null | sort
-}
-
-links_save() {
-	[ ! -e old/links ] || return 0
-	links >old/links.part
-	mkdir -p old/links.d old/times
-	# shellcheck disable=SC2086,SC2016
-	find $wants -type l -exec sh -c 'cp -a --parents "$@" old/links.d' - {} + 2>/dev/null
-	# shellcheck disable=SC2086
-	[ "$(find old/links.d -type l | wc -l)" = "$(wc -l <old/links.part)" ] || return 1
-	# shellcheck disable=SC2086
-	find $wants -type d 2>/dev/null | while read -r d; do
-		n=$(printf '%s' "$d" | tr / _)
-		touch -r "$d" "old/times/$n"
-	done
-	mv -f old/links.part old/links
-}
-
-# links_back undoes what was done to them between the first step and the last; what others did later stays.
-links_back() {
-	[ -e old/links ] || return 0
-	[ -e old/links.after ] || links >old/links.after
-	tab=$(printf '\t')
-	comm -13 old/links old/links.after | while IFS=$tab read -r at to; do
-		[ "$(readlink "$at")" != "$to" ] || rm -f "$at"
-		[ -e "old/times/$(printf '%s' "${at%/*}" | tr / _)" ] || rmdir "${at%/*}" 2>/dev/null # a folder that came with it
-	done
-	comm -23 old/links old/links.after | while IFS=$tab read -r at _; do
-		[ -e "$at" ] || [ -L "$at" ] || { mkdir -p "${at%/*}" && cp -a "old/links.d$at" "$at"; }
-	done
-	{ comm -13 old/links old/links.after && comm -23 old/links old/links.after; } | while IFS=$tab read -r at _; do
-		again "${at%/*}"
-	done
-}
-
-# again gives a folder of those the time that it had.
-again() {
-	t=old/times/$(printf '%s' "$1" | tr / _)
-	[ ! -e "$t" ] || [ ! -d "$1" ] || touch -r "$t" "$1"
 }
 
 apply() {
@@ -412,79 +108,276 @@ apply() {
 	prepared) ;;
 	*) say "this was $(state) already"; return 4 ;;
 	esac
-	walk look file link gone dir mode sysctl mount unit install || { note 'refused: nothing was changed'; return 4; }
-	mkdir -p old
-	{ links_save && walk save file link gone dir mode sysctl mount unit install; } || { note 'refused: what is there cannot be saved'; forget; return 4; }
-	if ! { settle . && sync && arm "$((within + 900))" && put state applying; }; then
-		note 'refused: the way back cannot be armed'
-		disarm
-		forget
+	forget # of a try that did not come as far as the first step
+	# While one waits, no other comes over it: it may have to go back by itself.
+	for t in "$box"/*/state; do
+		[ -e "$t" ] || continue
+		t=${t%/state}
+		case $(state "$t") in
+		applied) say "${t##*/} waits for confirmation: picket confirm ${t##*/}, or picket rollback ${t##*/}"; return 4 ;;
+		applying | undoing) say "${t##*/} was left half done: picket rollback ${t##*/}"; return 4 ;;
+		esac
+	done
+	# shellcheck disable=SC2086
+	walk look remove install $paths sysctl mount unit || { refuse 'nothing was changed'; return 4; }
+	if ! save; then
+		say 'what is there cannot be saved'
+		refuse 'what is there cannot be saved'
 		return 4
 	fi
-	if walk take install && walk take file link gone dir mode && walk take check && units_anew && walk take sysctl mount unit act; then
-		links >old/links.after
-		sync
-		arm "$within" && put state applied && note 'applied; waits for confirmation' && return 0
+	if ! { settle . && sync && arm "$((within + 900))" && put state applying; }; then
+		say 'the way back cannot be armed'
+		disarm
+		refuse 'the way back cannot be armed'
+		return 4
+	fi
+	count '[a-z]*'
+	# shellcheck disable=SC2086
+	if walk take remove install && arrived && walk take $paths && walk take check && units_anew && walk take sysctl mount unit act; then
+		after && arm "$within" && put state applied && note 'applied; waits for confirmation' && return 0
+		why='what was done cannot be noted'
 	fi
 	note 'goes back'
-	undo && return 5
+	undo
+	code=$?
+	say "$why"
+	[ "$code" = 0 ] && return 5
 	return 6
+}
+
+# refuse leaves nothing behind but the reason.
+refuse() {
+	note "refused: $1"
+	forget
+}
+
+# save keeps what is there, and makes ready what going back needs: then it needs no room.
+save() {
+	mkdir -p old || return 1
+	sed '1!G;h;$!d' plan >old/plan.back && head -c 262144 /dev/zero >old/room || return 1
+	tree_save || return 1 # first: what follows has no part in it
+	links_save || return 1
+	# shellcheck disable=SC2086
+	walk save remove install $paths sysctl mount unit || return 1
+	times_save || return 1
+	# The order in which changes came.
+	cat "$box"/*/seq 2>/dev/null | sort -n | sed -n '$p' >old/seq.part
+	put seq "$(($(cat old/seq.part) + 1))"
+}
+
+# after notes how it is when all steps are taken.
+after() {
+	links >old/links.after && tree_after && dates >old/times.after && sync
 }
 
 undo() {
 	case $(state) in
-	prepared | undone) disarm; return 0 ;;
+	prepared | undone) forget; disarm; return 0 ;;
 	esac
-	[ -n "$booting" ] || [ -n "$side" ] || rest
+	case $(state) in applying | undoing) [ -n "$booting$up" ] || [ -n "$side" ] || rest ;; esac
+	rm -f old/room
+	[ -n "$booting" ] || arm 900 || say 'should this be cut off: call it again' # first: a cut leaves it to the next start
 	put state undoing
 	stuck=''
+	times_mark
+	tree_mark || stuck=' packages'
 	walk early unit || stuck="$stuck$failed"
-	walk back file link gone dir mode || stuck="$stuck$failed"
-	walk back install || stuck="$stuck$failed"
+	# shellcheck disable=SC2086
+	count $verbs_back
+	# shellcheck disable=SC2086
+	walk back $paths || stuck="$stuck$failed"
+	packages_back
 	links_back
-	units_anew || stuck="$stuck units"
+	units_anew
 	walk back sysctl mount unit act || stuck="$stuck$failed"
+	[ -n "$booting" ] || services_back
+	times_back
 	sync
-	disarm
+	if [ -n "$booting" ] && running; then
+		note 'the rest follows when the host is up'
+		systemd-run --quiet --collect --no-block --unit "picket-up-$id" -- /bin/sh "$here/tx" up
+		return # with an error the next start tries again
+	fi
 	if [ -n "$stuck" ]; then
 		put state stuck
 		note "gone back, but for steps$stuck"
+		rm -f old/times.back
+		disarm
 		return 6
 	fi
-	put state undone && note 'gone back'
+	put state undone || { say 'all is as it was, but that cannot be noted: there is no room'; return 6; }
+	note 'gone back'
+	forget
+	disarm
+}
+
+# running reports whether there is something that can go back only when the host is up.
+running() { packaging || grep -q '^step unit ' plan; }
+
+# forget drops what was kept. Until then a file may have another name there, which some programs do not like.
+forget() { rm -rf old debs said; }
+
+# later refuses to go back past a change that touches what this one does.
+later() {
+	case $(state) in prepared | undone) return 0 ;; esac
+	mine=$(cat seq 2>/dev/null) code=0
+	rm -f old/room # for the lists
+	touched . >mine || { say "there is no room in $box: make some first" && code=1; }
+	for t in "$box"/*/seq; do
+		[ -e "$t" ] || continue
+		t=${t%/seq}
+		[ "$(cat "$t/seq")" -gt "${mine:-0}" ] || continue
+		case $(state "$t") in prepared | undone) continue ;; esac
+		touched "$t" >theirs || code=1
+		list=$(meet | sort -u | tr '\n' ',' | sed -e 's/,$//' -e 's/,/, /g')
+		[ -z "$list" ] || { say "blocked by ${t##*/}: $list" && code=1; }
+	done
+	rm -f mine theirs
+	[ "$code" = 0 ] || head -c 262144 /dev/zero >old/room
+	return "$code"
+}
+
+# touched TX lists what a transaction touches: what its steps name, and what packages have changed.
+touched() {
+	(
+		cd "$1" || exit
+		# shellcheck disable=SC2086
+		walk touch $paths sysctl mount unit install remove && { [ ! -e old/touched ] || cat old/touched; } && echo /
+	)
+}
+
+# meet prints what is in both lists, and what lies in a folder that came with this.
+meet() {
+	both theirs mine | grep -vx /
+	{ walk made dir; cat old/touched 2>/dev/null; } | while read -r d; do
+		if [ -d "$d" ] && [ ! -e "old/tree$d" ]; then
+			awk -v d="$d/" 'index($0, d) == 1' theirs
+		fi
+	done
 }
 
 confirm() {
 	case $(state) in
 	applied) ;;
-	confirmed) return 0 ;;
+	confirmed) disarm; return 0 ;; # of one that was cut off
 	*) say "nothing waits for confirmation: this is $(state)"; return 4 ;;
 	esac
 	sync
-	put state confirmed && note confirmed
+	put state confirmed || { say 'that cannot be noted'; return 4; }
+	note confirmed
 	disarm
 }
 
-forget() { rm -rf old; }
+# --- links of units, and times of folders -----------------------------------------------------------------
+
+# Folders whose links systemctl changes: which unit is started at boot. They are kept and put back by themselves.
+wants='/etc/systemd/system /etc/systemd/user /etc/rc0.d /etc/rc1.d /etc/rc2.d /etc/rc3.d /etc/rc4.d /etc/rc5.d /etc/rc6.d /etc/rcS.d'
+
+# links lists those links: path, a tab, target.
+links() {
+	# shellcheck disable=SC2086
+	find $wants -name picket-back.service -o -type l -exec sh -c 'for l; do printf "%s\t%s\n" "$l" "$(readlink "$l")"; done' - {} + 2>/dev/null | sort
+}
+
+links_save() {
+	[ ! -e old/links ] || return 0
+	rm -rf old/links.d
+	links >old/links.part
+	cut -f 1 old/links.part >old/links.paths
+	while read -r l; do
+		mkdir -p "old/links.d${l%/*}" && copy "$l" "old/links.d$l" || return 1
+	done <old/links.paths
+	mv -f old/links.part old/links
+}
+
+# links_back undoes what was done to them between the first step and the last; what others did later stays.
+links_back() {
+	[ -e old/links ] || return 0
+	[ -e old/links.after ] || { links >old/links.part && mv -f old/links.part old/links.after; }
+	tab=$(printf '\t')
+	without old/links.after old/links >old/links.came
+	without old/links old/links.after >old/links.went
+	while IFS=$tab read -r l to; do
+		[ "$(readlink "$l")" != "$to" ] || rm -f "$l"
+		grep -Fqx "${l%/*}" old/folders || rmdir "${l%/*}" 2>/dev/null # a folder that came with it
+	done <old/links.came
+	while IFS=$tab read -r l _; do
+		[ -e "$l" ] || [ -L "$l" ] || { mkdir -p "${l%/*}" && copy "old/links.d$l" "$l"; }
+	done <old/links.went
+}
+
+# times_save keeps the times of the folders in which something is changed.
+times_save() {
+	[ ! -e old/folders ] || return 0
+	mkdir -p old/times
+	# shellcheck disable=SC2086
+	{ walk folder file link gone dir && find $wants -type d 2>/dev/null; } | sort -u >old/folders.part
+	n=0
+	while read -r d; do
+		n=$((n + 1))
+		touch -r "$d" "old/times/$n" || return 1
+	done <old/folders.part
+	mv -f old/folders.part old/folders && dates >old/times.before
+}
+
+dates() {
+	while read -r d; do
+		[ ! -d "$d" ] || stat -c '%n	%y' "$d"
+	done <old/folders
+}
+
+# times_mark notes which folders nobody else has changed since: only these get their times back.
+times_mark() {
+	[ -e old/folders ] && [ ! -e old/times.back ] || return 0
+	dates >old/times.now
+	if [ -e old/times.after ]; then
+		cat old/times.before old/times.after >old/times.known
+		both old/times.now old/times.known >old/times.part && mv -f old/times.part old/times.now
+	fi
+	cut -f 1 old/times.now >old/times.part && mv -f old/times.part old/times.back
+}
+
+times_back() {
+	[ -e old/times.back ] || return 0
+	n=0
+	while read -r d; do
+		n=$((n + 1))
+		! grep -Fqx "$d" old/times.back || [ ! -d "$d" ] || touch -r "old/times/$n" "$d"
+	done <old/folders
+}
+
+# hold and release keep the time of a folder over what arming changes there.
+hold() { [ -e "$box/$1.time" ] || [ ! -d "$2" ] || touch -r "$2" "$box/$1.time"; }
+release() {
+	[ ! -e "$box/$1.time" ] || [ ! -d "$2" ] || touch -r "$box/$1.time" "$2"
+	rm -f "$box/$1.time"
+}
+
+# --- one at a time ----------------------------------------------------------------------------------------
 
 # lock has one change of this host at a time. The lock ends with the process that holds it.
 lock() {
-	exec 9>>"$box/lock" || return 1
-	if command -v flock >/dev/null 2>&1; then
-		flock -w "${1:-0}" 9 && return 0
-		say "another change of this host is running"
-		return 1
-	fi
-	while ! mkdir "$box/locked" 2>/dev/null; do
-		holder=$(cat "$box/locked/pid" 2>/dev/null)
-		if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
-			rm -rf "$box/locked"
-			continue
-		fi
-		[ "${1:-0}" -gt 0 ] || { say "another change of this host is running"; return 1; }
+	[ -w "$box" ] || { say "$box cannot be written to (is its file system read-only?)"; return 1; }
+	exec 9>>"$box/lock"
+	left=${1:-0}
+	while ! hold_lock; do
+		[ "$left" -gt 0 ] || { say 'another change of this host is running'; return 1; }
 		sleep 1
-		set -- "$((${1:-0} - 1))"
+		left=$((left - 1))
 	done
+}
+
+hold_lock() {
+	if command -v flock >/dev/null 2>&1; then
+		flock -n 9
+		return
+	fi
+	if ! mkdir "$box/locked" 2>/dev/null; then
+		holder=$(cat "$box/locked/pid" 2>/dev/null)
+		[ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null || return 1
+		rm -rf "$box/locked"
+		mkdir "$box/locked" 2>/dev/null || return 1
+	fi
 	echo $$ >"$box/locked/pid"
 	trap 'rm -rf "$box/locked"' EXIT
 }
@@ -493,13 +386,18 @@ lock() {
 
 # arm has the host go back in so many seconds, and at its next start.
 arm() {
+	was=$(cat armed 2>/dev/null)
 	if [ ! -d /run/systemd/system ]; then
+		[ -n "$was" ] || say 'there is no systemd here: it goes back by itself, but not after a power cut'
 		# shellcheck disable=SC2016
-		setsid sh -c 'sleep "$1"; exec sh "$2" late' sh "$1" "$here/tx" </dev/null >/dev/null 2>&1 &
-		put armed "$!" # a power cut is not covered here
-		return
+		PICKET_TX='' setsid sh -c 'sleep "$1"; exec sh "$2" late' sh "$1" "$here/tx" </dev/null >/dev/null 2>&1 9>&- &
+		put armed "$!" || return 1
+		[ -z "$was" ] || [ "$was" = $$ ] || kill "$was" 2>/dev/null
+		return 0
 	fi
 	if [ ! -e "$unit" ]; then
+		hold units "${unit%/*}"
+		hold sysinit "${link%/*}"
 		cat >"$unit.part" <<END
 [Unit]
 Description=Go back to what was there before a change that nobody confirmed
@@ -515,14 +413,15 @@ ExecStart=/bin/sh -c 'for t in $box/*/tx; do sh "\$t" boot; done'
 [Install]
 WantedBy=sysinit.target
 END
-		chmod 644 "$unit.part" && (umask 022 && mkdir -p /etc/systemd/system/sysinit.target.wants) &&
-			ln -sfn "$unit" /etc/systemd/system/sysinit.target.wants/picket-back.service &&
-			settle "$unit.part" && mv -f "$unit.part" "$unit" && settle /etc/systemd/system || return 1
+		chmod 644 "$unit.part" || return 1
+		[ -d "${link%/*}" ] || { (umask 022 && mkdir -p "${link%/*}") && : >"$box/made"; } || return 1
+		ln -sfn "$unit" "$link" && settle "$unit.part" && mv -f "$unit.part" "$unit" && settle "${unit%/*}" || return 1
+		release sysinit "${link%/*}"
+		release units "${unit%/*}"
 	fi
-	was=$(cat armed 2>/dev/null)
 	n=$((${was##*-} + 1))
 	systemd-run --quiet --collect --unit "picket-back-$id-$n" --on-active "$1" --timer-property AccuracySec=1s -- /bin/sh "$here/tx" late || return 1
-	put armed "picket-back-$id-$n"
+	put armed "picket-back-$id-$n" || return 1
 	[ -z "$was" ] || systemctl stop "$was.timer" 2>/dev/null
 	return 0
 }
@@ -530,23 +429,30 @@ END
 # disarm takes it away again; the unit stays while another change waits.
 disarm() {
 	was=$(cat armed 2>/dev/null)
-	rm -f armed
 	if [ ! -d /run/systemd/system ]; then
-		[ -z "$was" ] || kill "$was" 2>/dev/null
-	elif [ -n "$was" ]; then
-		systemctl stop "$was.timer" 2>/dev/null
+		[ -z "$was" ] || [ "$was" = $$ ] || kill "$was" 2>/dev/null
+		rm -f armed
+		return 0
 	fi
-	for t in "$box"/*/armed; do [ ! -e "$t" ] || return 0; done
-	rm -f "$unit" /etc/systemd/system/sysinit.target.wants/picket-back.service
-	again /etc/systemd/system
-	again /etc/systemd/system/sysinit.target.wants
-	return 0
+	[ -z "$was" ] || systemctl stop "$was.timer" 2>/dev/null
+	others=$(cat "$box"/*/armed 2>/dev/null | grep -vxF -e "$was")
+	if [ -z "$others" ]; then
+		hold units "${unit%/*}"
+		hold sysinit "${link%/*}"
+		rm -f "$link" "$unit" "$unit.part"
+		[ ! -e "$box/made" ] || { rmdir "${link%/*}" 2>/dev/null; rm -f "$box/made"; }
+		release sysinit "${link%/*}"
+		release units "${unit%/*}"
+		[ -n "$booting" ] || systemctl daemon-reload
+	fi
+	rm -f armed # last: what was not taken away is taken away at the next start
 }
 
-# rest ends what a program that was killed has left running: its children, which this in their environment shows to
-# be of this change.
+# rest ends what a program that was killed half way has left running: its children, which this in their environment shows
+# to be of this change. So a service that was started without systemd carries it, too, which is why nothing is ended later.
 rest() {
 	for p in /proc/[0-9]*; do
+		[ "$p" != "/proc/$$" ] || continue
 		if tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -qx "PICKET_TX=$id"; then
 			kill -9 "${p#/proc/}" 2>/dev/null
 		fi
@@ -562,29 +468,48 @@ late() {
 		lock 60 || return 6
 	fi
 	case $(state) in
-	applying | applied | undoing | stuck) note 'nobody confirmed: goes back by itself'; undo ;;
+	applying | applied | undoing) note 'nobody confirmed: goes back by itself'; undo 9>&- ;;
+	*) disarm ;;
 	esac
 }
 
-# boot runs before the services start, which is why nothing is started or stopped: they read what is there then.
+# boot runs before the services start, which is why nothing is started or stopped: they read what is there then. What was
+# left of a change that is not under way any more is cleared away.
 boot() {
 	booting=yes
+	rm -rf "$box/locked"
 	case $(state) in
 	applying | applied | undoing) note 'the host was started anew before anybody confirmed: goes back'; undo ;;
+	prepared | undone) { [ ! -e old ] && [ ! -e armed ]; } || { forget; disarm; } ;;
+	confirmed | stuck) [ ! -e armed ] || disarm ;;
 	esac
+}
+
+# up is the rest of boot, when the host is up.
+up() {
+	up=yes
+	lock 60 || return 6
+	[ "$(state)" != undoing ] || undo 9>&-
 }
 
 export PICKET_TX="$id"
-booting='' failed='' side='' verbs='' unit=/etc/systemd/system/picket-back.service
+booting='' up='' failed='' side='' verbs='' why='' nth=0 total=0
+unit=/etc/systemd/system/picket-back.service link=/etc/systemd/system/sysinit.target.wants/picket-back.service
 case ${1:-} in
-apply | undo | confirm)
+apply)
 	trap '' HUP PIPE
-	if [ "$1" = apply ]; then patience=0; else patience=20; fi
-	lock $patience || exit 4
+	lock 0 || exit 4
+	echo $$ >pid
+	apply 9>&-
+	;;
+undo | confirm)
+	trap '' HUP PIPE
+	lock 20 || exit 4
+	[ "$1" = confirm ] || later || exit 4
 	echo $$ >pid
 	"$1" 9>&-
 	;;
-late | boot) "$1" 9>&- ;;
+late | boot | up) "$1" ;;
 state) state ;;
 *)
 	say 'usage: tx apply|undo|confirm|boot|state'
