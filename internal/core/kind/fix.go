@@ -2,6 +2,7 @@ package kind
 
 import (
 	"slices"
+	"strings"
 
 	"picket/internal/core/change"
 	"picket/internal/core/fact"
@@ -103,8 +104,7 @@ func (r *unitRule) Fix(h *fact.Host, d *change.Draft) error {
 // Fix implements control.Fixer.
 func (r *packageRule) Fix(h *fact.Host, d *change.Draft) error {
 	if r.State == "absent" {
-		d.Leave("a package that is taken away may be needed by somebody: that is yours to decide")
-		return nil
+		return r.remove(h, d)
 	}
 	for _, p := range r.Packages {
 		if !h.Packages.Has(p).V {
@@ -113,6 +113,23 @@ func (r *packageRule) Fix(h *fact.Host, d *change.Draft) error {
 		if r.State == "any" {
 			break
 		}
+	}
+	return nil
+}
+
+// remove takes packages away that are there and that nothing runs of: what runs, somebody may use.
+func (r *packageRule) remove(h *fact.Host, d *change.Draft) error {
+	for _, p := range r.Packages {
+		if !h.Packages.Has(p).V {
+			continue
+		}
+		for name, u := range h.Units.All {
+			if base, _, _ := strings.Cut(name, "."); u.Running() && (base == p || strings.HasPrefix(p, base+"-")) {
+				d.Leave("%s runs: whether somebody needs %s is yours to decide", name, p)
+				return nil
+			}
+		}
+		d.Do(change.Remove, "packages", p)
 	}
 	return nil
 }
