@@ -53,6 +53,10 @@ and then waits for you to log in anew and to type picket confirm.
 What could cost something is left out unless you accept that by its name, when
 you are asked, or with --accept-risk lose-ssh.
 
+Of image:DIR, a card that is mounted there, the files are changed at once; what
+needs the running host is done at its first start, which then keeps it, or takes
+all of it back. picket history on the host says which.
+
 FILE is a plan that was kept with "picket plan --save FILE". Just that is done,
 to the host that it names; it is refused where a file that it changes is not as
 it was, or where a new plan for the same findings would be another.
@@ -61,6 +65,7 @@ it was, or where a new plan for the same findings would be another.
 		Example: `  picket apply ssh://pi@leader --only cron
   picket apply ssh://pi@leader --accept-risk lose-ssh
   picket apply leader.plan
+  sudo picket apply image:/mnt/card
   sudo picket apply --only network`,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.apply(cmd.Context(), args, opt) },
 	}
@@ -96,7 +101,7 @@ func (p *program) mayChange(target string) error {
 		return withHint(usage(errors.New("PICKET_NO_LOCAL is set, so nothing is changed on this machine")), "unset PICKET_NO_LOCAL, or name another target")
 	case target == "local" && os.Geteuid() != 0:
 		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.againAsRoot()+"`")
-	case target == "local", strings.HasPrefix(target, "ssh://"):
+	case target == "local", strings.HasPrefix(target, "ssh://"), strings.HasPrefix(target, "image:"):
 		return checkTarget(target)
 	}
 	return p.notRunning(target)
@@ -104,7 +109,7 @@ func (p *program) mayChange(target string) error {
 
 // notRunning says of a target that is no running host what to type instead.
 func (p *program) notRunning(target string) error {
-	err := usage(fmt.Errorf("%s is no running host: only local and ssh://user@host can be changed", target))
+	err := usage(fmt.Errorf("%s is no running host: only local, ssh://user@host and image:DIR can be changed", target))
 	if dir, ok := strings.CutPrefix(target, "image:"); ok {
 		return withHint(err, "`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and name it as ssh://user@host")
 	}
@@ -112,7 +117,7 @@ func (p *program) notRunning(target string) error {
 		return err
 	}
 	if s, saved := snapshot.Open(target); saved == nil {
-		err = usage(fmt.Errorf("%s is a snapshot, and no running host: only local and ssh://user@host can be changed", target))
+		err = usage(fmt.Errorf("%s is a snapshot, and no running host: only local, ssh://user@host and image:DIR can be changed", target))
 		if at := s.Source.Target; strings.HasPrefix(at, "ssh://") {
 			return withHint(err, "name the host that it was taken of: "+at)
 		}
@@ -127,6 +132,9 @@ func (p *program) apply(ctx context.Context, args []string, opt applyOptions) er
 		return err
 	}
 	defer h.close()
+	if strings.HasPrefix(h.target, "image:") {
+		return h.card(ctx)
+	}
 	for round := 1; ; round++ {
 		made, err := h.decide(ctx)
 		if err != nil || len(made.Steps) == 0 {
@@ -176,14 +184,8 @@ func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err
 	case errors.Is(err, harden.ErrByHand):
 		p.byHand(done.ID, h.opt.within)
 		return done, errByHand
-	case errors.Is(err, harden.ErrRefused):
-		return done, withCode(ExitRefused, err)
-	case errors.Is(err, harden.ErrRolledBack):
-		return done, withCode(ExitRolledBack, err)
-	case errors.Is(err, harden.ErrNotUndone):
-		return done, withCode(ExitNotUndone, err)
 	case err != nil:
-		return done, err
+		return done, howLeft(err)
 	}
 	for _, c := range slices.Sorted(maps.Keys(done.Left)) {
 		fmt.Fprintf(p.io.Out, "\n%s\n", ui.Wrap("not done: "+c+": it was tried and taken back: "+ui.Clean(done.Left[c]), p.width(), "  "))

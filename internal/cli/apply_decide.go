@@ -166,6 +166,9 @@ func (h *changed) remember(tried map[string]string) {
 // whole is a plan with what has to be read anew for it.
 func (h *changed) whole(ctx context.Context, shot *snap.Snapshot, r audit.Report, accepted []string) (plan.Plan, error) {
 	h.raw = nil
+	if strings.HasPrefix(h.target, "image:") {
+		return h.cardRaw(shot, r, accepted)
+	}
 	made := h.plan(shot, r, accepted)
 	if len(made.Wanted()) == 0 || h.saved != nil { // a plan that was kept was made without
 		return made, nil

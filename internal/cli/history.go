@@ -90,6 +90,9 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 	if err := p.mayChange(target); err != nil {
 		return p.noChange(err, what, target)
 	}
+	if strings.HasPrefix(target, "image:") {
+		return p.backOnCard(what, tx, target)
+	}
 	sh, err := p.rootShell(ctx, target, ssh)
 	if err != nil {
 		return err
@@ -212,4 +215,21 @@ func (p *program) history(ctx context.Context, args, wanted []string, ssh sshOpt
 		}))
 	}
 	return errors.Join(unwritten...)
+}
+
+// backOnCard takes a change of a card back that was not started with it.
+func (p *program) backOnCard(what, tx, target string) error {
+	if what != "rollback" || tx == "" {
+		return usage(fmt.Errorf("want the name of a change to take back from the card: picket rollback TX %s", target))
+	}
+	c, err := openCard(target)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.Back(tx); err != nil {
+		return withCode(ExitNotUndone, fmt.Errorf("%s: %s: %w", target, tx, err))
+	}
+	fmt.Fprintf(p.io.Out, "%s: %s was taken back\n", target, tx)
+	return nil
 }

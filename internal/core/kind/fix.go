@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -123,8 +124,8 @@ func (r *packageRule) remove(h *fact.Host, d *change.Draft) error {
 		if !h.Packages.Has(p).V {
 			continue
 		}
-		for name, u := range h.Units.All {
-			if base, _, _ := strings.Cut(name, "."); u.Running() && (base == p || strings.HasPrefix(p, base+"-")) {
+		for _, name := range slices.Sorted(maps.Keys(h.Units.All)) {
+			if base, _, _ := strings.Cut(name, "."); h.Units.All[name].Running() && (base == p || strings.HasPrefix(p, base+"-")) {
 				d.Leave("%s runs: whether somebody needs %s is yours to decide", name, p)
 				return nil
 			}

@@ -13,6 +13,7 @@
 # ./tx apply     save what is there, arm the way back, take the steps
 # ./tx undo      go back; can be called at any time and as often as wanted
 # ./tx confirm   keep the change: the way back is taken only on request from then on
+# ./tx first     the first start of a host whose card was changed: the steps that need it running
 # ./tx boot      what the next start of the host does: go back, unless it was confirmed
 # ./tx state     say how things stand
 #
@@ -159,6 +160,7 @@ save() {
 	links_save || return 1
 	# shellcheck disable=SC2086
 	walk save remove install $paths sysctl mount unit || return 1
+	[ ! -d card ] || cp -a card/. old/ || return 1 # of what was changed before the first start
 	times_save || return 1
 	# The order in which changes came.
 	cat "$box"/*/seq 2>/dev/null | sort -n | sed -n '$p' >old/seq.part
@@ -266,6 +268,16 @@ confirm() {
 	put state confirmed || { say 'that cannot be noted'; return 4; }
 	note confirmed
 	disarm
+}
+
+# first is the rest of what was begun on a card: it runs at the first start, keeps what holds, and goes.
+first() {
+	apply 9>&-
+	code=$?
+	[ "$code" != 0 ] || confirm 9>&- || code=$?
+	rm -f first
+	ls "$box"/*/first >/dev/null 2>&1 || { rm -f /etc/systemd/system/picket-first.service /etc/systemd/system/multi-user.target.wants/picket-first.service && units_anew; }
+	return "$code"
 }
 
 # --- links of units, and times of folders -----------------------------------------------------------------
@@ -508,6 +520,11 @@ undo | confirm)
 	[ "$1" = confirm ] || later || exit 4
 	echo $$ >pid
 	"$1" 9>&-
+	;;
+first)
+	lock 60 || exit 4
+	echo $$ >pid
+	first
 	;;
 late | boot | up) "$1" ;;
 state) state ;;
