@@ -65,7 +65,7 @@ Wants=network-online.target
 After=network-online.target ssh.service
 
 [Service]
-Type=oneshot
+Type=exec
 ExecStart=/bin/sh -c 'for t in ` + Box + `/*/first; do sh "$${t%/first}/tx" first; done'
 
 [Install]

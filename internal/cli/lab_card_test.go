@@ -1,0 +1,83 @@
+package cli_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"picket/lab"
+)
+
+// TestApplyCard changes the card of a host that is off, starts it, and takes it back: once from outside before it was
+// started, and once on the host.
+func TestApplyCard(t *testing.T) {
+	t.Parallel()
+	h := lab.Off(t, lab.Debian)
+	root := h.Root()
+	card := func(args ...string) (string, int) {
+		cmd := exec.Command(program(t), args...)
+		cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "PICKET_NO_LOCAL=1")
+		text, _ := cmd.CombinedOutput()
+		return string(text), cmd.ProcessState.ExitCode()
+	}
+	// Nothing outside of it is changed, wherever its links lead.
+	out, code := card("apply", "image:/", "--yes")
+	if code != 2 || !strings.Contains(out, "is the root of this machine") {
+		t.Errorf("the root of this machine: exit code %d\n%s", code, out)
+	}
+	before := h.Hashes("/etc")
+	apply := func() string {
+		t.Helper()
+		out, code := card("apply", "image:"+root, "--profile", "strict", "--accept-risk", "lose-ssh,lose-network,reboot,data", "--yes")
+		m := regexp.MustCompile(`its files are changed, as (\S+)`).FindStringSubmatch(out)
+		if code != 0 || m == nil {
+			t.Fatalf("exit code %d\n%s", code, out)
+		}
+		return m[1]
+	}
+	id := apply()
+	if _, err := os.Stat(filepath.Join(root, "etc/ssh/sshd_config.d/00-picket.conf")); err != nil {
+		t.Error(err)
+	}
+	for {
+		if out, code = card("rollback", id, "image:"+root); code != 0 {
+			t.Fatalf("rollback: exit code %d\n%s", code, out)
+		}
+		found, _ := filepath.Glob(filepath.Join(root, "var/lib/picket/tx/*/first"))
+		if len(found) == 0 {
+			break
+		}
+		id = filepath.Base(filepath.Dir(found[0]))
+	}
+	differ(t, "taken back before the first start", before, h.Hashes("/etc"))
+
+	id = apply()
+	h.Boot()
+	h.CopyIn(program(t), onHost)
+	await(t, "the first start does the rest", func() bool {
+		return h.Sh("ls /var/lib/picket/tx/*/first 2>/dev/null || true") == ""
+	})
+	if state := h.Sh("sh /var/lib/picket/tx/" + id + "/tx state"); state != "confirmed\n" {
+		t.Errorf("after the first start: %s\n%s\n%s", state, h.Sh("cat /var/lib/picket/tx/"+id+"/journal"), h.Sh("journalctl -u picket-first --no-pager"))
+	}
+	h.Sh("! [ -e /etc/systemd/system/picket-first.service ] && ! [ -e /etc/systemd/system/multi-user.target.wants/picket-first.service ]")
+	h.SSH("operator", "true")
+	after := auditOn(t, h)
+	for _, id := range []string{"ssh/root-login", "ssh/x11-forwarding", "cron/crontab", "ssh/auth-tries", "pam/lockout"} {
+		must(t, after, id, "pass")
+	}
+	if out, code := h.Try("sh", "/var/lib/picket/tx/"+id+"/tx", "undo"); code != 0 {
+		t.Errorf("undo on the host: exit code %d\n%s", code, out)
+	}
+	now := h.Hashes("/etc")
+	for p, was := range before {
+		for _, of := range []string{"/etc/ssh", "/etc/pam.d", "/etc/security", "/etc/sysctl", "/etc/cron", "/etc/issue", "/etc/fstab"} {
+			if strings.HasPrefix(p, of) && now[p] != was {
+				t.Errorf("%s was %s and is %s", p, was, now[p])
+			}
+		}
+	}
+}
