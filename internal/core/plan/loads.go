@@ -35,6 +35,7 @@ var loads = []load{
 	{paths: []string{"/etc/audit/rules.d/*"}, act: "augenrules --load", needs: "/usr/sbin/augenrules"},
 	{paths: []string{"/etc/apt/apt.conf.d/*"}, check: "apt-config dump >/dev/null"},
 	{paths: []string{"/etc/nftables.conf", "/etc/nftables.d/*"}, check: "nft -c -f /etc/nftables.conf", needs: "/usr/sbin/nft"},
+	{paths: []string{"/etc/picket/firewall.nft"}, check: "nft -c -f /etc/picket/firewall.nft", unit: "picket-firewall.service", how: "reload"},
 	{paths: []string{"/etc/fail2ban/*", "/etc/fail2ban/*/*"}, check: "fail2ban-client -t", unit: "fail2ban.service", how: "reload", needs: "/usr/bin/fail2ban-client"},
 	{paths: []string{"/etc/default/grub", "/etc/default/grub.d/*"}, act: "update-grub", needs: "/usr/sbin/update-grub"},
 	{paths: []string{"/etc/docker/daemon.json"}, check: "dockerd --validate --config-file /etc/docker/daemon.json", needs: "/usr/bin/dockerd"},

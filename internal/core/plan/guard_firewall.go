@@ -1,0 +1,78 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"picket/internal/core/change"
+	"picket/internal/core/check"
+	"picket/internal/core/fact"
+	"picket/internal/core/ruleset"
+)
+
+// A proof is a guard that looks at what was drafted: it says why that must not be done, "" where it may be, and then what
+// it relies on.
+type proof func(*fact.Host, *change.Draft) (refused, holds string)
+
+var proofs = map[string]proof{
+	"ssh-allowed-first": sshAllowedFirst,
+}
+
+// sshAllowedFirst: by the rules as they are drafted SSH is reached from everywhere that it is reached from now. Where the
+// policy lets some in alone, a new login from where the operator is has to show that they are among them.
+func sshAllowedFirst(h *fact.Host, d *change.Draft) (refused, holds string) {
+	own, why := check.OwnRules(h, d.Policy())
+	if why != "" {
+		return why, ""
+	}
+	after := fact.Parse(d.Snapshot()).Firewall
+	m, ok := after.Manager("picket")
+	if !ok || m.Rules.State != fact.Known {
+		return "the rules that Picket would load cannot be read back: " + m.Rules.Why, ""
+	}
+	rules := ruleset.Filter{Chains: m.Rules.Chains, Cards: after.Running.Cards, CardsWhy: after.Running.CardsWhy}
+	for _, port := range own.SSH {
+		for _, family := range []string{"ip", "ip6"} {
+			if !somebody(own.SSHFrom, family == "ip6") {
+				continue // the policy lets nobody in by it
+			}
+			a := rules.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: port, Anybody: len(own.SSHFrom) > 0})
+			_, limit := a.Doubt.Match("limit")
+			if !a.Accept || a.Drop && !limit && len(own.SSHFrom) == 0 {
+				return fmt.Sprintf("by the rules that Picket would load nobody reaches SSH at port %d", port), ""
+			}
+		}
+	}
+	var open []string
+	for _, o := range own.Open {
+		text := o.String() + " " + o.Why
+		if o.From != "" {
+			text += " from " + o.From
+		}
+		if o.Card != "" {
+			text += " by " + o.Card
+		}
+		open = append(open, text)
+	}
+	holds = "SSH at port " + joined(own.SSH) + " stays open"
+	if len(own.SSHFrom) > 0 {
+		holds += " from " + strings.Join(own.SSHFrom, ", ") + ", and is kept only if a new login from where you are works"
+	}
+	switch {
+	case len(d.Policy().Ports) > 0:
+		holds += "; besides it, by policy.ports: "
+	case len(open) > 0:
+		holds += "; besides it what is served today, which policy.ports in picket.yaml narrows: "
+	}
+	return "", strings.TrimSuffix(holds+strings.Join(open, ", "), ": ")
+}
+
+// somebody reports whether a list of senders, which is of all where it is empty, has one of a family.
+func somebody(from []string, six bool) bool {
+	return len(from) == 0 || slices.ContainsFunc(from, func(f string) bool { return strings.Contains(f, ":") == six })
+}
+
+func joined(ports []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(ports), " ", ", "), "[]")
+}
