@@ -23,6 +23,8 @@ var drafted = map[string]struct {
 	holds string
 }{
 	"ban/ssh": {10, ""}, "ban/ssh-port": {3, "pass"}, "ban/action": {7, ""}, "ban/ignore-own": {1, "pass"},
+	"time/one-daemon": {5, ""}, "time/synchronised": {1, ""}, "network/llmnr": {1, "next"},
+	"raspberry-pi/swap": {1, ""}, "raspberry-pi/watchdog": {2, "next"}, "raspberry-pi/usb-gadget": {2, "next"}, "wifi/bluetooth": {1, ""},
 	"docker/icc": {1, "pass"}, "docker/userland-proxy": {1, "pass"}, "docker/live-restore": {1, "next"}, "docker/log-limit": {1, "pass"},
 }
 
