@@ -164,12 +164,14 @@ func TestApplyFirewallBesideDocker(t *testing.T) {
 	h.Sh(`ufw --force disable; mkdir -p /root/i/bin /root/i/www; cp /bin/busybox /root/i/bin; echo hello >/root/i/www/index.html
 		tar -C /root/i -c . | docker import --change 'CMD ["/bin/busybox","httpd","-f","-p","3000","-h","/www"]' - web:1
 		docker network create own; docker run -d --name web -p 8080:3000 web:1; docker run -d --name web2 --network own -p 8082:3000 web:1`)
+	await(t, "the containers answer", func() bool { return len(opens(h, 8080, 8082)) == 2 })
 	reach := func() string {
 		out := fmt.Sprint(opens(h, 22, 8080, 8082, 9100))
 		for _, from := range []string{"web", "web2"} {
 			for _, port := range []string{"8080", "8082", "9100"} {
-				_, code := h.Try("docker", "exec", from, "/bin/busybox", "wget", "-q", "-T", "2", "-O", "/dev/null", "http://"+h.Addr()+":"+port+"/")
+				said, code := h.Try("docker", "exec", from, "/bin/busybox", "wget", "-q", "-T", "2", "-O", "/dev/null", "http://"+h.Addr()+":"+port+"/")
 				out += fmt.Sprint(" ", from, "→", port, " ", code == 0)
+				t.Log(said)
 			}
 		}
 		return out

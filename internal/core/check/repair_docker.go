@@ -7,9 +7,9 @@ import (
 )
 
 var dockerRepairs = map[string]repair{
-	"docker.icc":            engineSays("icc", false),
-	"docker.userland-proxy": engineSays("userland-proxy", false),
-	"docker.firewall-rules": engineSays("iptables", true),
+	"docker.icc":            engineSays("icc", false, "; containers that live-restore keeps keep the bridge as it is"),
+	"docker.userland-proxy": engineSays("userland-proxy", false, ""),
+	"docker.firewall-rules": engineSays("iptables", true, ""),
 	"docker.live-restore":   repairLiveRestore,
 	"docker.log-limit":      repairLogLimit,
 	"docker.daemon-config": func(h *fact.Host, d *change.Draft) error {
@@ -29,10 +29,10 @@ var dockerRepairs = map[string]repair{
 const engineLater = "the engine takes it up at its next start (sudo systemctl restart docker), which ends all containers that live-restore does not keep"
 
 // engineSays has the engine's settings say something, unless its command line does: it does not start with both.
-func engineSays(key string, value any, path ...string) repair {
+func engineSays(key string, value any, more string) repair {
 	return func(h *fact.Host, d *change.Draft) error {
-		d.Later("%s", engineLater)
-		return engineFile(h, d, value, append([]string{key}, path...)...)
+		d.Later("%s%s", engineLater, more)
+		return engineFile(h, d, value, key)
 	}
 }
 
@@ -48,7 +48,8 @@ func engineFile(h *fact.Host, d *change.Draft, value any, path ...string) error 
 	return d.Edit(daemonFile, 0o644, func(was []byte) ([]byte, error) { return edit.JSON(was, path, value) })
 }
 
-// repairLiveRestore is taken up while the engine runs.
+// repairLiveRestore is taken up while the engine runs. Taken back, it stays in force until the engine's next start, as a
+// reload leaves alone what the file does not say; that costs nobody anything.
 func repairLiveRestore(h *fact.Host, d *change.Draft) error {
 	if err := engineFile(h, d, true, "live-restore"); err != nil {
 		return err
