@@ -25,6 +25,10 @@ var drafted = map[string]struct {
 	"ban/ssh": {10, ""}, "ban/ssh-port": {3, "pass"}, "ban/action": {7, ""}, "ban/ignore-own": {1, "pass"},
 	"time/one-daemon": {5, ""}, "time/synchronised": {1, ""}, "network/llmnr": {1, "next"},
 	"raspberry-pi/swap": {1, ""}, "raspberry-pi/watchdog": {2, "next"}, "raspberry-pi/usb-gadget": {2, "next"}, "wifi/bluetooth": {1, ""},
+	"app/grafana-anonymous": {1, "pass"}, "app/grafana-sign-up": {1, "pass"}, "app/lighttpd-listing": {1, "pass"}, "app/mosquitto-tls-version": {1, "pass"},
+	"app/nginx-autoindex": {1, "pass"}, "app/nginx-version": {1, "pass"}, "app/nio-tracebacks": {1, "pass"}, "app/nio-cors": {0, ""},
+	"app/pisovereign-outbound-tls": {1, "pass"}, "app/pisovereign-rate-limit": {1, "pass"}, "app/vault-raw-storage": {1, "pass"}, "app/vault-tls-version": {1, "pass"},
+	"app/traefik-sni": {0, ""}, "app/traefik-log-level": {0, ""}, "app/pisovereign-cors": {0, ""}, "app/pisovereign-ignored-settings": {0, ""},
 	"docker/icc": {1, "pass"}, "docker/userland-proxy": {1, "pass"}, "docker/live-restore": {1, "next"}, "docker/log-limit": {1, "pass"},
 }
 

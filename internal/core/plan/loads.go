@@ -41,6 +41,7 @@ var loads = []load{
 	{paths: []string{"/etc/docker/daemon.json"}, check: "! dockerd --help | grep -q -e --validate || dockerd --validate --config-file /etc/docker/daemon.json"},
 	{paths: []string{"/etc/nginx/*", "/etc/nginx/*/*"}, check: "nginx -t", unit: "nginx.service", how: "reload", needs: "/usr/sbin/nginx"},
 	{paths: []string{"/etc/lighttpd/*", "/etc/lighttpd/*/*"}, check: "lighttpd -tt -f /etc/lighttpd/lighttpd.conf", unit: "lighttpd.service", how: "restart", needs: "/usr/sbin/lighttpd"},
+	{paths: []string{"/etc/grafana/grafana.ini"}, unit: "grafana-server.service", how: "restart"},
 	{paths: []string{"/etc/mosquitto/*", "/etc/mosquitto/*/*"}, unit: "mosquitto.service", how: "restart"},
 }
 
