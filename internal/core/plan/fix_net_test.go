@@ -29,6 +29,8 @@ var drafted = map[string]struct {
 	"app/nginx-autoindex": {1, "pass"}, "app/nginx-version": {1, "pass"}, "app/nio-tracebacks": {1, "pass"}, "app/nio-cors": {0, ""},
 	"app/pisovereign-outbound-tls": {1, "pass"}, "app/pisovereign-rate-limit": {1, "pass"}, "app/vault-raw-storage": {1, "pass"}, "app/vault-tls-version": {1, "pass"},
 	"app/traefik-sni": {0, ""}, "app/traefik-log-level": {0, ""}, "app/pisovereign-cors": {0, ""}, "app/pisovereign-ignored-settings": {0, ""},
+	"files/secrets": {3, "pass"}, "keys/private-files": {1, "pass"}, "keys/tls-keys": {1, "pass"}, "wifi/secret-files": {1, "pass"}, "services/unit-secrets": {0, ""},
+	"app/mosquitto-anonymous": {1, "pass"}, "app/pioreactor-flags": {3, "pass"}, "app/pioreactor-plugins": {1, "pass"},
 	"docker/icc": {1, "pass"}, "docker/userland-proxy": {1, "pass"}, "docker/live-restore": {1, "next"}, "docker/log-limit": {1, "pass"},
 }
 
@@ -74,6 +76,9 @@ func TestFixesOfNetwork(t *testing.T) {
 			}
 			o := c.Rule.Evaluate(fact.Parse(d.Snapshot()))
 			good := o.Verdict == control.Pass || o.Verdict == control.NotApplicable
+			if written(d) == "" && len(d.Steps()) > 0 {
+				continue // what runs decides
+			}
 			if want.holds == "pass" && !good || want.holds == "next" && !good && o.Persistent != control.Yes {
 				t.Errorf("%s, %q: the drafted files are still %s: %s\n%s", id, tc.Name, o.Verdict, o.Reason, written(d))
 			}
