@@ -14,6 +14,7 @@ type guard func(*fact.Host) (refused, holds string)
 var guards = map[string]guard{
 	"key-login-exists":   keyLoginExists,
 	"other-admin-exists": otherAdminExists,
+	"ssh-allowed-first":  drafted, // see proofs
 }
 
 // A Way is how an account comes in over SSH.

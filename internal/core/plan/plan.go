@@ -63,11 +63,10 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk}
 		fixer, ok := control.FixerOf(c.Rule)
 		check, known := guards[c.Guard]
-		prove, proven := proofs[c.Guard]
 		switch {
 		case !ok:
 			item.Left = "Picket has no change of its own for it"
-		case c.Guard != "" && !known && !proven:
+		case c.Guard != "" && !known:
 			item.Left = "it could cost the way in, and Picket cannot prove yet that another is left"
 		case known:
 			item.Left, item.Guard = check(h)
@@ -79,12 +78,7 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 			edits, left, later := len(d.Edits()), len(d.Left()), len(d.Laters())
 			if err := d.For(c.ID, func(d *change.Draft) error {
 				err := fixer.Fix(h, d)
-				if err == nil && proven && len(d.Left()) == left {
-					var refused string
-					if refused, item.Guard = prove(h, d); refused != "" {
-						d.Leave("%s", refused)
-					}
-				}
+				item.Guard = proven(c.Guard, item.Guard, h, d)
 				addLoads(h, d, edits)
 				return err
 			}); err != nil {
