@@ -11,7 +11,7 @@ import (
 	"picket/lab"
 )
 
-var kept = regexp.MustCompile(`done and kept as (\S+)\.`)
+var kept = regexp.MustCompile(`done and kept as (\d{8}-\d{6}(?:-\d+)?)`)
 
 // applied has Picket change a host over SSH, and answers the change's name and what was said.
 func applied(t *testing.T, h *lab.Host, args ...string) (id, out string) {
@@ -171,13 +171,15 @@ func TestApplyFirewallBesideDocker(t *testing.T) {
 			for _, port := range []string{"8080", "8082", "9100"} {
 				said, code := h.Try("docker", "exec", from, "/bin/busybox", "wget", "-q", "-T", "2", "-O", "/dev/null", "http://"+h.Addr()+":"+port+"/")
 				out += fmt.Sprint(" ", from, "→", port, " ", code == 0)
-				t.Log(said)
+				if code != 0 {
+					out += " (" + strings.TrimSpace(said) + ")"
+				}
 			}
 		}
 		return out
 	}
 	is, before := reach(), rules(h)
-	if !strings.HasPrefix(is, "[22 8080 8082 9100]") {
+	if !strings.HasPrefix(is, "[22 8080 8082 9100]") || !strings.Contains(is, "web→9100 true") || !strings.Contains(is, "web2→9100 true") {
 		t.Fatalf("before: %s", is)
 	}
 	id, _ := applied(t, h, "--only", "firewall")
