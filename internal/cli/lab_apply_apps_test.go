@@ -20,7 +20,7 @@ func TestApplyApps(t *testing.T) {
 		chmod 644 /home/pioreactor/.ssh/id_rsa; chmod 777 /home/pioreactor/.pioreactor/plugins
 		lighttpd -tt -f /etc/lighttpd/lighttpd.conf; systemctl restart mosquitto lighttpd; sleep 1`)
 	all := func() string {
-		return whole(h) + h.Sh(`{ find /home -printf '%p %y %m %U %G %l\n'; find /home -type f -exec sha256sum {} +; } | sort`)
+		return whole(h) + h.Sh(`{ find /home/pioreactor -printf '%p %y %m %U %G %l\n'; find /home/pioreactor -type f -exec sha256sum {} +; } | sort`)
 	}
 	was := all()
 	ids := []string{"app/mosquitto-anonymous", "app/pioreactor-flags", "app/pioreactor-plugins", "app/lighttpd-listing", "files/secrets", "keys/private-files", "keys/tls-keys"}
