@@ -167,19 +167,19 @@ func TestApplyFirewallBesideDocker(t *testing.T) {
 	await(t, "the containers answer", func() bool { return len(opens(h, 8080, 8082)) == 2 })
 	reach := func() string {
 		out := fmt.Sprint(opens(h, 22, 8080, 8082, 9100))
-		for _, from := range []string{"web", "web2"} {
+		for _, from := range []string{"bridge", "own"} {
 			for _, port := range []string{"8080", "8082", "9100"} {
-				said, code := h.Try("docker", "exec", from, "/bin/busybox", "wget", "-T", "2", "-O", "/dev/null", "http://"+h.Addr()+":"+port+"/")
+				said, code := h.Try("docker", "run", "--rm", "--network", from, "web:1", "/bin/busybox", "wget", "-T", "2", "-O", "/dev/null", "http://"+h.Addr()+":"+port+"/")
 				out += fmt.Sprint(" ", from, "→", port, " ", code == 0)
 				if code != 0 {
-					out += " (" + strings.TrimSpace(said) + ")"
+					out += fmt.Sprint(" (", code, " ", strings.TrimSpace(said), ")")
 				}
 			}
 		}
 		return out
 	}
 	is, before := reach(), rules(h)
-	if !strings.HasPrefix(is, "[22 8080 8082 9100]") || !strings.Contains(is, "web→9100 true") || !strings.Contains(is, "web2→9100 true") {
+	if !strings.HasPrefix(is, "[22 8080 8082 9100]") || !strings.Contains(is, "bridge→9100 true") || !strings.Contains(is, "own→9100 true") {
 		t.Fatalf("before: %s", is)
 	}
 	id, _ := applied(t, h, "--only", "firewall")
