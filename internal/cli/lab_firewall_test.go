@@ -169,7 +169,7 @@ func TestApplyFirewallBesideDocker(t *testing.T) {
 		out := fmt.Sprint(opens(h, 22, 8080, 8082, 9100))
 		for _, from := range []string{"bridge", "own"} {
 			for _, port := range []string{"8080", "8082", "9100"} {
-				said, code := h.Try("docker", "run", "--rm", "--network", from, "web:1", "/bin/busybox", "wget", "-T", "2", "-O", "/dev/null", "http://"+h.Addr()+":"+port+"/")
+				said, code := h.Try("docker", "run", "--rm", "--network", from, "web:1", "/bin/busybox", "nc", "-w", "2", h.Addr(), port)
 				out += fmt.Sprint(" ", from, "→", port, " ", code == 0)
 				if code != 0 {
 					out += fmt.Sprint(" (", code, " ", strings.TrimSpace(said), ")")
