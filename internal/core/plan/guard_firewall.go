@@ -48,16 +48,21 @@ func sshAllowedFirst(h *fact.Host, d *change.Draft) (refused, holds string) {
 	if !ok || m.Rules.State != fact.Known {
 		return "the rules that Picket would load cannot be read back: " + m.Rules.Why, ""
 	}
-	rules := ruleset.Filter{Chains: m.Rules.Chains, Cards: after.Running.Cards, CardsWhy: after.Running.CardsWhy}
+	rules := ruleset.Filter{Chains: m.Rules.Chains, Cards: after.Running.Cards}
+	if len(rules.Cards) == 0 {
+		return "the host's network cards are not known: " + after.Running.CardsWhy, ""
+	}
 	for _, port := range own.SSH {
 		for _, family := range []string{"ip", "ip6"} {
-			if !somebody(own.SSHFrom, family == "ip6") {
-				continue // the policy lets nobody in by it
-			}
-			a := rules.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: port, Anybody: len(own.SSHFrom) > 0})
-			_, limit := a.Doubt.Match("limit")
-			if !a.Accept || a.Drop && !limit && len(own.SSHFrom) == 0 {
-				return fmt.Sprintf("by the rules that Picket would load nobody reaches SSH at port %d", port), ""
+			for _, card := range rules.Cards {
+				if !somebody(own.SSHFrom, family == "ip6") {
+					continue // the policy lets nobody in by it
+				}
+				a := rules.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: port, Card: card, Anybody: len(own.SSHFrom) > 0})
+				_, limit := a.Doubt.Match("limit")
+				if !a.Accept || a.Drop && !limit && len(own.SSHFrom) == 0 {
+					return fmt.Sprintf("by the rules that Picket would load nobody reaches SSH at port %d by %s", port, card), ""
+				}
 			}
 		}
 	}
