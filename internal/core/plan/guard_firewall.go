@@ -48,7 +48,13 @@ func sshAllowedFirst(h *fact.Host, d *change.Draft) (refused, holds string) {
 	if !ok || m.Rules.State != fact.Known {
 		return "the rules that Picket would load cannot be read back: " + m.Rules.Why, ""
 	}
-	rules := ruleset.Filter{Chains: m.Rules.Chains, Cards: after.Running.Cards}
+	rules := ruleset.Filter{Chains: slices.Clone(m.Rules.Chains), Cards: after.Running.Cards}
+	for i, c := range rules.Chains { // what refuses too many is no matter here
+		rules.Chains[i].Rules = slices.DeleteFunc(slices.Clone(c.Rules), func(r ruleset.Rule) bool {
+			_, limit := r.Match("limit")
+			return limit && r.Verdict == "drop"
+		})
+	}
 	if len(rules.Cards) == 0 {
 		return "the host's network cards are not known: " + after.Running.CardsWhy, ""
 	}
@@ -59,8 +65,7 @@ func sshAllowedFirst(h *fact.Host, d *change.Draft) (refused, holds string) {
 					continue // the policy lets nobody in by it
 				}
 				a := rules.Ask(ruleset.Packet{Family: family, Proto: "tcp", Port: port, Card: card, Anybody: len(own.SSHFrom) > 0})
-				_, limit := a.Doubt.Match("limit")
-				if !a.Accept || a.Drop && !limit && len(own.SSHFrom) == 0 {
+				if !a.Accept || a.Drop && len(own.SSHFrom) == 0 {
 					return fmt.Sprintf("by the rules that Picket would load nobody reaches SSH at port %d by %s", port, card), ""
 				}
 			}
