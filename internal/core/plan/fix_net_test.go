@@ -29,7 +29,7 @@ var drafted = map[string]struct {
 	"app/nginx-autoindex": {1, "pass"}, "app/nginx-version": {1, "pass"}, "app/nio-tracebacks": {1, "pass"}, "app/nio-cors": {0, ""},
 	"app/pisovereign-outbound-tls": {1, "pass"}, "app/pisovereign-rate-limit": {1, "pass"}, "app/vault-raw-storage": {1, "pass"}, "app/vault-tls-version": {1, "pass"},
 	"app/traefik-sni": {0, ""}, "app/traefik-log-level": {0, ""}, "app/pisovereign-cors": {0, ""}, "app/pisovereign-ignored-settings": {0, ""},
-	"files/secrets": {3, "pass"}, "keys/private-files": {1, "pass"}, "keys/tls-keys": {1, "pass"}, "wifi/secret-files": {1, "pass"}, "services/unit-secrets": {0, ""},
+	"files/secrets": {3, "pass"}, "keys/private-files": {1, "pass"}, "keys/tls-keys": {1, "pass"}, "wifi/secret-files": {1, "pass"}, "wifi/access-point-encryption": {4, "next"}, "services/unit-secrets": {0, ""},
 	"app/mosquitto-anonymous": {1, "pass"}, "app/pioreactor-flags": {3, "pass"}, "app/pioreactor-plugins": {1, "pass"},
 	"docker/icc": {1, "pass"}, "docker/userland-proxy": {1, "pass"}, "docker/live-restore": {1, "next"}, "docker/log-limit": {1, "pass"},
 }
