@@ -11,13 +11,13 @@ import (
 	"picket/lab"
 )
 
-var keptAs = regexp.MustCompile(`done and kept as (\d{8}-\d{6}(?:-\d+)?)`)
+var doneAs = regexp.MustCompile(`done and kept as (\d{8}-\d{6}(?:-\d+)?)`)
 
 // applied has Picket change a host over SSH, and answers the change's name and what was said.
 func applied(t *testing.T, h *lab.Host, args ...string) (id, out string) {
 	t.Helper()
 	out, code := verb(t, h, append([]string{"apply", "TARGET", "--profile", "strict", "--accept-risk", "lose-ssh,lose-network", "--yes"}, args...)...)
-	m := keptAs.FindStringSubmatch(out)
+	m := doneAs.FindStringSubmatch(out)
 	if code != 0 || m == nil {
 		t.Fatalf("exit code %d\n%s\n%s", code, out, h.Sh("cat /var/lib/picket/tx/*/journal || true"))
 	}
