@@ -114,6 +114,20 @@ func TestApplyFirewall(t *testing.T) {
 	serve(8081)
 	await(t, "its neighbours know its new card", func() bool { return len(opens(h, 22)) == 1 })
 	looks("after a reboot")
+	// Switched off, they are loaded again as they stand there: somebody has changed them.
+	const changed = "# ours, of the third floor\n"
+	h.Sh("printf '" + changed[:len(changed)-1] + "\n' >>/etc/picket/firewall.nft; systemctl disable --now picket-firewall")
+	must(t, auditOn(t, h, "--only", "firewall"), "firewall/default-deny", "fail")
+	second, _ := applied(t, h, "--only", "firewall")
+	must(t, auditOn(t, h, "--only", "firewall"), "firewall/default-deny", "pass")
+	if got := h.Read("/etc/picket/firewall.nft"); !strings.HasSuffix(got, changed) {
+		t.Errorf("what somebody wrote is gone:\n%s", got)
+	}
+	time.Sleep(20 * time.Second) // the limit counts ours as well
+	takenBack(t, h, second)
+	must(t, auditOn(t, h, "--only", "firewall"), "firewall/default-deny", "fail")
+	h.Sh("sed -i '$d' /etc/picket/firewall.nft; systemctl enable --now picket-firewall")
+
 	h.Sh(`systemctl stop late8081; nft add table ip theirs; nft 'add chain ip theirs out { type filter hook output priority 0; }'; nft add rule ip theirs out tcp dport 25 drop`)
 	time.Sleep(20 * time.Second) // the limit counts ours as well
 	takenBack(t, h, id)

@@ -101,8 +101,10 @@ func ownFirewall(h *fact.Host, d *change.Draft, ufw string) error {
 	if !h.Packages.Has("nftables").V {
 		d.Do(change.Install, "packages", "nftables")
 	}
-	if err := d.Write(firewallFile, 0o644, firewallHead+rules.Text()); err != nil {
-		return err
+	if !stands(h, rules.SSH) {
+		if err := d.Write(firewallFile, 0o644, firewallHead+rules.Text()); err != nil {
+			return err
+		}
 	}
 	if err := d.Write("/etc/systemd/system/"+firewallUnit, 0o644, firewallService); err != nil {
 		return err
@@ -114,6 +116,26 @@ func ownFirewall(h *fact.Host, d *change.Draft, ufw string) error {
 	d.Do(change.Unit, firewallUnit, acts...)
 	d.Do(change.Act, firewallGone)
 	return nil
+}
+
+// stands reports whether there are rules of our own that do what they are for: then they are loaded as they are, since
+// somebody may have changed them.
+func stands(h *fact.Host, ssh []int) bool {
+	m, ours := h.Firewall.Manager("picket")
+	if !ours || m.Rules.State != fact.Known {
+		return false
+	}
+	for _, family := range []string{"ip", "ip6"} {
+		if v := m.Rules.Denies(family); !v.Known() || !v.V {
+			return false
+		}
+		for _, p := range ssh {
+			if _, limited := m.Rules.Limited(family, p); !limited {
+				return false
+			}
+		}
+	}
+	return m.Rules.Ask(ruleset.Packet{Family: "ip", Proto: "tcp", Port: 5432, Loopback: true}).Accept
 }
 
 // withOwnFirewall is for what our own table does besides: on its own it is no reason to have one.
@@ -200,6 +222,11 @@ func OwnRules(h *fact.Host, p change.Policy) (rules ruleset.Own, why string) {
 	if h.Sockets.State != fact.Known {
 		return rules, "which ports are served is not known: " + cmp.Or(h.Sockets.Silent, h.Sockets.Why)
 	}
+	for _, s := range h.Sockets.Listening { // dropbear and the like
+		if s.Proto == "tcp" && s.Exposed() && s.Service() == "SSH" && !slices.Contains(rules.SSH, s.Port) {
+			rules.SSH = append(rules.SSH, s.Port)
+		}
+	}
 	if p.SSHPort > 0 && !slices.Contains(rules.SSH, p.SSHPort) {
 		rules.SSH = append(rules.SSH, p.SSHPort)
 	}
@@ -222,7 +249,7 @@ func OwnRules(h *fact.Host, p change.Policy) (rules ruleset.Own, why string) {
 		if !s.Exposed() || s.Proto == "udp" && passing(s) {
 			continue
 		}
-		o := ruleset.Opening{Proto: s.Proto, Port: s.Port, Card: s.Iface, Why: cmp.Or(s.Process, s.Service(), "the kernel")}
+		o := ruleset.Opening{Proto: s.Proto, Port: s.Port, Card: s.Iface, Why: cmp.Or(s.Process, s.Service(), kernelServes)}
 		if zone := s.Addr.Zone(); o.Card == "" && zone != "" {
 			o.Card = zone
 		}
@@ -251,8 +278,10 @@ func OwnRules(h *fact.Host, p change.Policy) (rules ruleset.Own, why string) {
 	if len(p.Ports) > 0 { // containers and guests reach the host as before
 		for _, card := range innerCards(h) {
 			for _, s := range served {
-				s.Card = card
-				add(s)
+				if s.Card == "" && !(s.Proto == "tcp" && slices.Contains(rules.SSH, s.Port)) {
+					s.Card = card
+					add(s)
+				}
 			}
 		}
 	}
@@ -267,15 +296,24 @@ func OwnRules(h *fact.Host, p change.Policy) (rules ruleset.Own, why string) {
 	return rules, ""
 }
 
+// kernelServes is who serves a port that no process has.
+const kernelServes = "the kernel"
+
 // passing are sockets of programs that ask others, at a port that is another tomorrow.
 func passing(s fact.Socket) bool {
 	return s.Port >= 32768 && slices.Contains([]string{"avahi-daemon", "systemd-timesyn", "systemd-timesyncd", "systemd-resolve", "systemd-network", "dhclient", "dhcpcd", "dnsmasq", "chronyd", "ntpd", "NetworkManager", "snmpd"}, s.Process)
 }
 
-// aroundTheHost are services that stay reachable whatever the policy says of ports: its name on the network, and what the
-// clients of its access point need to come on.
+// aroundTheHost are services that stay reachable whatever the policy says of ports: its name on the network, the ends of
+// private networks by which somebody may be logged in, and what the clients of its access point need to come on.
 func aroundTheHost(h *fact.Host, o ruleset.Opening) bool {
-	if o.Proto == "udp" && o.Port == 5353 && o.Why == "avahi-daemon" {
+	private := func(card string) bool {
+		return slices.ContainsFunc(h.Network.Addresses, func(a fact.Address) bool { return strings.HasPrefix(a.Iface, card) })
+	}
+	switch {
+	case o.Proto == "udp" && o.Port == 5353 && o.Why == "avahi-daemon",
+		slices.Contains([]string{"openvpn", "tailscaled", "zerotier-one", "nebula", "charon", "WireGuard"}, o.Why),
+		o.Proto == "udp" && o.Why == kernelServes && private("wg"):
 		return true
 	}
 	dhcp := slices.ContainsFunc(h.Sockets.Listening, func(s fact.Socket) bool {

@@ -26,7 +26,7 @@ func drafted(*fact.Host) (refused, holds string) { return "", "" }
 // hold. It returns what the fix relies on: holds, or more.
 func proven(guard, holds string, h *fact.Host, d *change.Draft) string {
 	prove, ok := proofs[guard]
-	if !ok || !d.Touches("/etc/picket/") {
+	if !ok {
 		return holds
 	}
 	refused, holds := prove(h, d)
@@ -92,7 +92,7 @@ func sshAllowedFirst(h *fact.Host, d *change.Draft) (refused, holds string) {
 	case len(open) > 0:
 		holds += "; besides it what is served today, which policy.ports in picket.yaml narrows: "
 	}
-	return "", strings.TrimSuffix(holds+strings.Join(open, ", "), ": ")
+	return "", strings.TrimSuffix(holds+strings.Join(open, ", "), ": ") + "; what is passed on, as to containers, is left alone"
 }
 
 // somebody reports whether a list of senders, which is of all where it is empty, has one of a family.

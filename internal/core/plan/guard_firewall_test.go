@@ -23,7 +23,7 @@ ssh.service enabled enabled
 -- $ systemctl list-units --all --no-legend --no-pager --plain --full --
 ssh.service loaded active running OpenBSD Secure Shell server
 -- $ ip -j addr --
-[{"ifname":"lo","addr_info":[{"local":"127.0.0.1","prefixlen":8}]},{"ifname":"eth0","addr_info":[{"local":"192.168.7.20","prefixlen":24},{"local":"2001:db8::20","prefixlen":64}]},{"ifname":"wlan0","addr_info":[{"local":"10.42.0.1","prefixlen":24}]},{"ifname":"docker0","addr_info":[{"local":"172.17.0.1","prefixlen":16}]},{"ifname":"br-0123456789ab","addr_info":[{"local":"172.18.0.1","prefixlen":16}]}]
+[{"ifname":"lo","addr_info":[{"local":"127.0.0.1","prefixlen":8}]},{"ifname":"eth0","addr_info":[{"local":"192.168.7.20","prefixlen":24},{"local":"2001:db8::20","prefixlen":64}]},{"ifname":"wlan0","addr_info":[{"local":"10.42.0.1","prefixlen":24}]},{"ifname":"docker0","addr_info":[{"local":"172.17.0.1","prefixlen":16}]},{"ifname":"wg0","addr_info":[{"local":"10.9.0.1","prefixlen":24}]},{"ifname":"br-0123456789ab","addr_info":[{"local":"172.18.0.1","prefixlen":16}]}]
 -- $ ip -j route --
 [{"dst":"default","gateway":"192.168.7.1","dev":"eth0"},{"dst":"192.168.7.0/24","dev":"eth0"}]
 -- $ ip -j -6 route --
@@ -42,6 +42,7 @@ udp UNCONN 0 0 0.0.0.0%wlan0:67 0.0.0.0:* users:(("dnsmasq",pid=74,fd=3)) ino:7 
 udp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:* users:(("avahi-daemon",pid=75,fd=3)) ino:8 sk:8
 udp UNCONN 0 0 0.0.0.0:41234 0.0.0.0:* users:(("avahi-daemon",pid=75,fd=4)) ino:9 sk:9
 udp UNCONN 0 0 0.0.0.0:51820 0.0.0.0:* ino:10 sk:10
+udp UNCONN 0 0 0.0.0.0:1900 0.0.0.0:* users:(("minidlnad",pid=77,fd=4)) ino:12 sk:12
 tcp LISTEN 0 128 172.17.0.1:5300 0.0.0.0:* users:(("resolver",pid=76,fd=3)) ino:11 sk:11
 `
 
@@ -60,8 +61,8 @@ func TestOwnRules(t *testing.T) {
 			"eth0 ip tcp/5432, eth0 ip udp/67, eth0 ip udp/41234, eth0 ip tcp/8080, eth0 ip udp/53, eth0 ip6 tcp/5432, docker0 ip tcp/5432",
 			"SSH at port 22, 2222 stays open; besides it what is served today, which policy.ports in picket.yaml narrows: 80/tcp lighttpd, 1883/tcp mosquitto", ""},
 		{"what the policy says", change.Policy{Ports: []change.Port{{Number: 443, Protocol: "tcp"}, {Number: 1883, Protocol: "tcp", From: "192.168.7.0/24"}}},
-			"eth0 ip tcp/22, eth0 ip6 tcp/22, eth0 ip tcp/443, eth0 ip6 tcp/443, wlan0 ip udp/67, eth0 ip udp/5353, docker0 ip tcp/80, docker0 ip tcp/5300, br-0123456789ab ip tcp/80, br-fedcba987654 ip tcp/80",
-			"eth0 ip tcp/80, eth0 ip6 tcp/80, eth0 ip tcp/1883, eth0 ip udp/51820, eth0 ip tcp/5300, docker0 ip tcp/5432",
+			"eth0 ip tcp/22, eth0 ip6 tcp/22, eth0 ip tcp/443, eth0 ip6 tcp/443, eth0 ip udp/51820, wlan0 ip udp/67, eth0 ip udp/5353, docker0 ip tcp/80, docker0 ip tcp/5300, br-0123456789ab ip tcp/80, br-fedcba987654 ip tcp/80",
+			"eth0 ip tcp/80, eth0 ip6 tcp/80, eth0 ip tcp/1883, eth0 ip udp/1900, eth0 ip tcp/5300, docker0 ip tcp/5432",
 			"by policy.ports: 443/tcp policy, 1883/tcp policy from 192.168.7.0/24", "eth0 ip tcp/1883"},
 		{"SSH for some", change.Policy{SSHPort: 2022, Ports: []change.Port{{Number: 22, Protocol: "tcp", From: "10.0.0.0/8"}}},
 			"docker0 ip tcp/80", "eth0 ip tcp/22, eth0 ip6 tcp/22, eth0 ip tcp/2222, eth0 ip tcp/2022, eth0 ip tcp/80",

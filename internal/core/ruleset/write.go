@@ -49,6 +49,7 @@ func (o Own) Text() string {
 	line("type filter hook input priority filter; policy drop;")
 	line("ct state established,related accept")
 	line(`iifname "lo" accept`)
+	line(`ct status dnat accept comment "what rules of others lead here"`)
 	line("icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept")
 	line("icmpv6 type { echo-request, destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept")
 	line("icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept")
