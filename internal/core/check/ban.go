@@ -209,8 +209,7 @@ func uselessJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
 		return control.CannotTell("the filter of jail [" + j.Name + "] was changed, and whether it still finds failed logins is not known: " + sees.Why), true
 	}
 	for _, f := range addressList(j.IgnoreIP.V) {
-		p, err := netip.ParsePrefix(f)
-		if err == nil && (p.Bits() < 4 || p.Addr().Is4() && p.Bits() < 8) || strings.HasSuffix(f, "/0.0.0.0") {
+		if wide(f) {
 			return no(j.IgnoreIP.Place, "ignoreip is "+j.IgnoreIP.V, "the addresses that administer this host", "ignores "+f+": nobody is shut out")
 		}
 	}
@@ -219,6 +218,12 @@ func uselessJail(h *fact.Host, j fact.Jail) (control.Outcome, bool) {
 		return no(at, found, "a few tries, counted over minutes or longer", fmt.Sprintf("lets one address try %.0f passwords an hour", n))
 	}
 	return control.Outcome{}, false
+}
+
+// wide reports whether an entry of ignoreip is a good part of the Internet.
+func wide(f string) bool {
+	p, err := netip.ParsePrefix(f)
+	return err == nil && (p.Bits() < 4 || p.Addr().Is4() && p.Bits() < 8) || strings.HasSuffix(f, "/0.0.0.0")
 }
 
 // noInfo are the limits of journald that keep no messages of the level info.

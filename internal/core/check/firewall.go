@@ -185,7 +185,7 @@ func ownLoader(h *fact.Host) string {
 			return name
 		}
 	}
-	known := []string{"ufw.service", "nftables.service", "netfilter-persistent.service", "firewalld.service"}
+	known := []string{"ufw.service", "nftables.service", "netfilter-persistent.service", "firewalld.service", firewallUnit}
 	var found []string
 	for name, u := range h.Units.All {
 		if !u.Enabled() || slices.Contains(known, name) {

@@ -11,7 +11,10 @@ type repair = func(*fact.Host, *change.Draft) error
 // repairs are those of the checks, by their names. A topic's are in repair_TOPIC.go; a check that has none is left
 // to a person.
 func repairs(name string) (repair, bool) {
-	for _, topic := range []map[string]repair{systemRepairs, sshRepairs, pamRepairs, sudoRepairs, accountRepairs} {
+	for _, topic := range []map[string]repair{
+		systemRepairs, sshRepairs, pamRepairs, sudoRepairs, accountRepairs,
+		firewallRepairs, banRepairs, dockerRepairs, hostRepairs, modeRepairs, appRepairs, wifiRepairs,
+	} {
 		if f, ok := topic[name]; ok {
 			return f, true
 		}

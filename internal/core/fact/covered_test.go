@@ -22,7 +22,7 @@ var harmless = []string{
 	"/etc/chrony/conf.d/*", "/etc/chrony/sources.d/*", "/etc/default/rpi-eeprom-update", "/etc/default/ufw",
 	"/etc/default/useradd", "/etc/gdm3/custom.conf", "/etc/gdm3/daemon.conf", "/etc/hostname", "/etc/iptables/rules.*",
 	"/etc/issue", "/etc/issue.net", "/etc/login.defs", "/etc/machine-id", "/etc/modprobe.d/*", "/etc/modules",
-	"/etc/modules-load.d/*", "/etc/nftables.conf", "/etc/nsswitch.conf", "/etc/os-release", "/etc/rpi-issue",
+	"/etc/modules-load.d/*", "/etc/nftables.conf", "/etc/nsswitch.conf", "/etc/picket/firewall.nft", "/etc/os-release", "/etc/rpi-issue",
 	"/etc/audit/rules.d/*", "/etc/aide/*", "/usr/lib/systemd/journal-upload.conf*", "/etc/audit/auditd.conf", "/etc/sddm.conf*", "/etc/security/*", "/etc/shells", "/etc/ssh/moduli", "/etc/ssh/ssh_host_*", "/etc/subgid",
 	"/etc/subuid", "/etc/sysctl.conf", "/etc/sysctl.d/*", "/etc/ufw/*",
 }

@@ -109,7 +109,7 @@ const maxContainers = 200
 func askDocker(h *Host, s *snap.Snapshot) snap.Manifest {
 	m := snap.Manifest{
 		Files:    []string{daemonJSON},
-		Stats:    []string{"/run/docker.sock", "/usr/bin/dockerd", "/usr/sbin/dockerd"},
+		Stats:    []string{"/etc/docker", "/run/docker.sock", "/usr/bin/dockerd", "/usr/sbin/dockerd"},
 		Commands: []snap.Command{{Argv: dockerPs}, {Argv: dockerInfo}},
 	}
 	if argv := inspectArgv(s); argv != nil {

@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ type Ruleset struct {
 
 // A FirewallManager is a program that loads rules at boot.
 type FirewallManager struct {
-	Name    string // ufw, nftables, netfilter-persistent, firewalld
+	Name    string // ufw, nftables, netfilter-persistent, firewalld, picket
 	Unit    string
 	Enabled Value[bool] // its unit is started by the next boot
 	Running Value[bool]
@@ -69,9 +70,10 @@ func askFirewall(h *Host, _ *snap.Snapshot) snap.Manifest {
 		Files: []string{
 			"/etc/ufw/ufw.conf", "/etc/default/ufw", "/etc/ufw/user.rules", "/etc/ufw/user6.rules",
 			"/etc/ufw/before.rules", "/etc/ufw/before6.rules", "/etc/ufw/after.rules", "/etc/ufw/after6.rules",
-			"/etc/nftables.conf", "/etc/iptables/rules.v4", "/etc/iptables/rules.v6",
+			"/etc/nftables.conf", ownRules, "/etc/iptables/rules.v4", "/etc/iptables/rules.v6",
 			"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names", "/proc/modules",
 		},
+		Stats:    []string{path.Dir(ownRules)},
 		Commands: []snap.Command{{Argv: nftList}},
 	}
 	for _, c := range slices.Concat(iptablesSaves, iptablesLegacys) {

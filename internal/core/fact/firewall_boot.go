@@ -13,14 +13,22 @@ var firewallPrograms = []struct{ name, pkg, unit, wants string }{
 	{"nftables", "nftables", "nftables.service", "/etc/systemd/system/sysinit.target.wants/nftables.service"},
 	{"netfilter-persistent", "netfilter-persistent", "netfilter-persistent.service", "/etc/systemd/system/multi-user.target.wants/netfilter-persistent.service"},
 	{"firewalld", "firewalld", "firewalld.service", "/etc/systemd/system/multi-user.target.wants/firewalld.service"},
+	{"picket", "", "picket-firewall.service", "/etc/systemd/system/sysinit.target.wants/picket-firewall.service"},
 }
+
+// ownRules is the file of Picket's own rules.
+const ownRules = "/etc/picket/firewall.nft"
 
 // firewallManagers reads those that are installed.
 func firewallManagers(h *Host, s *snap.Snapshot) []FirewallManager {
 	var out []FirewallManager
 	for _, p := range firewallPrograms {
 		unit := h.Units.Get(p.unit)
-		if has := h.Packages.Has(p.pkg); (!has.Known() || !has.V) && !unit.Exists {
+		if p.pkg == "" { // no package has it
+			if _, st, _ := s.Stat(ownRules); st == Absent && !unit.Exists {
+				continue
+			}
+		} else if has := h.Packages.Has(p.pkg); (!has.Known() || !has.V) && !unit.Exists {
 			continue
 		}
 		m := FirewallManager{Name: p.name, Unit: p.unit, Enabled: unitEnabled(s, unit, p.wants)}
@@ -30,6 +38,8 @@ func firewallManagers(h *Host, s *snap.Snapshot) []FirewallManager {
 			readUFW(s, &m)
 		case "nftables":
 			m.Rules = parseNFTConf(s, "/etc/nftables.conf")
+		case "picket":
+			m.Rules = parseNFTConf(s, ownRules)
 		case "netfilter-persistent":
 			m.Rules = readSaved(s, "/etc/iptables/rules.v4", "ip", "/etc/iptables/rules.v6", "ip6")
 		case "firewalld":
@@ -39,7 +49,7 @@ func firewallManagers(h *Host, s *snap.Snapshot) []FirewallManager {
 		if m.On.State == Unknown && m.On.Why == "" {
 			m.On = m.Rules.value(func(Ruleset) bool { return m.Rules.bases() > 0 })
 		}
-		if why := h.ChangedUnit(p.unit); why != "" && m.Enabled.V {
+		if why := h.changedLoader(p.unit); why != "" && m.Enabled.V {
 			m.Enabled = Not[bool](Unknown, why)
 		}
 		m.Deny4 = m.Rules.value(func(r Ruleset) bool { return r.Denies("ip").V })
@@ -47,6 +57,22 @@ func firewallManagers(h *Host, s *snap.Snapshot) []FirewallManager {
 		out = append(out, m)
 	}
 	return out
+}
+
+// changedLoader is ChangedUnit; Picket's own unit is this host's own from the beginning.
+func (h *Host) changedLoader(name string) string {
+	if name != "picket-firewall.service" {
+		return h.ChangedUnit(name)
+	}
+	all, hidden := ownSettings(h.Snap, name)
+	for _, l := range all {
+		switch {
+		case l.Key == "ExecStart" && l.Value == "/usr/sbin/nft -f "+ownRules:
+		case l.Section == "Service" && strings.HasPrefix(l.Key, "ExecStart"), l.Section == "Unit" && (strings.HasPrefix(l.Key, "Condition") || strings.HasPrefix(l.Key, "Assert")):
+			return name + " is changed at " + l.Place.String() + " (" + l.Key + "), which Picket does not follow"
+		}
+	}
+	return hidden
 }
 
 // unitEnabled is what the next boot does with a unit: what systemd says, or,

@@ -15,6 +15,7 @@ var guards = map[string]guard{
 	"key-login-exists":   keyLoginExists,
 	"other-admin-exists": otherAdminExists,
 	"sudo-admin-exists":  sudoAdminExists,
+	"ssh-allowed-first":  drafted, // see proofs
 }
 
 // A Way is how an account comes in over SSH.

@@ -35,11 +35,13 @@ var loads = []load{
 	{paths: []string{"/etc/audit/rules.d/*"}, act: "augenrules --load", needs: "/usr/sbin/augenrules"},
 	{paths: []string{"/etc/apt/apt.conf.d/*"}, check: "apt-config dump >/dev/null"},
 	{paths: []string{"/etc/nftables.conf", "/etc/nftables.d/*"}, check: "nft -c -f /etc/nftables.conf", needs: "/usr/sbin/nft"},
-	{paths: []string{"/etc/fail2ban/*", "/etc/fail2ban/*/*"}, check: "fail2ban-client -t", unit: "fail2ban.service", how: "reload", needs: "/usr/bin/fail2ban-client"},
+	{paths: []string{"/etc/picket/firewall.nft"}, check: "nft -c -f /etc/picket/firewall.nft", unit: "picket-firewall.service", how: "reload"},
+	{paths: []string{"/etc/fail2ban/*", "/etc/fail2ban/*/*"}, check: "fail2ban-client -t", unit: "fail2ban.service", how: "restart", needs: "/usr/bin/fail2ban-client"},
 	{paths: []string{"/etc/default/grub", "/etc/default/grub.d/*"}, act: "update-grub", needs: "/usr/sbin/update-grub"},
-	{paths: []string{"/etc/docker/daemon.json"}, check: "dockerd --validate --config-file /etc/docker/daemon.json", needs: "/usr/bin/dockerd"},
+	{paths: []string{"/etc/docker/daemon.json"}, check: "! dockerd --help | grep -q -e --validate || dockerd --validate --config-file /etc/docker/daemon.json"},
 	{paths: []string{"/etc/nginx/*", "/etc/nginx/*/*"}, check: "nginx -t", unit: "nginx.service", how: "reload", needs: "/usr/sbin/nginx"},
 	{paths: []string{"/etc/lighttpd/*", "/etc/lighttpd/*/*"}, check: "lighttpd -tt -f /etc/lighttpd/lighttpd.conf", unit: "lighttpd.service", how: "restart", needs: "/usr/sbin/lighttpd"},
+	{paths: []string{"/etc/grafana/grafana.ini"}, unit: "grafana-server.service", how: "restart"},
 	{paths: []string{"/etc/mosquitto/*", "/etc/mosquitto/*/*"}, unit: "mosquitto.service", how: "restart"},
 }
 

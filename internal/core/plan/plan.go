@@ -170,6 +170,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			edits, left, later := len(d.Edits()), len(d.Left()), len(d.Laters())
 			if err := d.For(c.ID, func(d *change.Draft) error {
 				err := fixer.Fix(h, d)
+				item.Guard = proven(c.Guard, item.Guard, h, d)
 				addLoads(h, d, edits)
 				return err
 			}); err != nil {
