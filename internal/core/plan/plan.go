@@ -183,7 +183,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 				item.Later = append(item.Later, l.Why)
 			}
 			if item.Left == "" {
-				item.Edits = shown(d, d.Edits()[edits:], hide)
+				item.Edits = shown(d, merged(d.Edits()[edits:]), hide)
 				item.Steps = d.Of(c.ID)
 			}
 			if item.Left == "" && !item.Changes() {
@@ -198,6 +198,22 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 	}
 	p.Steps = d.Steps()
 	return p, d
+}
+
+// merged makes one edit of those of one path.
+func merged(edits []change.Edit) (out []change.Edit) {
+	for _, e := range edits {
+		i := slices.IndexFunc(out, func(o change.Edit) bool { return o.Path == e.Path })
+		switch {
+		case i < 0:
+			out = append(out, e)
+		case out[i].Before.Opaque == e.After.Opaque:
+			out[i].After = e.After
+		default: // of one of them the content is not known
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func because(err error) string {
