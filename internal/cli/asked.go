@@ -63,6 +63,9 @@ func (p *program) begin(ctx context.Context, target string, opt askedOptions) (*
 	if err := errors.Join(p.mayChange(target), opt.ssh.check()); err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(target, "image:") {
+		return nil, withHint(usage(fmt.Errorf("%s does not run: accounts and passwords are changed on a running host", target)), "start it, and name it as ssh://user@host")
+	}
 	if opt.ssh.typed == nil {
 		opt.ssh.typed = map[string][]byte{}
 	}

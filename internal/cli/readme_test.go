@@ -59,6 +59,9 @@ func TestReadmeCommands(t *testing.T) {
 			if slices.Contains([]string{"apply", "history", "rollback", "confirm"}, args[1]) { // for running hosts: TestApply has them
 				args = append(args[:2], "--help")
 			}
+			if slices.Contains([]string{"user", "passwd"}, args[1]) { // the same: TestUser has them; the flags are looked at
+				args = append(args, "--help")
+			}
 			args = strings.Fields(tries.ReplaceAllString(elsewhere.ReplaceAllString(strings.Join(args[1:], " "), host), ""))
 			if (args[0] == "audit" || args[0] == "exposure") && !strings.Contains(strings.Join(args, " "), ".snapshot") { // this machine
 				args = append(args, host)
