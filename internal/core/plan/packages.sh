@@ -291,7 +291,7 @@ came() {
 # tree_after notes how it is when all steps are taken, and what others must not change if this is to go back.
 tree_after() {
 	[ -e old/tree.before ] || return 0
-	tree old/tree.after
+	accounts && tree old/tree.after || return 1
 	changed old/tree.before old/tree.after | while read -r p; do
 		[ -d "old/tree$p" ] && [ -d "$p" ] || printf '%s\n' "$p"
 	done >old/touched.part
@@ -301,11 +301,28 @@ tree_after() {
 	mv -f old/touched.part old/touched
 }
 
+# accounts keeps the lists of accounts as they are when all steps are taken.
+accounts() {
+	mkdir -p old/accounts
+	for f in passwd group shadow gshadow subuid subgid; do
+		[ ! -e "/etc/$f" ] || cp "/etc/$f" "old/accounts/$f" || return 1
+	done
+}
+
+# leave BEFORE AFTER NOW prints NOW without the lines that came between BEFORE and AFTER, and with those that went then.
+leave() {
+	awk -F: -v before="$1" -v after="$2" '
+		BEGIN { while ((getline l <before) > 0) { was[l]; list[++n] = l }; while ((getline l <after) > 0) is[l] }
+		$0 in is && !($0 in was) { next }
+		{ print; there[$1] }
+		END { for (i = 1; i <= n; i++) { split(list[i], f, ":"); if (!(list[i] in is) && !(f[1] in there)) print list[i] } }' "$3"
+}
+
 # tree_mark notes what others have changed since, before going back changes anything.
 tree_mark() {
 	[ -e old/tree.before ] && [ ! -e old/tree.theirs ] || return 0
 	tree old/tree.is
-	[ -e old/tree.after ] || { cp old/tree.is old/tree.part && mv -f old/tree.part old/tree.after; } # it did not come that far
+	[ -e old/tree.after ] || { accounts && cp old/tree.is old/tree.part && mv -f old/tree.part old/tree.after; } # it did not come that far
 	rm -rf old/theirs
 	changed old/tree.after old/tree.is >old/tree.part
 	while read -r p; do
@@ -365,8 +382,20 @@ tree_back() {
 	both old/tree.mine old/tree.theirs >old/tree.todo
 	while read -r p; do
 		if [ ! -e "old/tree$p" ] || [ -d "$p" ]; then continue; fi
-		say "$p was changed by somebody since: it stays as it is; what was there before is $here/old/tree$p"
-		bad=1
+		case $p in
+		/etc/passwd | /etc/group | /etc/shadow | /etc/gshadow | /etc/subuid | /etc/subgid)
+			say "$p was changed by somebody since: only what came with the packages is taken out of it"
+			part=$(beside "$p")
+			rm -f "$part"
+			cp -a "$p" "$part" && leave "old/tree$p" "old/accounts/${p##*/}" "$p" >"$part" && move "$part" "$p" || bad=1
+			;;
+		# What programs make of what is installed is right now.
+		/etc/*- | /etc/ld.so.cache | /etc/mailcap | /var/*) ;;
+		*)
+			say "$p was changed by somebody since: it stays as it is; what was there before is $here/old/tree$p"
+			bad=1
+			;;
+		esac
 	done <old/tree.todo
 	return "$bad"
 }
