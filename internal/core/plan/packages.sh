@@ -57,14 +57,20 @@ named() {
 	sed -n "s/^step $1 [0-9]* \\(.*\\) #.*/\\1/p" plan | tr ' ' '\n' | sed "${2:-}"
 }
 
+words() { tr '\n' ' ' | sed 's/ $//'; }
+
+# half lists packages that are neither there nor not. dpkg --audit would also list those of which only a list is missing, as
+# many have it that are not Debian's own.
+half() { dpkg-query -W -f '${binary:Package} ${db:Status-Status} ${db:Status-Eflag}\n' | grep -v -e ' \(installed\|config-files\|not-installed\) ok$' | sed 's/ .*//'; }
+
 # sound refuses a host on which dpkg has not ended: what it then does is not foreseen.
 sound() {
 	command -v apt-get >/dev/null 2>&1 || { say 'there is no apt-get'; return 1; }
-	{ debian dpkg --audit && [ ! -s said ]; } || { say 'some packages are half installed: dpkg --configure -a first'; return 1; }
+	[ -z "$(half)" ] || { say "half installed: $(half | words): dpkg --configure -a first"; return 1; }
 }
 
 # others LETTERS SED lists what apt would do to packages that the plan does not take away.
-others() { sed -n "s/^$1.*/\\1/p" said | sed 's/:.*//' | grep -vxF -e "$(named remove 's/:.*//')" | tr '\n' ' '; }
+others() { sed -n "s/^$1.*/\\1/p" said | sed 's/:.*//' | grep -vxF -e "$(named remove 's/:.*//')" | words; }
 
 # --- install ----------------------------------------------------------------------------------------------
 
@@ -75,7 +81,7 @@ install_look() {
 	shift
 	# shellcheck disable=SC2046
 	would install "$@" $(named remove 's/$/-/') || return 1
-	gone=$(others 'Remv \([^ ]*\)') newer=$(sed -n 's/^Inst \([^ ]*\) \[.*/\1/p' said | tr '\n' ' ')
+	gone=$(others 'Remv \([^ ]*\)') newer=$(sed -n 's/^Inst \([^ ]*\) \[.*/\1/p' said | words)
 	[ -z "$gone" ] || { say "to install $*, apt would take away $gone"; return 1; }
 	[ -z "$newer" ] || { say "to install $*, apt would also bring newer versions, which cannot be taken back: apt-get install $newer first"; return 1; }
 	# Had now: a mirror that is away is a reason to change nothing.
@@ -117,8 +123,7 @@ install_back() {
 
 # whole_again ends what a power cut has left half done in other packages.
 whole_again() {
-	debian dpkg --audit
-	[ ! -s said ] || database --configure -a
+	[ -z "$(half)" ] || database --configure -a
 }
 
 # --- remove -----------------------------------------------------------------------------------------------
@@ -133,7 +138,7 @@ remove_look() {
 	set -- $(for p; do ! installed "$p" || echo "$p"; done)
 	[ $# -gt 0 ] || return 0
 	would remove "$@" || return 1
-	more=$(others 'Remv \([^ ]*\)') new=$(sed -n 's/^Inst \([^ ]*\).*/\1/p' said | tr '\n' ' ')
+	more=$(others 'Remv \([^ ]*\)') new=$(sed -n 's/^Inst \([^ ]*\).*/\1/p' said | words)
 	[ -z "$more" ] || { say "to take away $*, apt would also take away $more: if nobody needs them, take them away first"; return 1; }
 	[ -z "$new" ] || { say "to take away $*, apt would install $new"; return 1; }
 	for p; do
