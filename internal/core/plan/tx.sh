@@ -62,6 +62,7 @@ step() {
 	touch) touches "$verb" "$@" ;;
 	folder) above "$2" ;;
 	came) sum "$2" >"old/$1.sum" ;;
+	alone) alone "$@" ;;
 	made) [ "$(cat "old/$1.is")" != - ] || printf '%s\n' "$2" ;;
 	back) # all are tried
 		progress "$verb" "$@"
@@ -170,6 +171,7 @@ save() {
 
 # after notes how it is when all steps are taken.
 after() {
+	walk alone file gone
 	links >old/links.after && tree_after && dates >old/times.after && sync
 }
 
@@ -204,6 +206,7 @@ undo() {
 		put state stuck
 		note "gone back, but for steps$stuck"
 		rm -f old/times.back
+		walk alone file gone
 		disarm
 		return 6
 	fi
