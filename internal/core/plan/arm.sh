@@ -19,14 +19,12 @@ hold_lock() {
 		flock -n 9
 		return
 	fi
-	if ! mkdir "$box/locked" 2>/dev/null; then
-		holder=$(cat "$box/locked/pid" 2>/dev/null)
-		[ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null || return 1
-		rm -rf "$box/locked"
-		mkdir "$box/locked" 2>/dev/null || return 1
+	if ! ln -s $$ "$box/locked" 2>/dev/null; then # a link, as it is there at once with what it says
+		! kill -0 "$(readlink "$box/locked")" 2>/dev/null || return 1
+		rm -f "$box/locked"
+		ln -s $$ "$box/locked" 2>/dev/null || return 1
 	fi
-	echo $$ >"$box/locked/pid"
-	trap 'rm -rf "$box/locked"' EXIT
+	trap 'rm -f "$box/locked"' EXIT
 }
 
 # --- the way back by itself -------------------------------------------------------------------------------
@@ -124,7 +122,7 @@ late() {
 # left of a change that is not under way any more is cleared away.
 boot() {
 	booting=yes
-	rm -rf "$box/locked"
+	rm -f "$box/locked"
 	case $(state) in
 	applying | applied | undoing) note 'the host was started anew before anybody confirmed: goes back'; undo ;;
 	prepared | undone) { [ ! -e old ] && [ ! -e armed ]; } || { forget; disarm; } ;;

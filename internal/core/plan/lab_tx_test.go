@@ -81,7 +81,8 @@ var shells = []struct{ name, run, prepare string }{
 	{"bash", "bash", ""},
 	{"busybox", "/bb/busybox sh", `cd /bb; ./busybox --install -s .; rm -f dpkg dpkg-deb
 		ln -s /usr/bin/systemctl /usr/bin/systemd-run /usr/bin/dpkg /usr/bin/dpkg-deb /usr/bin/dpkg-query /usr/bin/apt-get /usr/bin/apt-mark .
-		sed -i 's#PATH=/usr.*#PATH=/bb#' TX/tx; grep -q PATH=/bb TX/tx`},
+		sed -i 's#PATH=/usr.*#PATH=/bb#' TX/tx; grep -q PATH=/bb TX/tx
+		cd TX/..; ln -s 1 locked; ! /bb/busybox sh TX/tx apply 2>/dev/null; [ "$(sh TX/tx state)" = prepared ]; ln -sfn 4194303 locked`}, // whoever held it is dead
 }
 
 func TestThereAndBack(t *testing.T) {
