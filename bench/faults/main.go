@@ -116,7 +116,11 @@ func (c *campaign) run(ctx context.Context, hosts int) error {
 
 // work makes trials on a host until there are none left. A host that ended in between is replaced.
 func (c *campaign) work(ctx context.Context, h *host) error {
-	defer func() { h.Close() }()
+	defer func() {
+		if h != nil {
+			h.Close()
+		}
+	}()
 	for {
 		c.mu.Lock()
 		if len(c.todo) == 0 || ctx.Err() != nil {
@@ -129,6 +133,9 @@ func (c *campaign) work(ctx context.Context, h *host) error {
 		left := len(c.todo)
 		c.mu.Unlock()
 		end, why, err := h.try(ctx, t)
+		if ctx.Err() != nil { // what it was cut off in is no trial
+			return ctx.Err()
+		}
 		if err != nil {
 			return fmt.Errorf("%s at point %d: %w", t.kind, t.point, err)
 		}

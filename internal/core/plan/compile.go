@@ -5,7 +5,7 @@ package plan
 
 import (
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -17,14 +17,17 @@ import (
 
 // The program that a host runs, in its parts: tx.sh is called and reads the others.
 //
-//go:embed tx.sh
-var program []byte
+//go:embed *.sh
+var program embed.FS
 
-//go:embed steps.sh
-var steps []byte
-
-//go:embed packages.sh
-var packages []byte
+// parts are the program's files, by their names on the host.
+func parts() map[string][]byte {
+	out := map[string][]byte{}
+	for _, name := range []string{"tx", "steps", "around", "packages", "arm"} {
+		out[name], _ = program.ReadFile(name + ".sh") // they are part of the binary
+	}
+	return out
+}
 
 // A Folder is what a transaction consists of on the host: names below
 // /var/lib/picket/tx/ID and their contents.
@@ -32,10 +35,10 @@ type Folder map[string][]byte
 
 // Compile makes the folder of some steps. It refuses a name that a line of the plan
 // cannot hold.
-func Compile(list []change.Step) (Folder, error) {
-	f := Folder{"tx": program, "steps": steps, "packages": packages}
+func Compile(steps []change.Step) (Folder, error) {
+	f := Folder(parts())
 	var plan strings.Builder
-	for i, s := range list {
+	for i, s := range steps {
 		n := fmt.Sprintf("%03d", i+1)
 		words, err := line(s, n)
 		if err != nil {

@@ -84,15 +84,30 @@ func TestPackagesThereAndBack(t *testing.T) {
 func TestPackagesOfOthers(t *testing.T) {
 	t.Parallel()
 	h := lab.Start(t, lab.Debian)
-	h.Serve("mosquitto", "screen", "gawk", "fail2ban")
+	h.Serve("mosquitto", "screen", "mosquitto-clients")
+
+	// What came is needed by what somebody has installed since.
+	at := stage(t, h, "needed", []change.Step{install("libmosquitto1")})
+	h.Sh("sh " + at + "/tx apply; sh " + at + "/tx confirm; apt-get -q -y --no-install-recommends install mosquitto-clients")
+	if out, code := h.Try("sh", at+"/tx", "undo"); code != 6 || !strings.Contains(out, "mosquitto-clients depends on libmosquitto1") {
+		t.Errorf("undo of what is needed: %d\n%s", code, out)
+	}
+	if got := h.Sh("dpkg-query -W -f '${db:Status-Status} ' mosquitto-clients libmosquitto1; cat " + at + "/state"); got != "installed installed stuck\n" {
+		t.Errorf("what is needed: %s", got)
+	}
+	h.Sh("apt-get -q -y purge mosquitto-clients; sh " + at + "/tx undo")
+	if got := h.Sh("cat " + at + "/state; dpkg -s libmosquitto1 2>&1 | head -n 1; ldconfig -p | grep -c mosquitto || true"); got != "undone\ndpkg-query: package 'libmosquitto1' is not installed and no information is available\n0\n" {
+		t.Errorf("no more needed: %s", got)
+	}
+
 	h.Sh("sh " + stage(t, h, "first", []change.Step{install("mosquitto")}) + "/tx apply; sh /var/lib/picket/tx/first/tx confirm")
 	h.Sh("apt-get -q -y --no-install-recommends install screen; useradd -M carol; echo mine >/etc/mosquitto/conf.d/mine.conf; echo '# mine' >>/etc/mosquitto/mosquitto.conf")
 	out, code := h.Try("sh", "/var/lib/picket/tx/first/tx", "undo")
-	if code != 6 || !strings.Contains(out, "/etc/passwd was changed by somebody since") || !strings.Contains(out, "/etc/mosquitto/mosquitto.conf was changed by somebody since") {
+	if code != 0 || !strings.Contains(out, "/etc/passwd was changed by somebody since: only what came") || !strings.Contains(out, "/etc/mosquitto/mosquitto.conf was changed by somebody since") {
 		t.Errorf("undo: %d\n%s", code, out)
 	}
-	if got := h.Sh("dpkg-query -W -f '${db:Status-Status}\n' screen; dpkg-query -W mosquitto 2>&1 || true; id -un carol; cat /etc/mosquitto/conf.d/mine.conf; tail -n 1 /etc/mosquitto/mosquitto.conf"); got !=
-		"installed\ndpkg-query: no packages found matching mosquitto\ncarol\nmine\n# mine\n" {
+	if got := h.Sh("dpkg-query -W -f '${db:Status-Status}\n' screen; dpkg-query -W mosquitto 2>&1 || true; id -un carol; getent passwd mosquitto || true; getent shadow carol | cut -c1-6; pwck -r | grep -v -e 'does not exist' -e 'no changes' || true; stat -c '%a %G' /etc/shadow; cat /etc/mosquitto/conf.d/mine.conf; tail -n 1 /etc/mosquitto/mosquitto.conf"); got !=
+		"installed\ndpkg-query: no packages found matching mosquitto\ncarol\ncarol:\n640 shadow\nmine\n# mine\n" {
 		t.Errorf("after it:\n%s", got)
 	}
 }
@@ -108,8 +123,9 @@ func TestPackagesRefused(t *testing.T) {
 		says              string
 	}{
 		{"it takes others along", "", "", []change.Step{remove("dbus")}, "to take away dbus, apt would also take away"},
-		{"it takes the place of another", "", "", []change.Step{install("chrony")}, "to install chrony, apt would take away systemd-timesyncd"},
+		{"it takes the place of another", "", "", []change.Step{install("chrony")}, "to install chrony, apt would take away systemd-timesyncd\n"},
 		{"there is no such package", "", "", []change.Step{install("no-such-package")}, "Unable to locate package no-such-package"},
+		{"another is half installed", "dpkg --unpack " + lab.Mirror + "/screen_*.deb", "dpkg --purge screen", []change.Step{remove("man-db")}, "half installed: screen: dpkg --configure -a first"},
 		{"it is on hold", "apt-mark hold man-db", "apt-mark unhold man-db", []change.Step{remove("man-db")}, "man-db is on hold"},
 		{"its file cannot be had", "", "", []change.Step{remove("man-db")}, "the package file of man-db in the installed version cannot be had"},
 		{"the mirror is away", "sed -i s,file:,http://192.168.77.1, /etc/apt/sources.list; cd /var/lib/apt/lists; for f in _*; do mv $f 192.168.77.1$f; done",
@@ -128,7 +144,8 @@ func TestPackagesRefused(t *testing.T) {
 		h.Sh("rm -r " + at)
 	}
 
-	// What is in the way goes when the plan says so, and comes back.
+	// What is in the way goes when the plan says so, and comes back. That a package lacks a list of sums is no reason not to.
+	h.Sh("rm /var/lib/dpkg/info/sed.md5sums")
 	h.Reboot()
 	before := system(h)
 	at := stage(t, h, "both", []change.Step{remove("systemd-timesyncd"), install("chrony")})
@@ -142,4 +159,37 @@ func TestPackagesRefused(t *testing.T) {
 		t.Errorf("undo: %d\n%s", code, out)
 	}
 	same(t, before, system(h), "undone")
+}
+
+// TestPackageFiles takes a package away whose file is had in other ways than from a mirror, and back.
+func TestPackageFiles(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	h.Serve("man-db", "dpkg-repack")
+	h.Sh("cp " + lab.Mirror + "/man-db_*.deb /root; apt-get -q -y --no-install-recommends install dpkg-repack; apt-get clean; rm -r " + lab.Mirror + " /var/lib/apt/lists/*; mv /usr/bin/dpkg-repack /root")
+	h.Reboot()
+	for _, tc := range []struct{ name, first string }{
+		{"in the cache of apt", "cp /root/man-db_*.deb /var/cache/apt/archives"},
+		{"another in the cache of apt", `rm /var/cache/apt/archives/man-db*; mkdir /root/other; dpkg-deb -R /root/man-db_*.deb /root/other; cd /root/other; echo x >>usr/share/doc/man-db/copyright
+			{ cd /root/other && find usr -type f -exec md5sum {} +; } >DEBIAN/md5sums; dpkg-deb -b . /var/cache/apt/archives/$(basename /root/man-db_*.deb) >/dev/null`},
+		{"made anew of what is installed", "mv /root/dpkg-repack /usr/bin/dpkg-repack"},
+	} {
+		h.Sh(tc.first)
+		before := system(h)
+		at := stage(t, h, strings.ReplaceAll(tc.name, " ", "-"), []change.Step{remove("man-db")})
+		out, code := h.Try("sh", at+"/tx", "apply")
+		if tc.name == "another in the cache of apt" {
+			if code != 4 || !strings.Contains(out, "cannot be had") {
+				t.Errorf("%s: apply: %d\n%s", tc.name, code, out)
+			}
+			continue
+		}
+		if got, _ := h.Try("dpkg-query", "-W", "-f", "${db:Status-Status}", "man-db"); code != 0 || got != "config-files" {
+			t.Errorf("%s: apply: %d, %s\n%s", tc.name, code, got, out)
+		}
+		if out, code := h.Try("sh", at+"/tx", "undo"); code != 0 {
+			t.Errorf("%s: undo: %d\n%s", tc.name, code, out)
+		}
+		same(t, before, system(h), tc.name)
+	}
 }

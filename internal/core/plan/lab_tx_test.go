@@ -81,7 +81,8 @@ var shells = []struct{ name, run, prepare string }{
 	{"bash", "bash", ""},
 	{"busybox", "/bb/busybox sh", `cd /bb; ./busybox --install -s .; rm -f dpkg dpkg-deb
 		ln -s /usr/bin/systemctl /usr/bin/systemd-run /usr/bin/dpkg /usr/bin/dpkg-deb /usr/bin/dpkg-query /usr/bin/apt-get /usr/bin/apt-mark .
-		sed -i 's#PATH=/usr.*#PATH=/bb#' TX/tx; grep -q PATH=/bb TX/tx`},
+		sed -i 's#PATH=/usr.*#PATH=/bb#' TX/tx; grep -q PATH=/bb TX/tx
+		cd TX/..; ln -s 1 locked; ! /bb/busybox sh TX/tx apply 2>/dev/null; [ "$(sh TX/tx state)" = prepared ]; ln -sfn 4194303 locked`}, // whoever held it is dead
 }
 
 func TestThereAndBack(t *testing.T) {
@@ -115,7 +116,7 @@ func TestThereAndBack(t *testing.T) {
 			t.Fatalf("%s: undo: %d\n%s", sh.name, code, out)
 		}
 		same(t, before, system(h), sh.name+": undone")
-		if got := h.Sh("cat " + at + "/state; systemctl list-units --all --no-legend 'picket-*'; ls /etc/systemd/system | grep picket || true; ls " + at); got != "undone\n"+"journal\nnew\npackages\npid\nplan\nseq\nstate\nsteps\ntx\n" {
+		if got := h.Sh("cat " + at + "/state; systemctl list-units --all --no-legend 'picket-*'; ls /etc/systemd/system | grep picket || true; ls " + at); got != "undone\n"+"arm\naround\njournal\nnew\npackages\npid\nplan\nseq\nstate\nsteps\ntx\n" {
 			t.Errorf("%s: left: %s", sh.name, got)
 		}
 	}
@@ -261,7 +262,10 @@ func TestFaults(t *testing.T) {
 	same(t, before, whole(h), "no room for what is to be kept")
 
 	// Once more, confirmed; then somebody changes one of the files, and there is no room left.
-	at = stage(t, h, "later", []change.Step{motd(), sshd})
+	crontab := func(after string) change.Step {
+		return change.Step{Verb: change.File, Name: "/etc/crontab", Before: text(0o644, h.Read("/etc/crontab")), After: text(0o644, after)}
+	}
+	at = stage(t, h, "later", []change.Step{motd(), sshd, crontab("")})
 	h.Sh("sh " + at + "/tx apply && sh " + at + "/tx confirm && [ $(cat " + at + "/state) = confirmed ]")
 	if out, code := h.Try("sh", at+"/tx", "apply"); code != 4 || !strings.Contains(out, "confirmed already") {
 		t.Errorf("applied twice: %d %s", code, out)
@@ -270,9 +274,18 @@ func TestFaults(t *testing.T) {
 	if out, code := h.Try("sh", at+"/tx", "undo"); code != 6 || !strings.Contains(out, "/etc/motd was changed by somebody since") {
 		t.Errorf("undone over what somebody wrote: %d %s", code, out)
 	}
-	if got := h.Sh("cat /etc/motd; ls /etc/ssh/sshd_config.d; cat " + at + "/state"); got != "mine\nstuck\n" {
+	if got := h.Sh("cat /etc/motd; ls /etc/ssh/sshd_config.d; stat -c %h /etc/crontab; cat " + at + "/state"); got != "mine\n1\nstuck\n" {
 		t.Errorf("what somebody wrote stays, the rest goes back: %q", got)
 	}
 	h.Sh("cat /var/ours >/etc/motd; sh " + at + "/tx undo")
 	same(t, before, whole(h), "undone later")
+
+	// What is as it was to be already keeps its one name as well: cron does not read a file that has two.
+	at = stage(t, h, "already", []change.Step{crontab(h.Read("/etc/crontab"))})
+	h.Sh("sh " + at + "/tx apply && sh " + at + "/tx confirm")
+	if got := h.Sh("stat -c %h /etc/crontab"); got != "1\n" {
+		t.Errorf("/etc/crontab has %s names", got)
+	}
+	h.Sh("sh " + at + "/tx undo")
+	same(t, before, whole(h), "undone, though nothing was done")
 }

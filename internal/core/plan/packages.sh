@@ -4,11 +4,6 @@
 # these places are kept as they were, and put back where nobody else has changed them since. Going back needs neither apt
 # nor a network: what came is purged by dpkg, what went is installed again from files that were had before it went.
 
-# Where packages change what is not theirs alone.
-roots='etc var/lib/apt/extended_states var/lib/dpkg/alternatives var/lib/dpkg/diversions var/lib/dpkg/statoverride var/lib/pam
-	var/lib/systemd/deb-systemd-helper-enabled var/lib/systemd/deb-systemd-helper-masked
-	var/lib/systemd/deb-systemd-user-helper-enabled var/lib/systemd/deb-systemd-user-helper-masked var/lib/ucf'
-
 packaging() { grep -q '^step \(install\|remove\) ' plan; }
 
 # debian runs a program of Debian's, which asks nothing. What it says goes to "said". It is named in full: BusyBox would run
@@ -62,14 +57,20 @@ named() {
 	sed -n "s/^step $1 [0-9]* \\(.*\\) #.*/\\1/p" plan | tr ' ' '\n' | sed "${2:-}"
 }
 
+words() { tr '\n' ' ' | sed 's/ $//'; }
+
+# half lists packages that are neither there nor not. dpkg --audit would also list those of which only a list is missing, as
+# many have it that are not Debian's own.
+half() { dpkg-query -W -f '${binary:Package} ${db:Status-Status} ${db:Status-Eflag}\n' | grep -v -e ' \(installed\|config-files\|not-installed\) ok$' | sed 's/ .*//'; }
+
 # sound refuses a host on which dpkg has not ended: what it then does is not foreseen.
 sound() {
 	command -v apt-get >/dev/null 2>&1 || { say 'there is no apt-get'; return 1; }
-	{ debian dpkg --audit && [ ! -s said ]; } || { say 'some packages are half installed: dpkg --configure -a first'; return 1; }
+	[ -z "$(half)" ] || { say "half installed: $(half | words): dpkg --configure -a first"; return 1; }
 }
 
 # others LETTERS SED lists what apt would do to packages that the plan does not take away.
-others() { sed -n "s/^$1.*/\\1/p" said | sed 's/:.*//' | grep -vxF -e "$(named remove 's/:.*//')" | tr '\n' ' '; }
+others() { sed -n "s/^$1.*/\\1/p" said | sed 's/:.*//' | grep -vxF -e "$(named remove 's/:.*//')" | words; }
 
 # --- install ----------------------------------------------------------------------------------------------
 
@@ -80,7 +81,7 @@ install_look() {
 	shift
 	# shellcheck disable=SC2046
 	would install "$@" $(named remove 's/$/-/') || return 1
-	gone=$(others 'Remv \([^ ]*\)') newer=$(sed -n 's/^Inst \([^ ]*\) \[.*/\1/p' said | tr '\n' ' ')
+	gone=$(others 'Remv \([^ ]*\)') newer=$(sed -n 's/^Inst \([^ ]*\) \[.*/\1/p' said | words)
 	[ -z "$gone" ] || { say "to install $*, apt would take away $gone"; return 1; }
 	[ -z "$newer" ] || { say "to install $*, apt would also bring newer versions, which cannot be taken back: apt-get install $newer first"; return 1; }
 	# Had now: a mirror that is away is a reason to change nothing.
@@ -122,8 +123,7 @@ install_back() {
 
 # whole_again ends what a power cut has left half done in other packages.
 whole_again() {
-	debian dpkg --audit
-	[ ! -s said ] || database --configure -a
+	[ -z "$(half)" ] || database --configure -a
 }
 
 # --- remove -----------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ remove_look() {
 	set -- $(for p; do ! installed "$p" || echo "$p"; done)
 	[ $# -gt 0 ] || return 0
 	would remove "$@" || return 1
-	more=$(others 'Remv \([^ ]*\)') new=$(sed -n 's/^Inst \([^ ]*\).*/\1/p' said | tr '\n' ' ')
+	more=$(others 'Remv \([^ ]*\)') new=$(sed -n 's/^Inst \([^ ]*\).*/\1/p' said | words)
 	[ -z "$more" ] || { say "to take away $*, apt would also take away $more: if nobody needs them, take them away first"; return 1; }
 	[ -z "$new" ] || { say "to take away $*, apt would install $new"; return 1; }
 	for p; do
@@ -242,133 +242,6 @@ services_back() {
 			runs "$u" "$was" '' </dev/null
 		done <"$f"
 	done
-}
-
-# --- what is not theirs alone -----------------------------------------------------------------------------
-
-# tree FILE lists all that lies in these places, but for our own, two lines a path: what it is, and the sum of what it holds.
-tree() {
-	to=$1
-	set --
-	for r in $roots; do
-		[ ! -e "/$r" ] || set -- "$@" "/$r"
-	done
-	find "$@" \( -name 'picket-back.service' -o -name '.picket-*' -o -name '*
-*' \) -prune -o -exec stat -c '%n	S %f %u %g %y %N' {} + >"$to.part"
-	find "$@" \( -name 'picket-back.service' -o -name '.picket-*' -o -name '*
-*' \) -prune -o -type f -exec sha256sum {} + | sed 's/^\([0-9a-f]*\)  \(.*\)/\2	H \1/' >>"$to.part"
-	sort "$to.part" >"$to.sorted" && rm "$to.part" && mv -f "$to.sorted" "$to"
-}
-
-# changed A B lists the paths of which two lists tell otherwise.
-changed() { { without "$1" "$2" && without "$2" "$1"; } | cut -f 1 | sort -u; }
-
-tree_save() {
-	packaging && [ ! -e old/tree.before ] || return 0
-	rm -rf old/tree
-	for r in $roots; do
-		[ -e "/$r" ] || continue
-		mkdir -p "$(dirname "old/tree/$r")" && cp -a "/$r" "old/tree/$r" || return 1
-		# cp of BusyBox cuts times to whole seconds.
-		cp --version 2>/dev/null | grep -q GNU || find "/$r" -type l -exec sh -c 'rm "old/tree$1" && ln "$1" "old/tree$1"' - {} \; -o -exec touch -r {} old/tree{} \;
-	done
-	tree old/tree.before
-}
-
-# arrived notes what lies at the paths of the steps that follow once the packages are there.
-arrived() {
-	packaging || return 0
-	walk came file link gone && : >old/arrived && settle old
-}
-
-# came N SUM reports whether that came with packages: then they take it along.
-came() {
-	[ -e old/tree.before ] || return 1
-	[ -e old/arrived ] || return 0 # the step was never reached
-	[ "$2" = "$(cat "old/$1.sum" 2>/dev/null)" ]
-}
-
-# tree_after notes how it is when all steps are taken, and what others must not change if this is to go back.
-tree_after() {
-	[ -e old/tree.before ] || return 0
-	tree old/tree.after
-	changed old/tree.before old/tree.after | while read -r p; do
-		[ -d "old/tree$p" ] && [ -d "$p" ] || printf '%s\n' "$p"
-	done >old/touched.part
-	for f in old/*.after; do # the units of what came
-		[ ! -e "${f%.after}.packages" ] || without "$f" "${f%.after}.packages" | sed 's/ .*//' | xargs dpkg-query -L 2>/dev/null | units
-	done | sed 's/^/the unit /' >>old/touched.part
-	mv -f old/touched.part old/touched
-}
-
-# tree_mark notes what others have changed since, before going back changes anything.
-tree_mark() {
-	[ -e old/tree.before ] && [ ! -e old/tree.theirs ] || return 0
-	tree old/tree.is
-	[ -e old/tree.after ] || { cp old/tree.is old/tree.part && mv -f old/tree.part old/tree.after; } # it did not come that far
-	rm -rf old/theirs
-	changed old/tree.after old/tree.is >old/tree.part
-	while read -r p; do
-		if [ -L "$p" ] || [ -f "$p" ]; then
-			mkdir -p "old/theirs${p%/*}" && copy "$p" "old/theirs$p" || return 1
-		fi
-	done <old/tree.part
-	mv -f old/tree.part old/tree.theirs
-}
-
-# tree_back puts back what packages have changed, coming and going.
-tree_back() {
-	bad=0
-	tree old/tree.is
-	cut -f 1 old/tree.before | sort -u >old/tree.paths
-	{ changed old/tree.before old/tree.after && changed old/tree.pre old/tree.is; } | sort -u >old/tree.ours
-	changed old/tree.before old/tree.is >old/tree.part
-	both old/tree.part old/tree.ours >old/tree.mine
-	without old/tree.mine old/tree.theirs >old/tree.todo
-	sort -r old/tree.todo >old/tree.deep
-	while read -r p; do # what came goes
-		if [ -e "old/tree$p" ] || [ -L "old/tree$p" ]; then continue; fi
-		if [ -d "$p" ] && [ ! -L "$p" ]; then
-			rmdir "$p" 2>/dev/null || { [ ! -d "$p" ] || say "$p is not empty and stays"; }
-		else
-			rm -f "$p" || bad=1
-		fi
-	done <old/tree.deep
-	while read -r p; do # what was comes back
-		if [ -d "old/tree$p" ] && [ ! -L "old/tree$p" ]; then
-			if [ ! -d "$p" ] || [ -L "$p" ]; then rm -f "$p" && mkdir "$p" || bad=1; fi
-			# shellcheck disable=SC2046
-			own "$p" $(meta "old/tree$p") || bad=1
-		elif [ -e "old/tree$p" ] || [ -L "old/tree$p" ]; then
-			part=$(beside "$p")
-			rm -f "$part"
-			copy "old/tree$p" "$part" && move "$part" "$p" || bad=1
-		fi
-	done <old/tree.todo
-	while read -r p; do # what others have written stays
-		if [ ! -e "$p" ] && [ ! -L "$p" ] && { [ -e "old/theirs$p" ] || [ -L "old/theirs$p" ]; }; then
-			mkdir -p "${p%/*}" && copy "old/theirs$p" "$p"
-			say "$p was changed by somebody since: it stays, and the package that it came with is gone"
-		fi
-	done <old/tree.theirs
-	while read -r p; do # the folders have the times that they had
-		printf '%s\n' "$p" "${p%/*}"
-	done <old/tree.todo | sort -ru >old/tree.deep
-	both old/tree.deep old/tree.paths >old/tree.mine
-	without old/tree.mine old/tree.theirs >old/tree.part
-	while read -r p; do
-		[ ! -d "old/tree$p" ] || [ -L "old/tree$p" ] || touch -r "old/tree$p" "$p" || bad=1
-	done <old/tree.part
-	walk touch file link gone dir mode >old/tree.part # these have told it already
-	changed old/tree.before old/tree.after >old/tree.deep
-	without old/tree.deep old/tree.part >old/tree.mine
-	both old/tree.mine old/tree.theirs >old/tree.todo
-	while read -r p; do
-		if [ ! -e "old/tree$p" ] || [ -d "$p" ]; then continue; fi
-		say "$p was changed by somebody since: it stays as it is; what was there before is $here/old/tree$p"
-		bad=1
-	done <old/tree.todo
-	return "$bad"
 }
 
 # packages_back takes packages back, and what they have changed. At a start it waits until the host is up: what dpkg runs

@@ -122,6 +122,13 @@ restore() {
 	esac
 }
 
+# alone ends that a file that is in use has another name here: cron, for one, does not read a file that has two.
+alone() {
+	if [ "$2" -ef "old/$1" ] && [ ! -L "$2" ]; then
+		copy "old/$1" "old/$1.part" && mv -f "old/$1.part" "old/$1"
+	fi
+}
+
 # --- files ------------------------------------------------------------------------------------------------
 
 # file N PATH MODE UID GID BEFORE AFTER: PATH gets the content new/N. BEFORE and AFTER are sums.

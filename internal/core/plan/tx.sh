@@ -3,6 +3,8 @@
 #
 #   steps     what each kind of step does, there and back
 #   packages  the same for packages
+#   around    what changes beside that
+#   arm       how it goes back by itself
 #   plan      the steps, in order, a line each
 #   new/      the files that it puts there
 #   debs/     package files, to install or to install again
@@ -33,7 +35,9 @@ within=120     # seconds until it goes back by itself when nobody confirms
 say() { printf '%s\n' "$*" >&2; }
 
 . ./steps
+. ./around
 . ./packages
+. ./arm
 
 state() { cat "${1:-.}/state" 2>/dev/null || echo prepared; }
 
@@ -59,6 +63,7 @@ step() {
 	touch) touches "$verb" "$@" ;;
 	folder) above "$2" ;;
 	came) sum "$2" >"old/$1.sum" ;;
+	alone) alone "$@" ;;
 	made) [ "$(cat "old/$1.is")" != - ] || printf '%s\n' "$2" ;;
 	early) unit_early "$@" || failed="$failed $1" ;;
 	back) # all are tried
@@ -169,6 +174,7 @@ save() {
 
 # after notes how it is when all steps are taken.
 after() {
+	walk alone file gone
 	links >old/links.after && tree_after && dates >old/times.after && sync
 }
 
@@ -204,6 +210,7 @@ undo() {
 		put state stuck
 		note "gone back, but for steps$stuck"
 		rm -f old/times.back
+		walk alone file gone
 		disarm
 		return 6
 	fi
@@ -278,230 +285,6 @@ first() {
 	rm -f first
 	ls "$box"/*/first >/dev/null 2>&1 || { rm -f /etc/systemd/system/picket-first.service /etc/systemd/system/multi-user.target.wants/picket-first.service && units_anew; }
 	return "$code"
-}
-
-# --- links of units, and times of folders -----------------------------------------------------------------
-
-# Folders whose links systemctl changes: which unit is started at boot. They are kept and put back by themselves.
-wants='/etc/systemd/system /etc/systemd/user /etc/rc0.d /etc/rc1.d /etc/rc2.d /etc/rc3.d /etc/rc4.d /etc/rc5.d /etc/rc6.d /etc/rcS.d'
-
-# links lists those links: path, a tab, target.
-links() {
-	# shellcheck disable=SC2086
-	find $wants -name picket-back.service -o -type l -exec sh -c 'for l; do printf "%s\t%s\n" "$l" "$(readlink "$l")"; done' - {} + 2>/dev/null | sort
-}
-
-links_save() {
-	[ ! -e old/links ] || return 0
-	rm -rf old/links.d
-	links >old/links.part
-	cut -f 1 old/links.part >old/links.paths
-	while read -r l; do
-		mkdir -p "old/links.d${l%/*}" && copy "$l" "old/links.d$l" || return 1
-	done <old/links.paths
-	mv -f old/links.part old/links
-}
-
-# links_back undoes what was done to them between the first step and the last; what others did later stays.
-links_back() {
-	[ -e old/links ] || return 0
-	[ -e old/links.after ] || { links >old/links.part && mv -f old/links.part old/links.after; }
-	tab=$(printf '\t')
-	without old/links.after old/links >old/links.came
-	without old/links old/links.after >old/links.went
-	while IFS=$tab read -r l to; do
-		[ "$(readlink "$l")" != "$to" ] || rm -f "$l"
-		grep -Fqx "${l%/*}" old/folders || rmdir "${l%/*}" 2>/dev/null # a folder that came with it
-	done <old/links.came
-	while IFS=$tab read -r l _; do
-		[ -e "$l" ] || [ -L "$l" ] || { mkdir -p "${l%/*}" && copy "old/links.d$l" "$l"; }
-	done <old/links.went
-}
-
-# times_save keeps the times of the folders in which something is changed.
-times_save() {
-	[ ! -e old/folders ] || return 0
-	mkdir -p old/times
-	# shellcheck disable=SC2086
-	{ walk folder file link gone dir && find $wants -type d 2>/dev/null; } | sort -u >old/folders.part
-	n=0
-	while read -r d; do
-		n=$((n + 1))
-		touch -r "$d" "old/times/$n" || return 1
-	done <old/folders.part
-	mv -f old/folders.part old/folders && dates >old/times.before
-}
-
-dates() {
-	while read -r d; do
-		[ ! -d "$d" ] || stat -c '%n	%y' "$d"
-	done <old/folders
-}
-
-# times_mark notes which folders nobody else has changed since: only these get their times back.
-times_mark() {
-	[ -e old/folders ] && [ ! -e old/times.back ] || return 0
-	dates >old/times.now
-	if [ -e old/times.after ]; then
-		cat old/times.before old/times.after >old/times.known
-		both old/times.now old/times.known >old/times.part && mv -f old/times.part old/times.now
-	fi
-	cut -f 1 old/times.now >old/times.part && mv -f old/times.part old/times.back
-}
-
-times_back() {
-	[ -e old/times.back ] || return 0
-	n=0
-	while read -r d; do
-		n=$((n + 1))
-		! grep -Fqx "$d" old/times.back || [ ! -d "$d" ] || touch -r "old/times/$n" "$d"
-	done <old/folders
-}
-
-# hold and release keep the time of a folder over what arming changes there.
-hold() { [ -e "$box/$1.time" ] || [ ! -d "$2" ] || touch -r "$2" "$box/$1.time"; }
-release() {
-	[ ! -e "$box/$1.time" ] || [ ! -d "$2" ] || touch -r "$box/$1.time" "$2"
-	rm -f "$box/$1.time"
-}
-
-# --- one at a time ----------------------------------------------------------------------------------------
-
-# lock has one change of this host at a time. The lock ends with the process that holds it.
-lock() {
-	[ -w "$box" ] || { say "$box cannot be written to (is its file system read-only?)"; return 1; }
-	exec 9>>"$box/lock"
-	left=${1:-0}
-	while ! hold_lock; do
-		[ "$left" -gt 0 ] || { say 'another change of this host is running'; return 1; }
-		sleep 1
-		left=$((left - 1))
-	done
-}
-
-hold_lock() {
-	if command -v flock >/dev/null 2>&1; then
-		flock -n 9
-		return
-	fi
-	if ! mkdir "$box/locked" 2>/dev/null; then
-		holder=$(cat "$box/locked/pid" 2>/dev/null)
-		[ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null || return 1
-		rm -rf "$box/locked"
-		mkdir "$box/locked" 2>/dev/null || return 1
-	fi
-	echo $$ >"$box/locked/pid"
-	trap 'rm -rf "$box/locked"' EXIT
-}
-
-# --- the way back by itself -------------------------------------------------------------------------------
-
-# arm has the host go back in so many seconds, and at its next start.
-arm() {
-	was=$(cat armed 2>/dev/null)
-	if [ ! -d /run/systemd/system ]; then
-		[ -n "$was" ] || say 'there is no systemd here: it goes back by itself, but not after a power cut'
-		# shellcheck disable=SC2016
-		PICKET_TX='' setsid sh -c 'sleep "$1"; exec sh "$2" late' sh "$1" "$here/tx" </dev/null >/dev/null 2>&1 9>&- &
-		put armed "$!" || return 1
-		[ -z "$was" ] || [ "$was" = $$ ] || kill "$was" 2>/dev/null
-		return 0
-	fi
-	if [ ! -e "$unit" ]; then
-		hold units "${unit%/*}"
-		hold sysinit "${link%/*}"
-		cat >"$unit.part" <<END
-[Unit]
-Description=Go back to what was there before a change that nobody confirmed
-DefaultDependencies=no
-RequiresMountsFor=$box
-After=local-fs.target
-Before=sysinit.target systemd-sysctl.service systemd-modules-load.service
-
-[Service]
-Type=oneshot
-ExecStart=/bin/sh -c 'for t in $box/*/tx; do sh "\$t" boot; done'
-
-[Install]
-WantedBy=sysinit.target
-END
-		chmod 644 "$unit.part" || return 1
-		[ -d "${link%/*}" ] || { (umask 022 && mkdir -p "${link%/*}") && : >"$box/made"; } || return 1
-		ln -sfn "$unit" "$link" && settle "$unit.part" && mv -f "$unit.part" "$unit" && settle "${unit%/*}" || return 1
-		release sysinit "${link%/*}"
-		release units "${unit%/*}"
-	fi
-	n=$((${was##*-} + 1))
-	systemd-run --quiet --collect --unit "picket-back-$id-$n" --on-active "$1" --timer-property AccuracySec=1s -- /bin/sh "$here/tx" late || return 1
-	put armed "picket-back-$id-$n" || return 1
-	[ -z "$was" ] || systemctl stop "$was.timer" 2>/dev/null
-	return 0
-}
-
-# disarm takes it away again; the unit stays while another change waits.
-disarm() {
-	was=$(cat armed 2>/dev/null)
-	if [ ! -d /run/systemd/system ]; then
-		[ -z "$was" ] || [ "$was" = $$ ] || kill "$was" 2>/dev/null
-		rm -f armed
-		return 0
-	fi
-	[ -z "$was" ] || systemctl stop "$was.timer" 2>/dev/null
-	others=$(cat "$box"/*/armed 2>/dev/null | grep -vxF -e "$was")
-	if [ -z "$others" ]; then
-		hold units "${unit%/*}"
-		hold sysinit "${link%/*}"
-		rm -f "$link" "$unit" "$unit.part"
-		[ ! -e "$box/made" ] || { rmdir "${link%/*}" 2>/dev/null; rm -f "$box/made"; }
-		release sysinit "${link%/*}"
-		release units "${unit%/*}"
-		[ -n "$booting" ] || systemctl daemon-reload
-	fi
-	rm -f armed # last: what was not taken away is taken away at the next start
-}
-
-# rest ends what a program that was killed half way has left running: its children, which this in their environment shows
-# to be of this change. So a service that was started without systemd carries it, too, which is why nothing is ended later.
-rest() {
-	for p in /proc/[0-9]*; do
-		[ "$p" != "/proc/$$" ] || continue
-		if tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -qx "PICKET_TX=$id"; then
-			kill -9 "${p#/proc/}" 2>/dev/null
-		fi
-	done
-}
-
-# late is the way back by itself: what still runs is stopped first.
-late() {
-	: >stop
-	if ! lock 60; then
-		holder=$(cat pid 2>/dev/null)
-		[ -z "$holder" ] || kill -9 "$holder" 2>/dev/null
-		lock 60 || return 6
-	fi
-	case $(state) in
-	applying | applied | undoing) note 'nobody confirmed: goes back by itself'; undo 9>&- ;;
-	*) disarm ;;
-	esac
-}
-
-# boot runs before the services start, which is why nothing is started or stopped: they read what is there then. What was
-# left of a change that is not under way any more is cleared away.
-boot() {
-	booting=yes
-	rm -rf "$box/locked"
-	case $(state) in
-	applying | applied | undoing) note 'the host was started anew before anybody confirmed: goes back'; undo ;;
-	prepared | undone) { [ ! -e old ] && [ ! -e armed ]; } || { forget; disarm; } ;;
-	confirmed | stuck) [ ! -e armed ] || disarm ;;
-	esac
-}
-
-# up is the rest of boot, when the host is up.
-up() {
-	up=yes
-	lock 60 || return 6
-	[ "$(state)" != undoing ] || undo 9>&-
 }
 
 export PICKET_TX="$id"
