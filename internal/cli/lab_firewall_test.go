@@ -118,6 +118,10 @@ func TestApplyFirewall(t *testing.T) {
 	const changed = "# ours, of the third floor\n"
 	h.Sh("printf '" + changed[:len(changed)-1] + "\n' >>/etc/picket/firewall.nft; systemctl disable --now picket-firewall")
 	must(t, auditOn(t, h, "--only", "firewall"), "firewall/default-deny", "fail")
+	if plan, _ := h.Try(onHost, "plan", "--profile", "strict", "--only", "firewall/default-deny"); !strings.Contains(plan, "8081/tcp python3") || !strings.Contains(plan, "left to you") {
+		t.Errorf("what is reached now would be shut, and the plan says:\n%s", plan)
+	}
+	h.Sh("systemctl stop late8081")
 	second, _ := applied(t, h, "--only", "firewall")
 	must(t, auditOn(t, h, "--only", "firewall"), "firewall/default-deny", "pass")
 	if got := h.Read("/etc/picket/firewall.nft"); !strings.HasSuffix(got, changed) {
@@ -128,7 +132,7 @@ func TestApplyFirewall(t *testing.T) {
 	must(t, auditOn(t, h, "--only", "firewall"), "firewall/default-deny", "fail")
 	h.Sh("sed -i '$d' /etc/picket/firewall.nft; systemctl enable --now picket-firewall")
 
-	h.Sh(`systemctl stop late8081; nft add table ip theirs; nft 'add chain ip theirs out { type filter hook output priority 0; }'; nft add rule ip theirs out tcp dport 25 drop`)
+	h.Sh(`nft add table ip theirs; nft 'add chain ip theirs out { type filter hook output priority 0; }'; nft add rule ip theirs out tcp dport 25 drop`)
 	time.Sleep(20 * time.Second) // the limit counts ours as well
 	takenBack(t, h, id)
 	if got := rules(h); got != before {

@@ -101,7 +101,11 @@ func ownFirewall(h *fact.Host, d *change.Draft, ufw string) error {
 	if !h.Packages.Has("nftables").V {
 		d.Do(change.Install, "packages", "nftables")
 	}
-	if !stands(h, rules.SSH) {
+	switch shuts, stand := stands(h, rules); {
+	case shuts != "":
+		d.Leave("the rules in %s stand, and shut what is reached now: %s. Where that is meant: sudo systemctl enable --now %s. Else take the file away, and plan anew", firewallFile, shuts, firewallUnit)
+		return nil
+	case !stand:
 		if err := d.Write(firewallFile, 0o644, firewallHead+rules.Text()); err != nil {
 			return err
 		}
@@ -119,23 +123,29 @@ func ownFirewall(h *fact.Host, d *change.Draft, ufw string) error {
 }
 
 // stands reports whether there are rules of our own that do what they are for: then they are loaded as they are, since
-// somebody may have changed them.
-func stands(h *fact.Host, ssh []int) bool {
+// somebody may have changed them. shut is what they would shut that is to stay open.
+func stands(h *fact.Host, want ruleset.Own) (shut string, ok bool) {
 	m, ours := h.Firewall.Manager("picket")
 	if !ours || m.Rules.State != fact.Known {
-		return false
+		return "", false
 	}
 	for _, family := range []string{"ip", "ip6"} {
 		if v := m.Rules.Denies(family); !v.Known() || !v.V {
-			return false
+			return "", false
 		}
-		for _, p := range ssh {
+		for _, p := range want.SSH {
 			if _, limited := m.Rules.Limited(family, p); !limited {
-				return false
+				return "", false
 			}
 		}
 	}
-	return m.Rules.Ask(ruleset.Packet{Family: "ip", Proto: "tcp", Port: 5432, Loopback: true}).Accept
+	var all []string
+	for _, o := range want.Open {
+		if o.Port > 0 && !m.Rules.Ask(ruleset.Packet{Family: "ip", Proto: o.Proto, Port: o.Port, Card: strings.TrimSuffix(o.Card, "*"), Anybody: o.From != ""}).Accept {
+			all = append(all, o.String()+" "+o.Why)
+		}
+	}
+	return strings.Join(all, ", "), m.Rules.Ask(ruleset.Packet{Family: "ip", Proto: "tcp", Port: 5432, Loopback: true}).Accept
 }
 
 // withOwnFirewall is for what our own table does besides: on its own it is no reason to have one.
@@ -246,7 +256,7 @@ func OwnRules(h *fact.Host, p change.Policy) (rules ruleset.Own, why string) {
 	}
 	var served []ruleset.Opening
 	for _, s := range h.Sockets.Listening {
-		if !s.Exposed() || s.Proto == "udp" && passing(s) {
+		if !s.Exposed() || s.Proto == "udp" && passing(s) || shutNow(h.Reach(s)) {
 			continue
 		}
 		o := ruleset.Opening{Proto: s.Proto, Port: s.Port, Card: s.Iface, Why: cmp.Or(s.Process, s.Service(), kernelServes)}
@@ -294,6 +304,11 @@ func OwnRules(h *fact.Host, p change.Policy) (rules ruleset.Own, why string) {
 		}
 	}
 	return rules, ""
+}
+
+// shutNow reports whether a rule refuses a port to all others already.
+func shutNow(e fact.Exposed) bool {
+	return e.Network.Asked && e.Network.Reached == fact.Nobody && e.Network.Why == "" && (!e.VPN.Asked || e.VPN.Reached == fact.Nobody)
 }
 
 // kernelServes is who serves a port that no process has.
