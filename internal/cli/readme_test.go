@@ -56,7 +56,7 @@ func TestReadmeCommands(t *testing.T) {
 				continue
 			}
 			ran++
-			if slices.Contains([]string{"apply", "history", "rollback", "confirm"}, args[1]) { // for running hosts: TestApply has them
+			if slices.Contains([]string{"apply", "history", "rollback", "confirm", "passwd", "user"}, args[1]) { // for running hosts: TestApply has them
 				args = append(args[:2], "--help")
 			}
 			args = strings.Fields(tries.ReplaceAllString(elsewhere.ReplaceAllString(strings.Join(args[1:], " "), host), ""))
