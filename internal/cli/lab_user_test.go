@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,7 @@ func TestUserClose(t *testing.T) {
 		return h.Sh("systemctl show -p User,ActiveState bot; ps -o user= -C bot,sleep | sort -u; ls /var/spool/cron/crontabs")
 	}
 	ran := state()
+	keysBefore := findings(auditOn(t, h, "--only", "keys"), "critical", "high", "medium", "low")
 	// It is typed as pi, and done as ann.
 	out, code = as(t, h, login{"pi", key, annPassword}, "user", "close", "pi", "TARGET", "--for", "ann", "--rewrite", "--yes")
 	tx := kept(t, h, out, code)
@@ -140,6 +142,14 @@ func TestUserClose(t *testing.T) {
 		}
 	}
 	honest(t, h)
+	after := auditOn(t, h, "--only", "accounts,sudo,keys")
+	must(t, after, "accounts/default-user", "pass")
+	must(t, after, "sudo/personal-admin", "pass")
+	for _, f := range findings(auditOn(t, h, "--only", "keys"), "critical", "high", "medium", "low") {
+		if !slices.Contains(keysBefore, f) {
+			t.Errorf("a new finding: %s", f)
+		}
+	}
 	if out, code := h.TrySSH("pi", "true"); code == 0 {
 		t.Errorf("pi comes in with its key: %s", out)
 	}
