@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,9 +62,12 @@ func TestUserAdd(t *testing.T) {
 	if out, code := as(t, h, operator, add...); code != 4 || !strings.Contains(out, "already") {
 		t.Errorf("a second time: exit code %d\n%s", code, out)
 	}
-	// The second of two gets the next number.
+	// The second of two gets the next number. sshd without PAM takes the key of an account that has no password, if that is
+	// not marked as locked.
+	h.Sh("echo 'UsePAM no' >/etc/ssh/sshd_config.d/pam.conf; systemctl reload ssh")
 	out, code = as(t, h, operator, "user", "add", "bob", "TARGET", "--key", key, "--yes")
 	bob := kept(t, h, out, code)
+	h.Sh("rm /etc/ssh/sshd_config.d/pam.conf; systemctl reload ssh")
 	if got := h.Sh("expr $(id -u bob) - $(id -u ann); id -nG bob; passwd -S bob | cut -d' ' -f2"); got != "1\nbob\nL\n" {
 		t.Errorf("bob: %q", got)
 	}
@@ -124,6 +128,7 @@ func TestUserClose(t *testing.T) {
 		return h.Sh("systemctl show -p User,ActiveState bot; ps -o user= -C bot,sleep | sort -u; ls /var/spool/cron/crontabs")
 	}
 	ran := state()
+	keysBefore := findings(auditOn(t, h, "--only", "keys"), "critical", "high", "medium", "low")
 	// It is typed as pi, and done as ann.
 	out, code = as(t, h, login{"pi", key, annPassword}, "user", "close", "pi", "TARGET", "--for", "ann", "--rewrite", "--yes")
 	tx := kept(t, h, out, code)
@@ -137,6 +142,14 @@ func TestUserClose(t *testing.T) {
 		}
 	}
 	honest(t, h)
+	after := auditOn(t, h, "--only", "accounts,sudo,keys")
+	must(t, after, "accounts/default-user", "pass")
+	must(t, after, "sudo/personal-admin", "pass")
+	for _, f := range findings(auditOn(t, h, "--only", "keys"), "critical", "high", "medium", "low") {
+		if !slices.Contains(keysBefore, f) {
+			t.Errorf("a new finding: %s", f)
+		}
+	}
 	if out, code := h.TrySSH("pi", "true"); code == 0 {
 		t.Errorf("pi comes in with its key: %s", out)
 	}

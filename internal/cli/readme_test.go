@@ -56,7 +56,7 @@ func TestReadmeCommands(t *testing.T) {
 				continue
 			}
 			ran++
-			if slices.Contains([]string{"apply", "history", "rollback", "confirm"}, args[1]) { // for running hosts: TestApply has them
+			if slices.Contains([]string{"apply", "history", "rollback", "confirm", "passwd", "user"}, args[1]) { // for running hosts: TestApply has them
 				args = append(args[:2], "--help")
 			}
 			if slices.Contains([]string{"user", "passwd"}, args[1]) { // the same: TestUser has them; the flags are looked at

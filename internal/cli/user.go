@@ -1,24 +1,19 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/crypto/ssh"
 
 	"picket/internal/core/account"
 	"picket/internal/core/change"
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
 	"picket/internal/harden"
-	"picket/internal/host/remote"
 	"picket/internal/host/shell"
 	"picket/internal/ui"
 )
@@ -77,49 +72,6 @@ somebody whose key is elsewhere.
 	opt.password.flags(f, "generate-password")
 	opt.flags(f)
 	return cmd
-}
-
-// readKeys reads public keys, and finds the files of their private halves.
-func readKeys(files []string) (public, private []string, err error) {
-	if len(files) == 0 {
-		return nil, nil, withHint(usage(errors.New("want --key FILE: the SSH key that lets the account in")), "`ls ~/.ssh` shows the keys that you have; ssh-keygen -t ed25519 makes one")
-	}
-	for _, f := range files {
-		data, err := os.ReadFile(f)
-		if err != nil {
-			return nil, nil, usage(fmt.Errorf("--key: %w", err))
-		}
-		half := strings.TrimSuffix(f, ".pub")
-		if bytes.Contains(data, []byte("PRIVATE KEY-----")) {
-			half = f
-			if data, err = os.ReadFile(f + ".pub"); err != nil {
-				return nil, nil, usage(fmt.Errorf("--key %s: its public half cannot be read: %w", f, err))
-			}
-			private = append(private, half)
-		} else if _, err := os.Stat(half); err == nil && half != f {
-			private = append(private, half)
-		}
-		found := 0
-		for rest := data; len(bytes.TrimSpace(rest)) > 0; {
-			key, comment, options, more, err := ssh.ParseAuthorizedKey(rest)
-			if err != nil {
-				break
-			}
-			if len(options) > 0 {
-				return nil, nil, usage(fmt.Errorf("--key %s: want a key alone, without options before it", f))
-			}
-			line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
-			if comment != "" {
-				line += " " + comment
-			}
-			public, rest = append(public, line), more
-			found++
-		}
-		if found == 0 {
-			return nil, nil, usage(fmt.Errorf("--key %s: it holds no SSH key", f))
-		}
-	}
-	return public, private, nil
 }
 
 func (p *program) userAdd(ctx context.Context, name, target string, opt addOptions) error {
@@ -272,51 +224,4 @@ func (a *asked) newAccount(ctx context.Context, name string, opt addOptions, pub
 	}
 	a.shot.MarkAsked(snap.Manifest{Stats: asked}) // nothing is there
 	return n, nil
-}
-
-// comesIn logs in as an account, with its key and nothing else, and becomes root if it is to.
-func (p *program) comesIn(ctx context.Context, target, name string, opt sshOptions, private []string, root bool, secret []byte) error {
-	fmt.Fprintf(p.io.Err, "logging in as %s\n", name)
-	t, err := remote.ParseTarget(target)
-	if err != nil {
-		return err
-	}
-	t.User = name
-	if len(private) > 0 {
-		opt.identities = private
-	}
-	quiet := *p
-	quiet.io.In = strings.NewReader("") // a password would prove nothing
-	c, _, password, err := quiet.dial(ctx, t.String(), opt, nil)
-	if err != nil {
-		return fmt.Errorf("%s does not come in: %w", name, err)
-	}
-	if !root {
-		defer c.Close()
-		in, out, _, err := c.Start("id -un")
-		if err != nil {
-			return fmt.Errorf("%s comes in and can do nothing: %w", name, err)
-		}
-		in.Close()
-		if said, _ := io.ReadAll(io.LimitReader(out, 1000)); strings.TrimSpace(string(said)) != name {
-			return fmt.Errorf("%s comes in, and its shell does not work: it says %q", name, said)
-		}
-		return nil
-	}
-	switch {
-	case secret != nil:
-		password = func(string) ([]byte, error) { return secret, nil }
-	case password == nil:
-		if ask := sudoPassword(t.Host, opt.sudoPasswordFile, ui.Prompt{IO: p.io, Context: ctx}); ask != nil {
-			password = func(user string) ([]byte, error) {
-				return once(opt.typed, user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
-			}
-		}
-	}
-	sh := shell.SSH(c, name, password)
-	defer sh.Close()
-	if out, exit, err := sh.Run(ctx, "id -u", nil, nil); err != nil || exit != 0 || strings.TrimSpace(string(out)) != "0" {
-		return fmt.Errorf("%s comes in and does not become root: %w", name, errors.Join(err, errors.New("sudo refuses")))
-	}
-	return nil
 }
