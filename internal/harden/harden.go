@@ -286,7 +286,27 @@ func back(ctx context.Context, h Host, at string, why error, opt Options) error 
 		}
 		return fmt.Errorf("%w: %w; on the host: sudo sh %s/tx undo", why, ErrNotUndone, at)
 	}
-	return fmt.Errorf("%w: the host cannot be reached, and goes back by itself within %v: %w", why, opt.Within, ErrNotUndone)
+	if opt.Say != nil {
+		opt.Say(fmt.Sprintf("root cannot be had there any more; the host goes back by itself within %v: waiting for that", opt.Within))
+	}
+	wait := opt.Within + 5*time.Second
+	for range 3 { // few: what fails is counted there
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = 20 * time.Second
+		s, err := h.Fresh(ctx)
+		if err != nil {
+			continue
+		}
+		out, exit, err := s.Run(ctx, "sh "+at+"/tx state", nil, nil)
+		s.Close()
+		if err == nil && exit == 0 && strings.TrimSpace(string(out)) == "undone" {
+			return fmt.Errorf("%w: %w", why, ErrRolledBack)
+		}
+	}
+	return fmt.Errorf("%w: the host cannot be reached; it goes back by itself: %w", why, ErrNotUndone)
 }
 
 // lost finds out how a host is that was lost on the way.

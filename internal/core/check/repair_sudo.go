@@ -44,6 +44,13 @@ func repairNoPassword(h *fact.Host, d *change.Draft) error {
 		if g.Password || !g.Full {
 			continue
 		}
+		if ps := h.Accounts.Passwords; !ps.Known() {
+			d.Leave("whether %s has a password that works is not known: %s", g.User, ps.Why)
+			return nil
+		} else if p := ps.V[g.User]; !p.Usable() {
+			d.Leave("%s has no password that works, and would not become root any more: sudo passwd %s first", g.User, g.User)
+			return nil
+		}
 		if g.Place.Line == 0 || !strings.HasPrefix(g.Place.Path, "/etc/sudoers") {
 			d.Leave("%s lets %s become root without a password, and is not Picket's to change", g.Place, g.User)
 			return nil
