@@ -68,6 +68,13 @@ func (p *program) toChange(args []string, opt applyOptions) (*changed, error) {
 	if err := p.mayChange(h.target); err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(h.target, "image:") {
+		c, err := openCard(h.target)
+		if err != nil {
+			return nil, err
+		}
+		c.Close()
+	}
 	for _, r := range opt.risks {
 		if !slices.Contains(control.Risks, r) {
 			err := usage(fmt.Errorf("--accept-risk %s: want %s", r, strings.Join(control.Risks, ", ")))
