@@ -191,7 +191,7 @@ func TestCloseHere(t *testing.T) {
 		t.Errorf("pi comes in: %s", out)
 	}
 	await(t, "it goes back by itself", func() bool {
-		return h.Sh("for t in /var/lib/picket/tx/*/tx; do sh $t state; done | sort -u") == "undone\n"
+		return h.Sh("for t in /var/lib/picket/tx/*/tx; do sh $t state; done | sort -u; find /etc/systemd -name 'picket-back*'") == "undone\n"
 	})
 	same2(t, before, accountsOf(h))
 	h.SSH("pi", "true")

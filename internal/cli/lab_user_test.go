@@ -23,6 +23,13 @@ func plantPi(h *lab.Host) {
 		touch /home/operator/.sudo_as_admin_successful; chown operator:operator /home/operator/.sudo_as_admin_successful`)
 }
 
+// reloadSSH has sshd read its files anew, for which it does not listen for a moment.
+func reloadSSH(t *testing.T, h *lab.Host) {
+	t.Helper()
+	h.Sh("systemctl reload ssh")
+	await(t, "sshd listens", func() bool { _, code := h.TrySSH("operator", "true"); return code == 0 })
+}
+
 func TestUserAdd(t *testing.T) {
 	t.Parallel()
 	h := start(t, lab.Debian)
@@ -64,10 +71,12 @@ func TestUserAdd(t *testing.T) {
 	}
 	// The second of two gets the next number. sshd without PAM takes the key of an account that has no password, if that is
 	// not marked as locked.
-	h.Sh("echo 'UsePAM no' >/etc/ssh/sshd_config.d/pam.conf; systemctl reload ssh")
+	h.Sh("echo 'UsePAM no' >/etc/ssh/sshd_config.d/pam.conf")
+	reloadSSH(t, h)
 	out, code = as(t, h, operator, "user", "add", "bob", "TARGET", "--key", key, "--yes")
 	bob := kept(t, h, out, code)
-	h.Sh("rm /etc/ssh/sshd_config.d/pam.conf; systemctl reload ssh")
+	h.Sh("rm /etc/ssh/sshd_config.d/pam.conf")
+	reloadSSH(t, h)
 	if got := h.Sh("expr $(id -u bob) - $(id -u ann); id -nG bob; passwd -S bob | cut -d' ' -f2"); got != "1\nbob\nL\n" {
 		t.Errorf("bob: %q", got)
 	}
@@ -79,13 +88,15 @@ func TestUserAdd(t *testing.T) {
 	same2(t, before, accountsOf(h))
 
 	// Who cannot come in is not kept.
-	h.Sh("echo 'AllowUsers operator' >/etc/ssh/sshd_config.d/allow.conf; systemctl reload ssh")
+	h.Sh("echo 'AllowUsers operator' >/etc/ssh/sshd_config.d/allow.conf")
+	reloadSSH(t, h)
 	before = accountsOf(h)
 	if out, code := as(t, h, operator, add...); code != 5 || !strings.Contains(out, "ann does not come in") || !strings.Contains(out, "sshd has AllowUsers operator") || !strings.Contains(out, "it was taken back") {
 		t.Errorf("AllowUsers keeps ann out: exit code %d\n%s", code, out)
 	}
 	same2(t, before, accountsOf(h))
-	h.Sh("rm /etc/ssh/sshd_config.d/allow.conf; systemctl reload ssh; sed -i 's/^@includedir.*//' /etc/sudoers; gpasswd -d pi sudo")
+	h.Sh("rm /etc/ssh/sshd_config.d/allow.conf; sed -i 's/^@includedir.*//' /etc/sudoers; gpasswd -d pi sudo")
+	reloadSSH(t, h)
 	before = accountsOf(h)
 	if out, code := as(t, h, operator, add...); code != 5 || !strings.Contains(out, "does not become root") {
 		t.Errorf("sudo does not read the file: exit code %d\n%s", code, out)
