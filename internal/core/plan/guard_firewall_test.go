@@ -5,11 +5,16 @@ import (
 	"strings"
 	"testing"
 
+	"picket/catalogue"
+	"picket/internal/core/audit"
 	"picket/internal/core/cases"
 	"picket/internal/core/change"
 	"picket/internal/core/check"
+	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/kind"
 	"picket/internal/core/ruleset"
+	"picket/internal/core/snap"
 )
 
 // leader serves a web page, a broker on IPv4, a name service for its containers, DHCP by its access point, and something
@@ -167,6 +172,49 @@ func TestSSHAllowedFirst(t *testing.T) {
 	for _, p := range []change.Port{{Number: 0, Protocol: "tcp"}, {Number: 70000, Protocol: "udp"}, {Number: 80, Protocol: "sctp"}, {Number: 80, Protocol: "tcp", From: "home"}, {Number: 80, Protocol: "tcp", From: "10.0.0.0/8; drop"}} {
 		if _, why := check.OwnRules(h, change.Policy{Ports: []change.Port{p}}); why == "" {
 			t.Errorf("%+v is taken for a port", p)
+		}
+	}
+}
+
+// TestOwnRulesThatStand are loaded again as they are, and not where they would shut what is reached now.
+func TestOwnRulesThatStand(t *testing.T) {
+	controls, problems := control.Load(catalogue.Controls(), kind.All())
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	controls = slices.DeleteFunc(controls, func(c control.Control) bool { return c.ID != "firewall/default-deny" })
+	for _, tc := range []struct {
+		name  string
+		file  func(string) string
+		edits string
+		left  string
+	}{
+		{"as they were written", func(s string) string { return s }, "/etc/systemd/system/picket-firewall.service", ""},
+		{"with a line of somebody's", func(s string) string { return s + "# ours\n" }, "/etc/systemd/system/picket-firewall.service", ""},
+		{"they shut what is reached", func(s string) string { return strings.ReplaceAll(s, "tcp dport 80 accept", "tcp dport 81 accept") }, "", "80/tcp lighttpd"},
+		{"they refuse nothing", func(s string) string { return strings.ReplaceAll(s, "policy drop", "policy accept") }, "/etc/picket/firewall.nft /etc/systemd/system/picket-firewall.service", ""},
+		{"nothing counts", func(s string) string { return strings.ReplaceAll(s, "limit rate", "# limit rate") }, "/etc/picket/firewall.nft /etc/systemd/system/picket-firewall.service", ""},
+	} {
+		list, err := cases.Parse([]byte(leader))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := list[0].Snapshot
+		own, _ := check.OwnRules(fact.Parse(s), change.Policy{})
+		list, err = cases.Parse([]byte(leader + "-- /etc/picket/firewall.nft --\n" + tc.file(own.Text())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = list[0].Snapshot
+		made := Make(controls, s, audit.Evaluate(controls, s, audit.Options{Now: s.Taken}), Options{})
+		var edits []string
+		for _, e := range made.Items[0].Edits {
+			if e.After.Type == snap.File {
+				edits = append(edits, e.Path)
+			}
+		}
+		if got := strings.Join(edits, " "); got != tc.edits || !strings.Contains(made.Items[0].Left, tc.left) || (made.Items[0].Left == "") != (tc.left == "") {
+			t.Errorf("%s: %q are written, left: %q", tc.name, got, made.Items[0].Left)
 		}
 	}
 }
