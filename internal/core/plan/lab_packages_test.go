@@ -41,8 +41,8 @@ func TestPackagesThereAndBack(t *testing.T) {
 		{Verb: change.Unit, Name: "mosquitto.service", Args: []string{"restart"}},
 	}
 	before := system(h)
-	apply := func(id string, more ...change.Step) string {
-		at := stage(t, h, id, append(steps[:len(steps):len(steps)], more...))
+	apply := func(id string) string {
+		at := stage(t, h, id, steps)
 		if out, code := h.Try("sh", at+"/tx", "apply"); code != 0 {
 			t.Fatalf("apply: %d\n%s\n%s", code, out, h.Sh("cat "+at+"/journal "+at+"/said || true"))
 		}
