@@ -188,6 +188,14 @@ tree_back() {
 	changed old/tree.before old/tree.is >old/tree.part
 	both old/tree.part old/tree.ours >old/tree.mine
 	without old/tree.mine old/tree.theirs >old/tree.todo
+	tree_put
+	tree_leave
+	tree_times
+	return "$bad"
+}
+
+# tree_put has the paths to do as they were.
+tree_put() {
 	sort -r old/tree.todo >old/tree.deep
 	while read -r p; do # what came goes
 		if [ -e "old/tree$p" ] || [ -L "old/tree$p" ]; then continue; fi
@@ -208,24 +216,20 @@ tree_back() {
 			copy "old/tree$p" "$part" && move "$part" "$p" || bad=1
 		fi
 	done <old/tree.todo
-	while read -r p; do # what others have written stays
+}
+
+# tree_leave has what others have written stay, and tells it.
+tree_leave() {
+	while read -r p; do # it went with its package
 		if [ ! -e "$p" ] && [ ! -L "$p" ] && { [ -e "old/theirs$p" ] || [ -L "old/theirs$p" ]; }; then
 			mkdir -p "${p%/*}" && copy "old/theirs$p" "$p"
 			say "$p was changed by somebody since: it stays, and the package that it came with is gone"
 		fi
 	done <old/tree.theirs
-	while read -r p; do # the folders have the times that they had
-		printf '%s\n' "$p" "${p%/*}"
-	done <old/tree.todo | sort -ru >old/tree.deep
-	both old/tree.deep old/tree.paths >old/tree.mine
-	without old/tree.mine old/tree.theirs >old/tree.part
-	while read -r p; do
-		[ ! -d "old/tree$p" ] || [ -L "old/tree$p" ] || touch -r "old/tree$p" "$p" || bad=1
-	done <old/tree.part
 	walk touch file link gone dir mode >old/tree.part # these have told it already
 	changed old/tree.before old/tree.after >old/tree.deep
 	without old/tree.deep old/tree.part >old/tree.mine
-	both old/tree.mine old/tree.theirs >old/tree.todo
+	both old/tree.mine old/tree.theirs >old/tree.told
 	while read -r p; do
 		if [ ! -e "old/tree$p" ] || [ -d "$p" ]; then continue; fi
 		case $p in
@@ -242,6 +246,17 @@ tree_back() {
 			bad=1
 			;;
 		esac
-	done <old/tree.todo
-	return "$bad"
+	done <old/tree.told
+}
+
+# tree_times gives the folders of what was put back the times that they had.
+tree_times() {
+	while read -r p; do
+		printf '%s\n' "$p" "${p%/*}"
+	done <old/tree.todo | sort -ru >old/tree.deep
+	both old/tree.deep old/tree.paths >old/tree.mine
+	without old/tree.mine old/tree.theirs >old/tree.part
+	while read -r p; do
+		[ ! -d "old/tree$p" ] || [ -L "old/tree$p" ] || touch -r "old/tree$p" "$p" || bad=1
+	done <old/tree.part
 }
