@@ -1,11 +1,8 @@
 package harden
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -13,11 +10,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"picket/internal/core/change"
 	"picket/internal/core/plan"
-	"picket/internal/core/snap"
 )
 
 // A Card is the root folder of a host that does not run: a mounted SD card. Nothing outside of it is ever touched,
@@ -239,199 +234,6 @@ func (c *Card) lay(at string, folder plan.Folder, steps []change.Step) error {
 		fmt.Fprintf(&paths, "%s %s\n", n, s.Name)
 	}
 	return c.put(at+"/card/paths", []byte(paths.String()), 0o600)
-}
-
-func inside(p string) string { return strings.TrimPrefix(p, "/") }
-
-// is tells what lies at a path, as a plan's sums do.
-func (c *Card) is(p string) (sum string, info fs.FileInfo, err error) {
-	info, err = c.root.Lstat(inside(p))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "-", nil, nil
-	case err != nil:
-		return "", nil, err
-	case info.IsDir():
-		return "dir", info, nil
-	case info.Mode()&fs.ModeSymlink != 0:
-		to, err := c.root.Readlink(inside(p))
-		return "link:" + to, info, err
-	case !info.Mode().IsRegular():
-		return "", nil, fmt.Errorf("%s is no file", p)
-	}
-	f, err := c.root.Open(inside(p))
-	if err != nil {
-		return "", nil, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", nil, err
-	}
-	return hex.EncodeToString(h.Sum(nil)), info, nil
-}
-
-// look refuses a step whose path is not as it was when the plan was made.
-func (c *Card) look(s change.Step) error {
-	sum, _, err := c.is(s.Name)
-	if err != nil {
-		return err
-	}
-	before := plan.Sum(s.Before)
-	any := before == "file" && sum != "-" && sum != "dir" && !strings.HasPrefix(sum, "link:")
-	made := s.Before.Type == "" && s.After.Type == snap.Dir && sum == "dir"
-	if sum != before && !any && !made {
-		return fmt.Errorf("%s was changed after the plan was made", s.Name)
-	}
-	return nil
-}
-
-// keep saves what lies at a path, in the form in which the host goes back to it.
-func (c *Card) keep(to, p string) error {
-	sum, info, err := c.is(p)
-	if err != nil {
-		return err
-	}
-	if err := c.put(to+".is", []byte(sum+"\n"), 0o600); err != nil || info == nil {
-		return err
-	}
-	mode, uid, gid := owned(info)
-	if err := c.put(to+".meta", fmt.Appendf(nil, "%04o %d %d\n", mode, uid, gid), 0o600); err != nil {
-		return err
-	}
-	switch {
-	case info.IsDir():
-		return nil
-	case info.Mode()&fs.ModeSymlink != 0:
-		return c.root.Symlink(strings.TrimPrefix(sum, "link:"), to)
-	}
-	content, err := c.root.ReadFile(inside(p))
-	if err != nil {
-		return err
-	}
-	return c.write(to, content, mode, uid, gid, info.ModTime())
-}
-
-// owned are a file's mode with set-id and sticky bits, and its owner.
-func owned(info fs.FileInfo) (mode uint32, uid, gid int) {
-	st, _ := info.Sys().(*syscall.Stat_t)
-	return st.Mode & 0o7777, int(st.Uid), int(st.Gid)
-}
-
-// take takes a step of the verb file.
-func (c *Card) take(s change.Step, content []byte, id string) error {
-	to, at := s.After, inside(s.Name)
-	switch {
-	case to.Type == "":
-		if err := c.root.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	case to.Type == snap.Dir && s.Before.Type == "":
-		if err := c.root.Mkdir(at, 0o755); errors.Is(err, fs.ErrExist) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		return c.own(at, to.Mode, to.UID, to.GID)
-	case to.Type == snap.Link:
-		part := path.Dir(at) + "/.picket-" + id
-		return errors.Join(c.root.Symlink(to.Target, part), c.root.Rename(part, at))
-	case to.Opaque || to.Type == snap.Dir:
-		return c.own(at, to.Mode, to.UID, to.GID)
-	}
-	part := path.Dir(at) + "/.picket-" + id
-	if err := c.write(part, content, to.Mode, to.UID, to.GID, time.Time{}); err != nil {
-		return err
-	}
-	return c.root.Rename(part, at)
-}
-
-// restore gives a path back what keep has saved.
-func (c *Card) restore(from, p, id string) error {
-	was, err := c.root.ReadFile(from + ".is")
-	if err != nil {
-		return err
-	}
-	at, sum := inside(p), strings.TrimSpace(string(was))
-	part := path.Dir(at) + "/.picket-" + id
-	if err := c.root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	var mode uint32
-	var uid, gid int
-	if sum != "-" {
-		meta, err := c.root.ReadFile(from + ".meta")
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Sscanf(string(meta), "%o %d %d", &mode, &uid, &gid); err != nil {
-			return err
-		}
-	}
-	switch {
-	case sum == "-":
-		if err := c.root.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	case sum == "dir":
-		return c.own(at, mode, uid, gid)
-	case strings.HasPrefix(sum, "link:"):
-		return errors.Join(c.root.Symlink(strings.TrimPrefix(sum, "link:"), part), c.root.Rename(part, at))
-	}
-	content, err := c.root.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	info, err := c.root.Lstat(from)
-	if err != nil {
-		return err
-	}
-	if err := c.write(part, content, mode, uid, gid, info.ModTime()); err != nil {
-		return err
-	}
-	return c.root.Rename(part, at)
-}
-
-// write writes a file with its rights, and brings it to the disk.
-func (c *Card) write(p string, content []byte, mode uint32, uid, gid int, when time.Time) error {
-	f, err := c.root.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := c.own(p, mode, uid, gid); err != nil || when.IsZero() {
-		return err
-	}
-	return c.root.Chtimes(p, when, when)
-}
-
-// put writes a file of ours whole.
-func (c *Card) put(p string, content []byte, mode uint32) error {
-	if err := c.write(p+".part", content, mode, 0, 0, time.Time{}); err != nil {
-		return err
-	}
-	return c.root.Rename(p+".part", p)
-}
-
-// own sets owner and mode. Whoever is not root on this machine owns what they write.
-func (c *Card) own(p string, mode uint32, uid, gid int) error {
-	if os.Geteuid() == 0 {
-		if err := c.root.Lchown(p, uid, gid); err != nil {
-			return err
-		}
-	}
-	m := fs.FileMode(mode & 0o777)
-	for bit, is := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if mode&bit != 0 {
-			m |= is
-		}
-	}
-	return c.root.Chmod(p, m)
 }
 
 // enable has the first start run what is left for it.
