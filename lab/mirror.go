@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,14 +21,17 @@ func (h *Host) Serve(packages ...string) {
 	files, err := h.packageFiles(h.t.Context(), packages)
 	h.must(err)
 	h.Sh("rm -rf /var/lib/apt/lists/* /etc/apt/sources.list.d/*; mkdir -p " + Mirror)
+	var index strings.Builder
 	for _, f := range files {
-		h.CopyIn(f, filepath.Join(Mirror, filepath.Base(f)))
+		content, err := os.ReadFile(f)
+		h.must(err)
+		control, err := exec.Command("dpkg-deb", "--field", f).Output()
+		h.must(err)
+		name := filepath.Base(f)
+		fmt.Fprintf(&index, "%sFilename: ./%s\nSize: %d\nSHA256: %x\n\n", control, name, len(content), sha256.Sum256(content))
+		h.Write(filepath.Join(Mirror, name), 0o644, string(content))
 	}
-	scan := exec.Command("dpkg-scanpackages", "--multiversion", ".")
-	scan.Dir = filepath.Dir(files[0])
-	index, err := scan.Output()
-	h.must(err)
-	h.Write(Mirror+"/Packages", 0o644, string(index))
+	h.Write(Mirror+"/Packages", 0o644, index.String())
 	h.Write("/etc/apt/sources.list", 0o644, "deb [trusted=yes] file:"+Mirror+" ./\n")
 	h.Run("apt-get", "-q", "update")
 }
