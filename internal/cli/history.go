@@ -123,6 +123,8 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 		return err
 	case exit == 98:
 		return withCode(ExitRefused, errors.New("this change is for somebody else to confirm, after a login of their own"))
+	case exit == ExitRefused && what == "rollback":
+		return withCode(exit, fmt.Errorf("%s: %s was not taken back, and nothing was changed", target, tx))
 	case exit != 0:
 		return withCode(exit, fmt.Errorf("%s: %s of %s", target, failed, tx))
 	}

@@ -274,7 +274,7 @@ func (d *Draft) set(p string, from, to Thing) {
 func (d *Draft) Do(v Verb, name string, args ...string) {
 	d.asked = append(d.asked, Step{Verb: v, Name: name, Args: slices.Clone(args), Controls: []string{d.control}})
 	for i, s := range d.steps {
-		if s.Verb != v || s.Name != name || v != Install && v != Unit && !slices.Equal(s.Args, args) {
+		if s.Verb != v || s.Name != name || v != Install && v != Remove && v != Unit && !slices.Equal(s.Args, args) {
 			continue
 		}
 		for _, a := range args {
