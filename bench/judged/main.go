@@ -168,7 +168,11 @@ func oscap(ctx context.Context, h *booted.Host, _ string, l look) error {
 	if err != nil {
 		return err
 	}
-	pass, fail := strings.Count(out, "\nResult\tpass"), strings.Count(out, "\nResult\tfail")
+	results := map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^Result\s+(\w+)`).FindAllStringSubmatch(out, -1) {
+		results[m[1]]++
+	}
+	pass, fail := results["pass"], results["fail"]
 	if pass+fail < 10 {
 		return fmt.Errorf("OpenSCAP judged %d rules\n%.500s", pass+fail, out)
 	}
