@@ -239,7 +239,7 @@ func picket(ctx context.Context, h *booted.Host, _ string, l look) error {
 
 // running is what may not have stopped.
 func running(ctx context.Context, h *booted.Host, _ string, l look) error {
-	l[rows[11]] = h.Sh(ctx, `systemctl list-units --type=service --state=running --no-legend --plain | awk '{print $1}' | grep -v 'user@\|hostnamed\|timedated' | wc -l`)
+	l[rows[11]] = h.Sh(ctx, `systemctl list-units --type=service --state=running --no-legend --plain | awk '{print $1}' | grep -v 'user@\|hostnamed\|timedated\|localed' | sed 's/\.service$//' | tr '\n' ' '`)
 	var ports []string
 	for _, p := range strings.Fields(h.Sh(ctx, `ss -Hltn | awk '{n = split($4, a, ":"); print a[n]}' | sort -nu`)) {
 		if c, err := h.DialContext(ctx, "tcp", h.Addr()+":"+p); err == nil {
