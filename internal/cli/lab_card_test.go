@@ -81,3 +81,27 @@ func TestApplyCard(t *testing.T) {
 		}
 	}
 }
+
+// TestApplyCardRefused has a file of the card changed before the first start: nothing of the change stays then.
+func TestApplyCardRefused(t *testing.T) {
+	t.Parallel()
+	h := lab.Off(t, lab.Debian)
+	root := h.Root()
+	cmd := exec.Command(program(t), "apply", "image:"+root, "--profile", "strict", "--only", "ssh,banners,cron", "--accept-risk", "lose-ssh", "--yes")
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "PICKET_NO_LOCAL=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc/issue"), []byte("somebody's own\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.Boot()
+	await(t, "the first start refuses, and goes back", func() bool {
+		return h.Sh("ls /var/lib/picket/tx/*/first 2>/dev/null || true") == ""
+	})
+	if state := h.Sh("sh /var/lib/picket/tx/*/tx state"); state != "stuck\n" { // what somebody has changed stays as it is, and is told
+		t.Errorf("after the first start: %s\n%s", state, h.Sh("cat /var/lib/picket/tx/*/journal; journalctl -u picket-first --no-pager"))
+	}
+	h.Sh("! [ -e /etc/ssh/sshd_config.d/00-picket.conf ] && ! [ -e /etc/cron.allow ] && [ $(stat -c %a /etc/crontab) = 644 ] && grep -q own /etc/issue")
+	h.SSH("operator", "true")
+}

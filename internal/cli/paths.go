@@ -56,7 +56,14 @@ func (p *program) paths(ctx context.Context, target string, opt applyOptions, ma
 		}
 		open = append(open, c)
 		all = append(all, harden.Path{Name: "ssh " + to + " from " + from, Try: func(ctx context.Context) error {
-			return tryFrom(c, "ssh "+strings.Join(sshTry, " ")+" "+to+" true")
+			came := make(chan error, 1)
+			go func() { came <- tryFrom(c, "ssh "+strings.Join(sshTry, " ")+" "+to+" true") }()
+			select {
+			case err := <-came:
+				return err
+			case <-ctx.Done(): // it ends when the connection is closed
+				return ctx.Err()
+			}
 		}})
 	}
 	for _, port := range made.Ports {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -146,6 +147,9 @@ func (p *program) userClose(ctx context.Context, old, target string, opt closeOp
 		if len(units) > 0 {
 			d.Do(change.Act, "systemctl daemon-reload")
 			for _, u := range units {
+				if !unitName.MatchString(u) {
+					return fmt.Errorf("%q is no name of a unit that could be started anew", u)
+				}
 				d.Do(change.Act, "systemctl try-restart '"+u+"'")
 			}
 		}
@@ -225,6 +229,9 @@ func stillRun(ctx context.Context, sh shell.Shell, before *fact.Host, units []st
 	case <-time.After(settling):
 	}
 	for _, u := range ran {
+		if !unitName.MatchString(u) {
+			continue
+		}
 		if _, exit, err := sh.Run(ctx, "systemctl is-active --quiet '"+u+"'", nil, nil); err != nil || exit != 0 {
 			return fmt.Errorf("%s does not run any more: %w", u, errors.Join(err, errors.New("it ran before as the other account, which may own what it needs")))
 		}
@@ -279,3 +286,6 @@ func archive(folder, file string) string {
 	q := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 	return "umask 077; mkdir -p /var/backups/picket && tar -C " + q(folder) + " -czpf " + q(file+".part") + " . && mv " + q(file+".part") + " " + q(file) + " || { rm -f " + q(file+".part") + "; false; }"
 }
+
+// unitName is a unit's name that can stand between quotation marks.
+var unitName = regexp.MustCompile(`^[A-Za-z0-9@:._\\-]+$`)

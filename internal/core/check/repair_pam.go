@@ -111,18 +111,29 @@ func repairLockout(h *fact.Host, d *change.Draft) error {
 func lockout(was []byte) ([]byte, error) {
 	lines := strings.Split(string(was), "\n")
 	deny := slices.IndexFunc(lines, func(l string) bool { return pamLine(l, "pam_deny.so") })
-	first := -1
+	var modules []int // the lines that are counted by a jump
 	for i, l := range lines {
+		if t := strings.TrimSpace(l); strings.HasPrefix(t, "auth") || strings.HasPrefix(t, "-auth") {
+			modules = append(modules, i)
+		}
+	}
+	first := -1
+	for k, i := range modules {
 		if deny < 0 || i >= deny {
 			break
 		}
-		if n, at, ok := jump(l); ok {
-			if first < 0 {
-				first = i
-			}
-			// It lands behind pam_deny, and has to land there still.
-			lines[i] = l[:at[0]] + strconv.Itoa(n+1) + l[at[1]:]
+		n, at, ok := jump(lines[i])
+		if !ok {
+			continue
 		}
+		if k+n+1 >= len(modules) || modules[k+n+1] <= deny {
+			return nil, fmt.Errorf("line %d jumps to a place before pam_deny.so, which pam-auth-update does not write", i+1)
+		}
+		if first < 0 {
+			first = i
+		}
+		// It lands behind pam_deny, and has to land there still.
+		lines[i] = lines[i][:at[0]] + strconv.Itoa(n+1) + lines[i][at[1]:]
 	}
 	if first < 0 {
 		return nil, fmt.Errorf("no module jumps over pam_deny.so, as pam-auth-update writes it")

@@ -10,7 +10,13 @@ func TestLockoutKeepsTheWayIn(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("%v\n%s", err, got)
 	}
-	if got, err := lockout([]byte("auth required pam_unix.so\n")); err == nil {
-		t.Errorf("a stack of another form was changed: %s", got)
+	for _, other := range []string{
+		"auth required pam_unix.so\n",
+		"auth [success=1 default=ignore] pam_access.so\nauth required pam_code.so\nauth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
+		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n",
+	} {
+		if got, err := lockout([]byte(other)); err == nil {
+			t.Errorf("a stack of another form was changed: %s", got)
+		}
 	}
 }

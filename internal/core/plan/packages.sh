@@ -118,7 +118,19 @@ install_back() {
 		[ ! -e "old/$1.$act" ] || database "--$act" $(cat "old/$1.$act") || return 1
 	done
 	[ ! -s "old/$1.list" ] || xargs <"old/$1.list" systemctl reset-failed 2>/dev/null # systemd would remember them
+	unpacked "$1"
 	whole_again
+}
+
+# unpacked takes away what dpkg had unpacked when it was cut off and not given its name yet: it is in no list of dpkg's.
+unpacked() {
+	for f in "debs/$1"/*.deb; do
+		[ -e "$f" ] || continue
+		dpkg-deb --fsys-tarfile "$f" | tar -tf - | sed -n 's|^\./|/|p' >"old/$1.names"
+		while read -r p; do
+			case $p in */) ;; *) rm -f "$p.dpkg-new" ;; esac
+		done <"old/$1.names"
+	done
 }
 
 # whole_again ends what a power cut has left half done in other packages.

@@ -140,7 +140,10 @@ file_look() {
 }
 file_save() { keep "$1" "$2"; }
 file_take() {
-	[ "$(sum "$2")" != "$7" ] || [ "$(meta "$2")" != "$3 $4 $5" ] || return 0
+	is=$(sum "$2")
+	[ "$is" != "$7" ] || [ "$(meta "$2")" != "$3 $4 $5" ] || return 0
+	was=$(cat "old/$1.is") # where there was nothing, a package of this plan may have brought its own
+	[ "$is" = "$7" ] || [ "$is" = "$was" ] || [ "$was" = - ] || { say "$2 was changed while the steps before were taken"; return 1; }
 	part=$(beside "$2")
 	rm -f "$part"
 	if [ -f "$2" ] && [ ! -L "$2" ]; then

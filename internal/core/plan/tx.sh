@@ -165,7 +165,7 @@ save() {
 	links_save || return 1
 	# shellcheck disable=SC2086
 	walk save remove install $paths sysctl mount unit || return 1
-	[ ! -d card ] || cp -a card/. old/ || return 1 # of what was changed before the first start
+	card_saved || return 1
 	times_save || return 1
 	# The order in which changes came.
 	cat "$box"/*/seq 2>/dev/null | sort -n | sed -n '$p' >old/seq.part
@@ -180,7 +180,8 @@ after() {
 
 undo() {
 	case $(state) in
-	prepared | undone) forget; disarm; return 0 ;;
+	prepared | writing) forget; disarm; rm -f first; card_back; return ;;
+	undone) forget; disarm; return 0 ;;
 	esac
 	case $(state) in applying | undoing) [ -n "$booting$up" ] || [ -n "$side" ] || rest ;; esac
 	rm -f old/room
@@ -277,10 +278,35 @@ confirm() {
 	disarm
 }
 
+# card_saved takes what was on a card before it was changed for what was there before. The old name goes first: it may be
+# another name of the file that is in use.
+card_saved() {
+	[ -d card ] || return 0
+	mkdir -p old || return 1
+	for f in card/*; do
+		rm -f "old/${f##*/}"
+	done
+	cp -a card/. old/
+}
+
+# card_back gives a card's files back that were changed before a start, where they still are what was put there.
+card_back() {
+	[ -d card ] || return 0
+	mkdir -p old && sed '1!G;h;$!d' plan >old/plan.back && card_saved || return 1
+	# shellcheck disable=SC2086
+	count $paths
+	# shellcheck disable=SC2086
+	walk back $paths || { put state stuck; note "gone back, but for steps$failed"; return 1; }
+	sync
+	put state undone && note 'gone back'
+	rm -rf old card
+}
+
 # first is the rest of what was begun on a card: it runs at the first start, keeps what holds, and goes.
 first() {
 	apply 9>&-
 	code=$?
+	[ "$code" != 4 ] || card_back || code=6
 	[ "$code" != 0 ] || confirm 9>&- || code=$?
 	rm -f first
 	ls "$box"/*/first >/dev/null 2>&1 || { rm -f /etc/systemd/system/picket-first.service /etc/systemd/system/multi-user.target.wants/picket-first.service && units_anew; }
