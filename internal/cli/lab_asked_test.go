@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"picket/lab"
+	"picket/lab/leftout"
 )
 
 // A talk is a run of picket on a terminal.
@@ -44,7 +45,7 @@ func onTerminal(t *testing.T, h *lab.Host, l login, args ...string) *talk {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Skip(err)
+		leftout.Missing(t, "script(1) cannot be run: "+err.Error())
 	}
 	k := &talk{t: t, in: in, cmd: cmd, done: make(chan struct{})}
 	go func() {

@@ -14,6 +14,7 @@ import (
 
 	"picket/internal/core/change"
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 const hash = "$y$j9T$abcdefghijklmnop$ZDloJgfb9iMP/OhlO6VibvzQwWOMaT5q5ZGAWJe8us."
@@ -198,7 +199,7 @@ func TestCloseMovesKeys(t *testing.T) {
 // runs on, so only the tests on booted hosts can ask it.
 func TestAgainstPwck(t *testing.T) {
 	if _, err := exec.LookPath("pwck"); err != nil {
-		t.Skip(err)
+		leftout.Missing(t, "needs pwck: "+err.Error())
 	}
 	with := map[string]string{
 		Passwd: "root:x:0:0:root:/root:/bin/bash\npi:x:1000:1000:,,,:/home/pi:/bin/bash\n", Shadow: "root:*:19700:0:99999:7:::\npi:" + hash + ":19700:0:99999:7:::\n",
