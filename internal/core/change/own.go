@@ -11,6 +11,21 @@ import (
 // Head is the first line of a file that is Picket's own.
 const Head = "# Written by Picket. What it was for: picket history\n"
 
+// Files of our own in which rules of several packages set something.
+const (
+	SSHDFile = "/etc/ssh/sshd_config.d/00-picket.conf" // read before all others of its folder: of sshd's settings the first wins
+	AptFile  = "/etc/apt/apt.conf.d/99zz-picket"       // read after all others of its folder
+)
+
+// Mark is put before a line that Picket takes out of somebody's file.
+const Mark = "# picket: "
+
+// How they are written. A line of apt's is: Key "value";
+var (
+	SSHD = edit.Form{Between: " ", Comment: "#", Fold: true}
+	Apt  = edit.Form{Between: " ", Comment: "#/", Fold: true}
+)
+
 // Say has a settings file say key = value in a section, see [edit.Form.Set]. A file that is not there is made, root's,
 // with this mode and with [Head].
 func (d *Draft) Say(p string, mode uint32, form edit.Form, section, key, value string) error {

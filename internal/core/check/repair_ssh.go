@@ -21,14 +21,9 @@ var sshRepairs = map[string]repair{
 	"ssh.include-first": repairInclude,
 }
 
-// sshdFile is read before all others of its folder: of sshd's settings the first wins.
-const sshdFile = "/etc/ssh/sshd_config.d/00-picket.conf"
-
-var sshdForm = edit.Form{Between: " ", Comment: "#", Fold: true}
-
 // saySSHD sets an option of sshd for all, and leaves it to a person where that would not hold.
 func saySSHD(_ *fact.Host, d *change.Draft, option, value string, judge func(*fact.Host) control.Outcome) error {
-	if err := d.Say(sshdFile, 0o600, sshdForm, "", option, value); err != nil {
+	if err := d.Say(change.SSHDFile, 0o600, change.SSHD, "", option, value); err != nil {
 		return err
 	}
 	if o := judge(fact.Parse(d.ByFiles())); o.Verdict.Bad() {
@@ -127,7 +122,7 @@ func repairInclude(h *fact.Host, d *change.Draft) error {
 				later = append(later, i+1)
 			}
 		}
-		out, err := edit.CommentOut(was, "# picket: ", later...)
+		out, err := edit.CommentOut(was, change.Mark, later...)
 		if err != nil {
 			return nil, err
 		}

@@ -29,11 +29,7 @@ var systemRepairs = map[string]repair{
 
 const (
 	journalFile = "/etc/systemd/journald.conf.d/zz-picket.conf" // the last wins
-	aptFile     = "/etc/apt/apt.conf.d/99zz-picket"
 )
-
-// aptForm is a line of apt's files: Key "value";
-var aptForm = edit.Form{Between: " ", Comment: "#/", Fold: true}
 
 // holds leaves it to a person when the files as drafted would not bring what is wanted.
 func holds(f func(*fact.Host) control.Outcome, d *change.Draft) error {
@@ -61,13 +57,13 @@ func repairUpdates(h *fact.Host, d *change.Draft) error {
 	apt := h.Updates.Apt
 	for _, key := range []string{periodic + "Update-Package-Lists", periodic + "Unattended-Upgrade"} {
 		if v := apt.Get(key); !apt.On(key) || everyDays(v.V) > 7 {
-			if err := d.Say(aptFile, 0o644, aptForm, "", key, `"1";`); err != nil {
+			if err := d.Say(change.AptFile, 0o644, change.Apt, "", key, `"1";`); err != nil {
 				return err
 			}
 		}
 	}
 	if v := apt.Get(periodic + "Enable"); v.Known() && v.V == "0" {
-		if err := d.Say(aptFile, 0o644, aptForm, "", periodic+"Enable", `"1";`); err != nil {
+		if err := d.Say(change.AptFile, 0o644, change.Apt, "", periodic+"Enable", `"1";`); err != nil {
 			return err
 		}
 	}

@@ -277,23 +277,3 @@ func (f Form) Set(b []byte, section, key, value string) ([]byte, error) {
 	}
 	return join(all), nil
 }
-
-// Unset makes all assignments of a key comments.
-func (f Form) Unset(b []byte, section, key string) ([]byte, error) {
-	all := split(b)
-	in := ""
-	for i, l := range all {
-		text, _ := body(l)
-		if name, ok := f.section(text); ok {
-			in = name
-			continue
-		}
-		if f.Sections && !f.same(in, section) {
-			continue
-		}
-		if a, err := f.parse(text); err == nil && !a.comment && f.same(a.key, key) {
-			all[i] = f.Comment[:1] + l
-		}
-	}
-	return join(all), nil
-}

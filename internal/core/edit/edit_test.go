@@ -45,7 +45,6 @@ func TestEdits(t *testing.T) {
 		"words without a value":    {set(edit.Words, "", "UMASK", "027"), "UMASK\n", "UMASK 027\n"},
 		"tabs":                     {set(edit.Words, "", "UMASK", "027"), "UMASK\t\t022\n", "UMASK\t\t027\n"},
 		"before the first section": {set(edit.Table, "", "a", "1"), "b = 2\n\n[x]\na = 3\n", "b = 2\na = 1\n\n[x]\na = 3\n"},
-		"unset":                    {func(b []byte) ([]byte, error) { return edit.Equals.Unset(b, "", "k") }, "k = 1\n#k = 2\nK=3\n", "#k = 1\n#k = 2\n#K=3\n"},
 		"comment out":              {func(b []byte) ([]byte, error) { return edit.CommentOut(b, "#", 2) }, "a\nb\n", "a\n#b\n"},
 		"a command line":           {func(b []byte) ([]byte, error) { return edit.Parameters(b, is("nopti"), "audit=1") }, "root=/dev/x nopti quiet\n", "root=/dev/x quiet audit=1\n"},
 		"a command line as it is":  {func(b []byte) ([]byte, error) { return edit.Parameters(b, is("nopti"), "quiet") }, "root=x  quiet", "root=x  quiet"},

@@ -14,10 +14,7 @@ import (
 )
 
 // forms of file-setting's formats. Of apt a line is: Key "value";
-var forms = map[string]edit.Form{"systemd": edit.Systemd, "ini": edit.INI, "assignment": edit.Equals, "words": edit.Words, "apt": {Between: " ", Comment: "#/", Fold: true}}
-
-// aptFile is read after all others of its folder.
-const aptFile = "/etc/apt/apt.conf.d/99zz-picket"
+var forms = map[string]edit.Form{"systemd": edit.Systemd, "ini": edit.INI, "assignment": edit.Equals, "words": edit.Words, "apt": change.Apt}
 
 // Fix implements control.Fixer: a file of our own where the program reads such, else the line that counts now.
 func (r *fileSetting) Fix(h *fact.Host, d *change.Draft) error {
@@ -32,7 +29,7 @@ func (r *fileSetting) Fix(h *fact.Host, d *change.Draft) error {
 	case "systemd":
 		at = "/etc/systemd/" + r.File + ".d/zz-picket.conf"
 	case "apt":
-		at, value = aptFile, `"`+value+`";`
+		at, value = change.AptFile, `"`+value+`";`
 	default:
 		if !v.Known() {
 			at = r.home(h)
@@ -102,9 +99,6 @@ func (r *fileAbsent) Fix(h *fact.Host, d *change.Draft) error {
 	return nil
 }
 
-// commented is put before a line that Picket takes out of somebody's file.
-const commented = "# picket: "
-
 // Fix implements control.Fixer.
 func (r *fileLine) Fix(h *fact.Host, d *change.Draft) error {
 	if r.Do == "" {
@@ -137,7 +131,7 @@ func (r *fileLine) Fix(h *fact.Host, d *change.Draft) error {
 						}
 					}
 				}
-				return edit.CommentOut(was, commented, bad...)
+				return edit.CommentOut(was, change.Mark, bad...)
 			})
 			if err != nil {
 				return err

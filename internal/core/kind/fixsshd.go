@@ -11,12 +11,6 @@ import (
 	"picket/internal/core/fact"
 )
 
-// sshdFile is read before all others of its folder: of sshd's settings the first wins.
-const sshdFile = "/etc/ssh/sshd_config.d/00-picket.conf"
-
-// sshdForm is how sshd's files are written.
-var sshdForm = edit.Form{Between: " ", Comment: "#", Fold: true}
-
 // Fix implements control.Fixer: the options go into a file of our own. Whether they hold then is worked out from
 // all files; a line of another that still wins becomes a comment, where it is in /etc/ssh.
 func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
@@ -45,7 +39,7 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 		}
 	}
 	if len(settings) == 0 && drafted {
-		d.Covered(sshdFile)
+		d.Covered(change.SSHDFile)
 		return nil
 	}
 	if len(settings) == 0 {
@@ -59,9 +53,9 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 			for _, key := range strings.Fields(settings[option]) {
 				lines = append(lines, option+" "+key)
 			}
-			err = d.Add(sshdFile, 0o600, lines...)
+			err = d.Add(change.SSHDFile, 0o600, lines...)
 		} else {
-			err = d.Say(sshdFile, 0o600, sshdForm, "", option, settings[option])
+			err = d.Say(change.SSHDFile, 0o600, change.SSHD, "", option, settings[option])
 		}
 		if err != nil {
 			return err
@@ -101,7 +95,7 @@ func (r *sshdOption) settle(want []sshdWant, h *fact.Host, d *change.Draft) erro
 			d.Leave("another file or a Match would still win: %s", o.Reason)
 			return nil
 		}
-		if err := d.Edit(at.Path, 0o644, func(was []byte) ([]byte, error) { return edit.CommentOut(was, commented, at.Line) }); err != nil {
+		if err := d.Edit(at.Path, 0o644, func(was []byte) ([]byte, error) { return edit.CommentOut(was, change.Mark, at.Line) }); err != nil {
 			return err
 		}
 	}
@@ -118,7 +112,7 @@ func winner(want []sshdWant, h *fact.Host) (fact.Place, bool) {
 				continue
 			}
 			for _, by := range found.By {
-				if by.Place.Line > 0 && by.Place.Path != sshdFile && strings.HasPrefix(by.Place.Path, "/etc/ssh/") {
+				if by.Place.Line > 0 && by.Place.Path != change.SSHDFile && strings.HasPrefix(by.Place.Path, "/etc/ssh/") {
 					return by.Place, true
 				}
 			}

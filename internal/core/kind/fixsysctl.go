@@ -59,7 +59,7 @@ func (r *sysctl) Fix(h *fact.Host, d *change.Draft) error {
 		if !set || a.Value == settings[name] || !strings.HasPrefix(a.Place.Path, "/etc/sysctl") || a.Place.Line == 0 {
 			continue
 		}
-		if err := d.Edit(a.Place.Path, 0o644, func(was []byte) ([]byte, error) { return edit.CommentOut(was, commented, a.Place.Line) }); err != nil {
+		if err := d.Edit(a.Place.Path, 0o644, func(was []byte) ([]byte, error) { return edit.CommentOut(was, change.Mark, a.Place.Line) }); err != nil {
 			return err
 		}
 	}
