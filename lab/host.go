@@ -101,13 +101,13 @@ func (h *Host) AwaitReboot(do func()) {
 // CutNetwork pulls the host's network cable.
 func (h *Host) CutNetwork() {
 	h.t.Helper()
-	h.must(h.site.bridge.cable(h.number, false))
+	h.must(h.Cable(false))
 }
 
 // RestoreNetwork puts the cable back.
 func (h *Host) RestoreNetwork() {
 	h.t.Helper()
-	h.must(h.site.bridge.cable(h.number, true))
+	h.must(h.Cable(true))
 }
 
 // Root is the folder with the whole file system of a host that is off.

@@ -14,6 +14,9 @@ func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Co
 	return m.site.bridge.dial(ctx, network, addr)
 }
 
+// Cable pulls the host's network cable, or puts it back in. Nobody on either side is told: packets just end.
+func (m *Machine) Cable(in bool) error { return m.site.bridge.cable(m.number, in) }
+
 // Command is a program on this machine with the bridge as its network, where it can reach the lab's hosts
 // and nothing else. Files and user are those of the test.
 func (m *Machine) Command(name string, args ...string) *exec.Cmd {

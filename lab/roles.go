@@ -13,6 +13,8 @@ var (
 	pioreactorSetup string
 	//go:embed roles/router.sh
 	routerSetup string
+	//go:embed roles/accesspoint.sh
+	accessPointSetup string
 	//go:embed roles/containers.sh
 	containersSetup string
 )
@@ -85,6 +87,14 @@ var Router = Role{
 	ready:    "ss -Hlnu sport = :1900 | grep -q .",
 }
 
+// AccessPoint passes on what its stations send, and gives them addresses and names. Its program `station ADDR` reports
+// whether a station gets all of it, down to the address behind it.
+var AccessPoint = Role{
+	Name: "accesspoint", Users: []string{"operator"}, over: &Debian, setup: accessPointSetup,
+	packages: []string{"hostapd", "dnsmasq", "nftables", "busybox-static", "iputils-ping"},
+	ready:    "ip netns exec station ip link show wlan0; systemctl is-active -q hostapd dnsmasq",
+}
+
 // Containers is a host whose owner followed the guide of a service that runs in Docker: its firewall lets SSH and
 // HTTPS in, a real engine is there, and a Prometheus with an exporter.
 var Containers = Role{
@@ -117,5 +127,5 @@ var Judged = Role{
 
 // Roles lists all roles.
 func Roles() []Role {
-	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, Bench, BenchEngine, Judged}
+	return []Role{Debian, Debian13, Guides, Good, Pioreactor, Containers, Router, AccessPoint, Bench, BenchEngine, Judged}
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"picket/internal/core/plan"
+	"picket/internal/harden"
 	"picket/lab"
 )
 
@@ -31,6 +32,7 @@ point() {
 	case $(cat /root/faults/how) in
 	kill) kill -9 $$ ;;
 	cut) : >/root/faults/reached; sleep 1000 ;;
+	link) : >/root/faults/reached; while [ ! -e /root/faults/pulled ]; do sleep 0.05; done ;;
 	esac
 }
 doing=$1 nth_point=0
@@ -68,7 +70,7 @@ func ready(ctx context.Context) (h *host, err error) {
 	if err := m.Boot(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := h.sh(ctx, plant+"mkdir -p /root/faults; cat >/root/faults/hook <<'END'\n"+hook+"END\n"); err != nil {
+	if _, err := h.sh(ctx, plant+"echo 'operator ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/faults; touch ~operator/.sudo_as_admin_successful; mkdir -p /root/faults; cat >/root/faults/hook <<'END'\n"+hook+"END\n"); err != nil {
 		return nil, err
 	}
 	if err := h.attributes(ctx); err != nil {
@@ -79,7 +81,7 @@ func ready(ctx context.Context) (h *host, err error) {
 	}
 	for _, what := range []string{"apply", "confirm", "undo", "apply", "boot"} {
 		if what == "apply" {
-			if err := h.stage(ctx); err != nil {
+			if err := h.stage(ctx, 2*time.Minute); err != nil {
 				return nil, err
 			}
 		}
@@ -163,11 +165,12 @@ func (h *host) look(ctx context.Context) (string, error) {
 }
 
 // stage lays the plan onto the host, with the hook in its program.
-func (h *host) stage(ctx context.Context) error {
+func (h *host) stage(ctx context.Context, within time.Duration) error {
 	folder, err := plan.Compile(steps())
 	if err != nil {
 		return err
 	}
+	folder["within"] = fmt.Appendf(nil, "%d\n", int(within.Seconds()))
 	const before = "case ${1:-} in\napply)"
 	folder["tx"] = bytes.Replace(folder["tx"], []byte(before), []byte(". /root/faults/hook\n"+before), 1)
 	var b bytes.Buffer
@@ -195,14 +198,18 @@ func (h *host) stage(ctx context.Context) error {
 }
 
 func (h *host) set(ctx context.Context, doing, how string, point int) error {
-	_, err := h.sh(ctx, fmt.Sprintf("cd /root/faults; rm -f reached; echo 0 >seen; echo %s >doing; echo %s >how; echo %d >at; sync", doing, how, point))
+	_, err := h.sh(ctx, fmt.Sprintf("cd /root/faults; rm -f reached pulled; echo 0 >seen; echo %s >doing; echo %s >how; echo %d >at; sync", doing, how, point))
 	return err
 }
 
 // try makes one trial, and says how the host ended: old, new or else, and if else, what differs.
 func (h *host) try(ctx context.Context, t trial) (end, why string, err error) {
 	what, how, _ := strings.Cut(t.kind, "-")
-	if err := h.stage(ctx); err != nil {
+	within := 2 * time.Minute
+	if t.kind == "apply-link" {
+		within = 3 * time.Second
+	}
+	if err := h.stage(ctx, within); err != nil {
 		return "", "", err
 	}
 	before := map[string][]string{"confirm": {"apply"}, "undo": {"apply", "confirm"}, "boot": {"apply"}}[what]
@@ -222,6 +229,10 @@ func (h *host) try(ctx context.Context, t trial) (end, why string, err error) {
 	}
 	started := how == "cut" || what == "boot"
 	switch {
+	case how == "link":
+		if err := h.pulled(ctx, what, t.point); err != nil {
+			return "", "", err
+		}
 	case what == "boot":
 		for range 2 { // the second goes through
 			h.PowerCut()
@@ -266,7 +277,7 @@ func (h *host) try(ctx context.Context, t trial) (end, why string, err error) {
 			return "else", err.Error(), nil
 		}
 	}
-	if !started && strings.TrimSpace(state) != "confirmed" || what == "undo" && how == "kill" {
+	if how == "kill" && !started && strings.TrimSpace(state) != "confirmed" || what == "undo" && how == "kill" {
 		said, err = h.sh(ctx, "sh "+at+"/tx undo 2>&1")
 		if err != nil {
 			return "else", err.Error() + "\n" + said, nil
@@ -305,6 +316,36 @@ func (h *host) try(ctx context.Context, t trial) (end, why string, err error) {
 		return "else", "confirmed: " + differ(timeless(wanted), timeless(now)), nil
 	}
 	return "else", differ(h.old, now) + said, nil
+}
+
+// pulled has the program run over SSH as Picket does it, and pulls the cable when it has come to its point. It is put
+// back in once nothing runs any more.
+func (h *host) pulled(ctx context.Context, what string, point int) error {
+	script := "sh " + at + "/tx " + what
+	if what != "confirm" {
+		script = harden.Away(script)
+	}
+	cmd := h.Command("ssh", append(h.SSHOptions(), "-l", "operator", h.Addr(), "--", "exec sudo -n sh -c '"+script+"'")...)
+	var told bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &told, &told
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	err := h.reached(ctx, "link", point)
+	if err == nil {
+		err = h.Cable(false)
+	}
+	if err == nil {
+		_, err = h.sh(ctx, ": >/root/faults/pulled; while pgrep -f faults/[t]x >/dev/null; do sleep 0.1; done")
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w\n%s", err, told.Bytes()), h.Cable(true))
+	}
+	return h.Cable(true)
 }
 
 // isNew reports whether it is as it was to be: but for the times of what was written, which differ each time.
@@ -346,7 +387,7 @@ func (h *host) reached(ctx context.Context, how string, point int) error {
 		if err != nil {
 			return err
 		}
-		if n, _ := strconv.Atoi(strings.TrimSpace(out)); how == "cut" && strings.Contains(out, "reached") || how == "kill" && n == point {
+		if n, _ := strconv.Atoi(strings.TrimSpace(out)); how != "kill" && strings.Contains(out, "reached") || how == "kill" && n == point {
 			return nil
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -68,10 +68,13 @@ type campaign struct {
 var kinds = []struct{ name, what string }{
 	{"apply-kill", "kill -9 while it applies, then undo"},
 	{"apply-cut", "power cut while it applies, then a start"},
+	{"apply-link", "the network cable pulled while it applies over SSH, then nothing"},
 	{"confirm-kill", "kill -9 while it is confirmed, then undo if it was not"},
 	{"confirm-cut", "power cut while it is confirmed, then a start"},
+	{"confirm-link", "the network cable pulled while it is confirmed over SSH, then nothing"},
 	{"undo-kill", "kill -9 while it goes back, then undo"},
 	{"undo-cut", "power cut while it goes back, then a start"},
+	{"undo-link", "the network cable pulled while it goes back over SSH, then nothing"},
 	{"boot", "cut off while it goes back at a start, then another power cut and start"},
 }
 

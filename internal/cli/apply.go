@@ -187,8 +187,8 @@ func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err
 	case err != nil:
 		return done, howLeft(err)
 	}
-	for _, c := range slices.Sorted(maps.Keys(done.Left)) {
-		fmt.Fprintf(p.io.Out, "\n%s\n", ui.Wrap("not done: "+c+": it was tried and taken back: "+ui.Clean(done.Left[c]), p.width(), "  "))
+	for _, line := range done.Left.Lines() {
+		fmt.Fprintf(p.io.Out, "\n%s\n", ui.Wrap("not done, since it was tried and taken back: "+ui.Clean(line), p.width(), "  "))
 	}
 	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s\n", h.target, done.ID)
 	fmt.Fprintf(p.io.Out, "To take it back: %s\n", p.typed("rollback "+done.ID+" "+h.target))

@@ -36,6 +36,22 @@ func byPassword(h *lab.Host) error {
 	return nil
 }
 
+// byStation wants both, the operator's key and what the access point is for.
+func byStation(h *lab.Host) error {
+	if out, code := h.Try("station", bridgeOf(h)); code != 0 {
+		return fmt.Errorf("a station of the access point: %s", out)
+	}
+	return byKey(h)
+}
+
+// byPeer wants both, the operator's key and the way from a leader that insists on an old key exchange.
+func byPeer(h *lab.Host) error {
+	if out, code := h.TrySSH("operator", "ssh worker true"); code != 0 {
+		return fmt.Errorf("from the leader: %s", out)
+	}
+	return byKey(h)
+}
+
 // asOperator applies over SSH with the operator's key.
 func asOperator(t *testing.T, h *lab.Host, args ...string) (string, int) {
 	return verb(t, h, append([]string{"apply", "TARGET", "--yes"}, args...)...)
@@ -86,6 +102,12 @@ var startingPoints = []startingPoint{
 	{"ufw with SSH from one address only", lab.Guides, `ufw --force reset >/dev/null; ufw allow from "$(echo "${SSH_FROM:?}")" to any port 22 proto tcp; ufw --force enable`, byKey, asOperator},
 	{"two guides followed", lab.Guides, "", byKey, asOperator},
 	{"a leader with a broker and a web server", lab.Pioreactor, "", byKey, asOperator},
+	{"an access point", lab.AccessPoint, "", byStation, asOperator},
+	{"a leader with a pinned key exchange", lab.Debian, `su operator -c 'cd && ssh-keygen -q -t ed25519 -N "" -f .ssh/id_ed25519 && cat .ssh/id_ed25519.pub >>.ssh/authorized_keys &&
+		printf "Host worker\\n HostName %s\\n KexAlgorithms diffie-hellman-group14-sha256\\n" "$HERE" >.ssh/config && ssh -o StrictHostKeyChecking=accept-new worker true'`, byPeer,
+		func(t *testing.T, h *lab.Host, args ...string) (string, int) {
+			return asOperator(t, h, append(args, "--peer", "ssh://operator@"+h.Addr()+"=worker")...)
+		}},
 	{"a Debian 13", lab.Debian13, "", byKey, asOperator},
 }
 
@@ -109,7 +131,7 @@ func TestLockOut(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t, p.role)
-			h.Sh("SSH_FROM=" + bridgeOf(h) + "\n" + p.prepare)
+			h.Sh("export SSH_FROM=" + bridgeOf(h) + " HERE=" + h.Addr() + "\n" + p.prepare)
 			if err := p.login(h); err != nil {
 				t.Fatalf("before the change: %v", err)
 			}

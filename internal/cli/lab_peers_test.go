@@ -31,22 +31,29 @@ func TestApplyKeepsPeers(t *testing.T) {
 	if err := os.WriteFile(file, []byte(known.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	apply := func() (string, int) {
-		cmd := worker.Command(program(t), "apply", "ssh://operator@"+worker.Addr(), "--only", "ssh/key-exchange", "--profile", "strict", "--accept-risk", "lose-ssh", "--yes",
+	apply := func(only string) (string, int) {
+		cmd := worker.Command(program(t), "apply", "ssh://operator@"+worker.Addr(), "--only", only, "--profile", "strict", "--accept-risk", "lose-ssh", "--yes",
 			"--peer", "ssh://operator@"+leader.Addr()+"=worker", "--identity", worker.KeyFile(), "--known-hosts", file, sudoPassword(t))
 		cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK=", "HOME="+t.TempDir())
 		text, _ := cmd.CombinedOutput()
 		return string(text), cmd.ProcessState.ExitCode()
 	}
-	out, code := apply()
+	out, code := apply("ssh/key-exchange")
 	if code != 5 || !strings.Contains(out, "reaches the host now: ssh worker from") || !strings.Contains(out, "worked before and does not any more") {
 		t.Errorf("the leader cannot reach the worker any more: exit code %d\n%s", code, out)
 	}
 	leader.SSH("operator", "ssh worker true")
 	worker.Sh("[ ! -e /etc/ssh/sshd_config.d/00-picket.conf ]")
 
+	// What has nothing to do with it is done all the same.
+	if out, code = apply("ssh/key-exchange,network/log-martians"); code != 0 || !strings.Contains(out, "taken back: ssh/key-exchange: ssh worker") || !strings.Contains(out, "done and kept") {
+		t.Errorf("the leader cannot reach the worker any more, and more is asked for: exit code %d\n%s", code, out)
+	}
+	leader.SSH("operator", "ssh worker true")
+	worker.Sh("[ ! -e /etc/ssh/sshd_config.d/00-picket.conf ] && [ $(sysctl -n net.ipv4.conf.all.log_martians) = 1 ]")
+
 	leader.SSH("operator", "sed -i /KexAlgorithms/d .ssh/config; ssh worker true")
-	if out, code = apply(); code != 0 || !strings.Contains(out, "done and kept") {
+	if out, code = apply("ssh/key-exchange"); code != 0 || !strings.Contains(out, "done and kept") {
 		t.Errorf("the leader can reach the worker: exit code %d\n%s", code, out)
 	}
 	leader.SSH("operator", "ssh worker true")

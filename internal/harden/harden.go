@@ -165,12 +165,34 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 type Unheld map[string]string
 
 // Error names them all.
-func (u Unheld) Error() string {
-	var all []string
+func (u Unheld) Error() string { return strings.Join(u.Lines(), "; ") }
+
+// Lines are the reasons, each with its controls.
+func (u Unheld) Lines() (all []string) {
+	of := map[string][]string{}
 	for _, c := range slices.Sorted(maps.Keys(u)) {
-		all = append(all, c+": "+u[c])
+		of[u[c]] = append(of[u[c]], c)
 	}
-	return strings.Join(all, "; ")
+	for why, controls := range of {
+		all = append(all, strings.Join(controls, ", ")+": "+why)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// shutOut is why somebody cannot come in any more. Which change did it is not known, so that it is held against all that
+// carry that risk.
+func shutOut(p plan.Plan, why error) error {
+	out := Unheld{}
+	for _, i := range p.Items {
+		if i.Changes() && (slices.Contains(i.Risk, "lose-ssh") || slices.Contains(i.Risk, "lose-network")) {
+			out[i.Control] = why.Error()
+		}
+	}
+	if len(out) == 0 {
+		return why
+	}
+	return out
 }
 
 // unheld are those of a plan. What is in force later has to hold after a reboot at least.
@@ -220,21 +242,21 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, say
 	}
 	byHand := errors.Is(err, ErrByHand)
 	if err != nil && !byHand {
-		return next, fmt.Errorf("a new login fails: %w", err)
+		return next, shutOut(p, fmt.Errorf("a new login fails: %w", err))
 	}
 	if !byHand {
 		defer fresh.Close()
 		if _, exit, err := fresh.Run(ctx, "true", nil, nil); err != nil || exit != 0 {
-			return next, fmt.Errorf("a new login does not become root%s", because(err))
+			return next, shutOut(p, fmt.Errorf("a new login does not become root%s", because(err)))
 		}
 		say("a new login works")
 	}
 	if why := shut(ctx, opt.Paths); why != "" {
-		return next, errors.New(why)
+		return next, shutOut(p, errors.New(why))
 	}
 	if opt.Prove != nil && !byHand {
 		if err := opt.Prove(ctx, fresh); err != nil {
-			return next, err
+			return next, shutOut(p, err)
 		}
 	}
 	say("judging anew")

@@ -36,12 +36,12 @@ func (c Change) Back() bool {
 
 // list prints what is asked of each transaction: a word, a blank, and the value; of files in base64.
 const list = `cd ` + Box + ` 2>/dev/null || exit 0
-printf 'now %s\n' "$(date +%s)"
+printf 'up %s\n' "$(cut -d. -f1 /proc/uptime)"
 for t in $(ls -r); do
 	[ -e "$t/tx" ] || continue
 	printf 'tx %s\nstate %s\n' "$t" "$(cat "$t/state" 2>/dev/null || echo prepared)"
 	printf 'since %s\n' "$(stat -c %Y "$t/state" 2>/dev/null || stat -c %Y "$t")"
-	printf 'within %s\n' "$(cat "$t/within" 2>/dev/null || echo 120)"
+	printf 'due %s\n' "$(cat "$t/due" 2>/dev/null)"
 	for f in plan left journal; do
 		[ ! -r "$t/$f" ] || printf '%s %s\n' "$f" "$(base64 <"$t/$f" | tr -d '\n')"
 	done
@@ -60,7 +60,7 @@ func History(ctx context.Context, sh shell.Shell) ([]Change, error) {
 }
 
 func readHistory(out []byte) (all []Change, err error) {
-	var now int64
+	var up int64
 	for line := range bytes.Lines(out) {
 		word, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
 		if word == "tx" {
@@ -68,8 +68,8 @@ func readHistory(out []byte) (all []Change, err error) {
 			continue
 		}
 		number, numberErr := strconv.ParseInt(value, 10, 64)
-		if word == "now" && numberErr == nil {
-			now = number
+		if word == "up" && numberErr == nil {
+			up = number
 			continue
 		}
 		if len(all) == 0 {
@@ -84,9 +84,9 @@ func readHistory(out []byte) (all []Change, err error) {
 				return nil, errors.New("the host's answer cannot be understood")
 			}
 			c.Since = time.Unix(number, 0).UTC()
-		case "within":
+		case "due":
 			if c.State == "applied" && numberErr == nil {
-				c.Left = max(0, time.Duration(c.Since.Unix()+number-now)*time.Second)
+				c.Left = max(0, time.Duration(number-up)*time.Second)
 			}
 		case "plan", "left", "journal":
 			data, err := base64.StdEncoding.DecodeString(value)

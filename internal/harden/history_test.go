@@ -8,8 +8,8 @@ import (
 
 func TestHistoryIsRead(t *testing.T) {
 	b := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
-	all, err := readHistory([]byte("now 1000\ntx two\nstate applied\nsince 950\nwithin 120\nplan " + b("step unit 001 a.service stop # x/y\n") + "\nleft " + b("a/b\nc/d\n") + "\njournal " + b("one\ntwo\n") +
-		"\ntx one\nstate prepared\nsince 10\nwithin 120\n"))
+	all, err := readHistory([]byte("up 1000\ntx two\nstate applied\nsince 950\ndue 1070\nplan " + b("step unit 001 a.service stop # x/y\n") + "\nleft " + b("a/b\nc/d\n") + "\njournal " + b("one\ntwo\n") +
+		"\ntx one\nstate prepared\nsince 10\ndue \n"))
 	if err != nil || len(all) != 2 {
 		t.Fatal(all, err)
 	}
@@ -28,7 +28,7 @@ func TestHistoryIsRead(t *testing.T) {
 			t.Errorf("%q is read", bad)
 		}
 	}
-	if all, _ = readHistory([]byte("now 5000\ntx a\nstate applied\nsince 10\nwithin 120\n")); all[0].Left != 0 {
+	if all, _ = readHistory([]byte("now 5000\ntx a\nstate applied\nsince 10\ndue \n")); all[0].Left != 0 {
 		t.Error("time is left of what is long over")
 	}
 }

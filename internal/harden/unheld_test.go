@@ -1,6 +1,7 @@
 package harden
 
 import (
+	"errors"
 	"testing"
 
 	"picket/internal/core/audit"
@@ -31,5 +32,20 @@ func TestUnheld(t *testing.T) {
 	}
 	if got["a/fails"] != "still fail: why" {
 		t.Error(got["a/fails"])
+	}
+}
+
+// TestShutOut: whoever cannot come in any more holds it against what carries that risk, and against nothing else.
+func TestShutOut(t *testing.T) {
+	edit, why := []change.Edit{{Path: "/etc/a"}}, errors.New("a new login fails")
+	items := []plan.Item{
+		{Control: "a/other", Edits: edit, Risk: []string{"reboot"}}, {Control: "a/ssh", Edits: edit, Risk: []string{"lose-ssh"}},
+		{Control: "a/left", Left: "no", Risk: []string{"lose-ssh"}}, {Control: "a/net", Edits: edit, Risk: []string{"reboot", "lose-network"}},
+	}
+	if got := shutOut(plan.Plan{Items: items}, why).Error(); got != "a/net, a/ssh: a new login fails" {
+		t.Error(got)
+	}
+	if got := shutOut(plan.Plan{Items: items[:1]}, why); got != why {
+		t.Errorf("nothing carries the risk: %v", got)
 	}
 }

@@ -32,6 +32,7 @@ hold_lock() {
 # arm has the host go back in so many seconds, and at its next start.
 arm() {
 	was=$(cat armed 2>/dev/null)
+	put due "$(($(uptime) + $1))" || return 1 # the time of day may jump
 	if [ ! -d /run/systemd/system ]; then
 		[ -n "$was" ] || say 'there is no systemd here: it goes back by itself, but not after a power cut'
 		# shellcheck disable=SC2016
@@ -71,12 +72,15 @@ END
 	return 0
 }
 
+# uptime is for how many seconds the kernel runs.
+uptime() { cut -d. -f1 /proc/uptime; }
+
 # disarm takes it away again; the unit stays while another change waits.
 disarm() {
 	was=$(cat armed 2>/dev/null)
 	if [ ! -d /run/systemd/system ]; then
 		[ -z "$was" ] || [ "$was" = $$ ] || kill "$was" 2>/dev/null
-		rm -f armed
+		rm -f armed due
 		return 0
 	fi
 	[ -z "$was" ] || systemctl stop "$was.timer" 2>/dev/null
@@ -90,7 +94,7 @@ disarm() {
 		release units "${unit%/*}"
 		[ -n "$booting" ] || systemctl daemon-reload
 	fi
-	rm -f armed # last: what was not taken away is taken away at the next start
+	rm -f armed due # last: what was not taken away is taken away at the next start
 }
 
 # rest ends what a program that was killed half way has left running: its children, which this in their environment shows

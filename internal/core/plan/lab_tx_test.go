@@ -163,6 +163,34 @@ func TestItGoesBackByItself(t *testing.T) {
 	same(t, before, whole(h), "not confirmed")
 }
 
+// TestClockJumps sets what the time of day is taken to be far ahead and back again with each call, as a Pi without a clock
+// of its own does once it has reached a server. A lab host has the machine's clock, so it is the program date that jumps.
+func TestClockJumps(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	h.Sh(`mv /usr/bin/date /usr/bin/date.real; cat >/usr/bin/date <<'END'
+#!/bin/sh
+if [ -e /run/ahead ]; then rm /run/ahead; by='+400 days'; else : >/run/ahead; by='-400 days'; fi
+exec date.real -d "$by" "$@"
+END
+chmod 755 /usr/bin/date`)
+	steps := some(h)
+	before := whole(h)
+	at := stage(t, h, "jumps", steps)
+	h.Sh("echo 60 >" + at + "/within; sh " + at + "/tx apply")
+	if got := h.Sh("echo $(($(cat " + at + "/due) - $(cut -d. -f1 /proc/uptime)))"); got < "50\n" || got > "60\n" || len(got) != 3 {
+		t.Errorf("it is due in %s, want some 60 s", got)
+	}
+	if got := h.Sh("sort -c " + at + "/journal 2>&1 || true"); got == "" {
+		t.Error("the clock did not jump")
+	}
+	h.Sh("echo 3 >" + at + "/within; sh " + at + "/tx undo; rm -r " + at)
+	at = stage(t, h, "jumps", steps)
+	h.Sh("echo 3 >" + at + "/within; sh " + at + "/tx apply")
+	wentBack(t, h, at)
+	same(t, before, whole(h), "not confirmed")
+}
+
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	h := lab.Start(t, lab.Debian)

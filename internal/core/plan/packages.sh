@@ -87,7 +87,15 @@ install_look() {
 	# Had now: a mirror that is away is a reason to change nothing.
 	mkdir -p "debs/$n/partial"
 	# shellcheck disable=SC2046
-	apt -d -o Dir::Cache::archives="$here/debs/$n" install "$@" $(named remove 's/$/-/')
+	apt -d -o Dir::Cache::archives="$here/debs/$n" install "$@" $(named remove 's/$/-/') || return 1
+	# What comes from a folder of this host stays there, and is not in debs.
+	# shellcheck disable=SC2046
+	apt --print-uris -o Dir::Cache::archives="$here/debs/$n" install "$@" $(named remove 's/$/-/') || return 1
+	for f in $(sed -n "s/^'file:\([^']*\)'.*/\1/p" said | sed -e 's/%2[Bb]/+/g' -e 's/%7[Ee]/~/g' -e 's/%3[Aa]/:/g') "debs/$n"/*.deb; do
+		[ ! -e "$f" ] || deb --fsys-tarfile "$f" | tar -tf - | sed -n 's#^\./\(..*\)#/\1#p'
+	done | while read -r p; do
+		[ -e "${p%/}" ] || [ -L "${p%/}" ] || echo "$p"
+	done >"names.$n"
 }
 install_save() {
 	[ -e "old/$1.packages" ] || { packages >"old/$1.packages.part" && mv -f "old/$1.packages.part" "old/$1.packages"; }
@@ -122,15 +130,18 @@ install_back() {
 	whole_again
 }
 
-# unpacked takes away what dpkg had unpacked when it was cut off and not given its name yet: it is in no list of dpkg's.
+# unpacked takes away what dpkg had unpacked when it was cut off: it is in no list of dpkg's.
 unpacked() {
-	for f in "debs/$1"/*.deb; do
-		[ -e "$f" ] || continue
-		dpkg-deb --fsys-tarfile "$f" | tar -tf - | sed -n 's|^\./|/|p' >"old/$1.names"
-		while read -r p; do
-			case $p in */) ;; *) rm -f "$p.dpkg-new" ;; esac
-		done <"old/$1.names"
+	[ -e "names.$1" ] || return 0
+	while read -r p; do
+		case $p in */) continue ;; esac
+		rm -f "$p.dpkg-new"
+		! { [ -e "$p" ] || [ -L "$p" ]; } || dpkg-query -S "$p" >/dev/null 2>&1 || rm -f "$p"
+	done <"names.$1"
+	sort -r "names.$1" | while read -r p; do
+		case $p in */) dpkg-query -S "${p%/}" >/dev/null 2>&1 || rmdir "$p" 2>/dev/null ;; esac
 	done
+	return 0
 }
 
 # whole_again ends what a power cut has left half done in other packages.

@@ -225,7 +225,7 @@ undo() {
 running() { packaging || grep -q '^step unit ' plan; }
 
 # forget drops what was kept. Until then a file may have another name there, which some programs do not like.
-forget() { rm -rf old debs said; }
+forget() { rm -rf old debs names.* said; }
 
 # later refuses to go back past a change that touches what this one does.
 later() {
