@@ -37,7 +37,6 @@ func TestNoStepWithoutANote(t *testing.T) {
 		}
 		same(t, before, whole(h), tc.name)
 		if got := h.Sh("cat " + at + "/state; cat /run/acts 2>/dev/null || true"); got != "undone\n" && (len(tc.steps) == 1 || got != "undone\ndone\n") { // on the way back
-
 			t.Errorf("%s: %q", tc.name, got)
 		}
 	}

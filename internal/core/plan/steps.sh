@@ -135,7 +135,7 @@ rooted() {
 		set -- "$@" "$p"
 		p=${p%/*}
 	done
-	! stat -c '%u %a' "$@" | grep -qvx '0 [0-7]*[0145][0145]'
+	all=$(stat -c '%u %a' "$@") && ! printf '%s\n' "$all" | grep -qvx '0 [0-7]*[0145][0145]'
 }
 
 # way FOLDER prints where that is without links. Only root may have been able to lay those.
