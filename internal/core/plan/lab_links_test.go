@@ -11,8 +11,8 @@ import (
 )
 
 // victims is what an ordinary user must not get changed, whatever lies in that user's home.
-const victims = `stat -c '%n %a %u %g %h %Y' /etc /etc/shadow /etc/cron.d /root /root/.ssh /root/.ssh/authorized_keys /srv/shared
-	sha256sum /etc/shadow /root/.ssh/authorized_keys /srv/shared; ls -A /etc/cron.d /root/.ssh`
+const victims = `stat -c '%n %a %u %g %h %Y' /etc /etc/shadow /etc/cron.d /root /root/.ssh /root/.ssh/authorized_keys /srv/shared /srv/d /srv/d/*
+	sha256sum /etc/shadow /root/.ssh/authorized_keys /srv/shared /srv/d/*; ls -A /etc/cron.d /root/.ssh`
 
 // TestLinksOfUsers has a user plant links in a home at the moment that is worst for each kind of step: before the look,
 // before the step, right before a program that the step runs, or before it is taken back.
@@ -20,6 +20,7 @@ func TestLinksOfUsers(t *testing.T) {
 	t.Parallel()
 	h := lab.Start(t, lab.Debian)
 	h.Sh(`useradd -m mallory; mkdir -p /root/.ssh; echo key >/root/.ssh/authorized_keys; echo shared >/srv/shared; chmod 666 /srv/shared
+		mkdir /srv/d; echo is >/srv/d/authorized_keys
 		touch -d 2020-02-02 /etc/cron.d /root/.ssh /root/.ssh/authorized_keys`)
 	uid := 0
 	if _, err := fmt.Sscan(h.Sh("id -u mallory"), &uid); err != nil {
@@ -63,7 +64,7 @@ func TestLinksOfUsers(t *testing.T) {
 		{"file, a link as it is copied", opens, "cp", "cd ~/d; mv authorized_keys k; ln -s /etc/shadow authorized_keys", 0, "", "", "cat d/authorized_keys; is"},
 		{"file, a folder that is a link", opens, "take", away + "/root/.ssh d", 6, "/home/mallory/d is a link that others than root can lay", "rm d; mv e d", ""},
 		{"file, back, its new name", opens, "back", "ln -s /etc/cron.d ~/d/.picket-ID", 0, "", "", "cat d/authorized_keys; was"},
-		{"file, back, a folder that is a link", opens, "back", away + "/root/.ssh d", 6, "/home/mallory/d is a link that others than root can lay", "rm d; mv e d", ""},
+		{"file, back, a folder that is a link", opens, "back", away + "/srv/d d", 6, "/home/mallory/d is a link that others than root can lay", "rm d; mv e d", ""},
 		{"file, back, a pipe", opens, "back", "cd ~/d; mv authorized_keys k; mkfifo authorized_keys", 6, "was changed by somebody since", "cd ~/d; mv k authorized_keys", ""},
 		{"link, its new name", step("l", change.Thing{}, change.Thing{Type: snap.Link, Target: "/tmp"}), "take", "ln -s /etc/cron.d .picket-ID", 0, "", "", "readlink l; /tmp"},
 		{"gone, a folder that is a link", step("d/authorized_keys", opaque(0o644, uid), change.Thing{}), "take", away + "/root/.ssh d", 6, "/home/mallory/d is a link that others than root can lay", "rm d; mv e d", ""},
@@ -78,6 +79,7 @@ func TestLinksOfUsers(t *testing.T) {
 			hook := `strike() { [ ! -e /run/plant ] || { mv /run/plant /run/planting; runuser -u mallory -- sh -ec "cd; $(cat /run/planting)" <&- || kill $$; }; }
 progress() { [ "$side" != take ] || [ take != MOMENT ] || strike; }
 sync() { :; } # which waits for all that others write
+units_anew() { :; }
 MOMENT() { [ "$side" != take ] || strike; command MOMENT "$@"; }
 `
 			if tc.moment == "look" || tc.moment == "take" || tc.moment == "back" {
@@ -131,7 +133,7 @@ MOMENT() { [ "$side" != take ] || strike; command MOMENT "$@"; }
 func TestLinksThatFlicker(t *testing.T) {
 	t.Parallel()
 	h := lab.Start(t, lab.Debian)
-	h.Sh(`useradd -m mallory; mkdir -p /root/.ssh; echo key >/root/.ssh/authorized_keys; echo shared >/srv/shared; cd /home/mallory; mkdir d; echo x >x; echo key >d/authorized_keys; chown -R mallory: .`)
+	h.Sh(`useradd -m mallory; mkdir -p /root/.ssh; echo key >/root/.ssh/authorized_keys; echo shared >/srv/shared; mkdir /srv/d; echo is >/srv/d/x; cd /home/mallory; mkdir d; echo x >x; echo key >d/authorized_keys; chown -R mallory: .`)
 	uid := 0
 	if _, err := fmt.Sscan(h.Sh("id -u mallory"), &uid); err != nil {
 		t.Fatal(err)
