@@ -36,7 +36,7 @@ point() {
 	esac
 }
 doing=$1 nth_point=0
-note() { point; printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>journal && settle journal; point; }
+note() { point; printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>journal && settle journal && point; }
 put() { printf '%s\n' "$2" >"$1.part" && settle "$1.part" && mv -f "$1.part" "$1" && settle .; [ "$1" != state ] || point; }
 say() { printf '%s\n' "$*" >&2; [ "$side" != back ] || point; }
 `

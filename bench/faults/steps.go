@@ -66,7 +66,11 @@ func steps() (out []change.Step) {
 	path("/etc/faults/full/gone6", opaque, link("/dev/null"))
 	path("/etc/faults/newlink", nothing, link("changed3"))
 	for n := range 6 {
-		path(fmt.Sprintf("/etc/faults/modes/m%d", n), opaque, change.Thing{Type: snap.File, Mode: 0o600 + uint32(n), UID: n, GID: n, Opaque: true})
+		was := opaque
+		if n == 3 { // see plant: the lab's operator
+			was.UID = 1000
+		}
+		path(fmt.Sprintf("/etc/faults/modes/m%d", n), was, change.Thing{Type: snap.File, Mode: 0o600 + uint32(n), UID: n, GID: n, Opaque: true})
 	}
 	path("/etc/faults/modes", change.Thing{Type: snap.Dir, Mode: 0o1777}, change.Thing{Type: snap.Dir, Mode: 0o755, GID: 4})
 	path("/etc/systemd/system/faults-g.service", file(0o644, "[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/true\n[Install]\nWantedBy=multi-user.target\n"),

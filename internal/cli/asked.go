@@ -49,8 +49,9 @@ type asked struct {
 
 	// What sudo asks for from when the change is made.
 	secret []byte
-	ends   []string // accounts that are meant not to come in any more
-	by     string   // who confirms where a person has to
+	ends   []string                    // accounts that are meant not to come in any more
+	by     string                      // who confirms where a person has to
+	first  func(context.Context) error // what is done before, once it was agreed to; may be nil
 	prove  func(context.Context, shell.Shell) error
 	brief  []string // new files whose content need not be shown
 }
@@ -144,6 +145,11 @@ func (a *asked) run(ctx context.Context, fix func(*fact.Host, *change.Draft) err
 		}
 		if ok, err := prompt.Confirm(fmt.Sprintf("Change %s so?", a.target)); err != nil || !ok {
 			return false, errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
+		}
+	}
+	if a.first != nil {
+		if err := a.first(ctx); err != nil {
+			return false, withCode(ExitRefused, fmt.Errorf("%s: %w", a.target, err))
 		}
 	}
 	id := p.now().UTC().Format("20060102-150405")

@@ -181,10 +181,29 @@ func TestUserClose(t *testing.T) {
 	if out, code := as(t, h, ann, "user", "close", "pi", "TARGET", "--for", "ann", "--yes"); code != 0 || !strings.Contains(out, "closed already") {
 		t.Errorf("a second time: exit code %d\n%s", code, out)
 	}
-	// The home, each time as a change of its own.
-	out, code = as(t, h, ann, "user", "close", "pi", "TARGET", "--for", "ann", "--give-home", "--yes")
+	// The home, each time as a change of its own. What pi has left to run lays links there for as long as it can.
+	h.Sh(`cd /home/pi; ln data/one data/two; runuser -u pi -- sh -c 'cp /bin/true set; chmod 4755 set; echo k >data/k'; ln -s /etc/shadow l; chown -h pi: l
+		setsid runuser -u pi -- perl -e 'chdir "/home/pi/data"; while (1) { rename "k", "f"; symlink "/etc/shadow", "k"; rename "f", "k" }' >/dev/null 2>&1 </dev/null &
+		systemd-run -q --unit bot2 --uid pi sleep 10000; stat -c '%a %u %g %Y' /etc/shadow >/run/shadow`)
+	if out, code = as(t, h, ann, "user", "close", "pi", "TARGET", "--for", "ann", "--give-home", "--yes"); code != 4 || !strings.Contains(out, "bot2.service runs as pi") {
+		t.Errorf("a service runs as pi: exit code %d\n%s", code, out)
+	}
+	h.Sh("systemctl stop bot2")
+	for range 2 { // what was a link when it was ended is refused once
+		if out, code = as(t, h, ann, "user", "close", "pi", "TARGET", "--for", "ann", "--give-home", "--yes"); code == 0 {
+			break
+		}
+	}
 	give := kept(t, h, out, code)
-	if got := h.Sh("find /home/pi ! -user ann ! -type l; runuser -u ann -- sh -c 'echo 2 >/home/pi/data/two; rm /home/pi/data/two'"); got != "" {
+	for _, left := range []string{"data/one", "data/two", "set"} {
+		if !strings.Contains(out, "/home/pi/"+left+" stays as it is") {
+			t.Errorf("%s is not told:\n%s", left, out)
+		}
+	}
+	if got := h.Sh("pgrep -lu pi || true; find /home/pi -user pi ! -type l | sort; stat -c '%a %u %g %Y' /etc/shadow | diff /run/shadow - || true"); got != "/home/pi/data/one\n/home/pi/data/two\n/home/pi/set\n" {
+		t.Errorf("what is left of pi: %s", got)
+	}
+	if got := h.Sh("runuser -u ann -- sh -c 'echo 2 >/home/pi/data/three; rm /home/pi/data/three'"); got != "" {
 		t.Errorf("not ann's: %s", got)
 	}
 	if out, code = as(t, h, ann, "rollback", give, "TARGET"); code != 0 {

@@ -45,7 +45,8 @@ own cron table, lines of it in the system's, and User= in units below
 run. The rest is yours to change.
 
 The home stays as it is, unless it is archived below /var/backups/picket or given
-to NAME; that is a change of its own, with a way back of its own.
+to NAME; that is a change of its own, with a way back of its own. Before it is given
+away, what still runs as the account is ended; its services have to be NAME's by then.
 
 ` + changeHelp,
 		Example: `  picket user close pi ssh://ann@leader --for ann
@@ -251,15 +252,26 @@ func (a *asked) home(ctx context.Context, u fact.User, opt closeOptions) error {
 		})
 		return err
 	}
-	found, err := harden.Owned(ctx, a.shell, u.Home, u.UID, u.GID)
+	serving, err := harden.Serving(ctx, a.shell, u.UID)
+	if err == nil && len(serving) > 0 {
+		err = fmt.Errorf("%s runs as %s: --rewrite has units run as %s, or stop what you do not need", strings.Join(serving, ", "), u.Name, opt.stays)
+	}
+	if err != nil {
+		return withCode(ExitRefused, fmt.Errorf("the home of %s is not given away: %w", u.Name, err))
+	}
+	found, left, err := harden.Owned(ctx, a.shell, u.Home, u.UID, u.GID)
 	if err != nil {
 		return withCode(ExitRefused, err)
+	}
+	for _, f := range left {
+		fmt.Fprintf(a.p.io.Out, "%s stays as it is: it has other names as well, or runs as its owner\n", ui.Clean(f))
 	}
 	to, _ := a.host.Accounts.User(opt.stays)
 	for _, e := range found {
 		a.shot.Put(e)
 	}
-	a.name, a.title = "give "+u.Home, fmt.Sprintf("%s, %d files and folders, becomes %s's", u.Home, len(found), to.Name)
+	a.name, a.title = "give "+u.Home, fmt.Sprintf("%s, %d files and folders, becomes %s's; what still runs as %s is ended", u.Home, len(found), to.Name, u.Name)
+	a.first = func(ctx context.Context) error { return harden.End(ctx, a.shell, u.Name, u.UID) }
 	_, err = a.run(ctx, func(_ *fact.Host, d *change.Draft) error {
 		for _, e := range found {
 			uid, gid := e.UID, e.GID

@@ -119,7 +119,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 		say("reaches the host now: " + path.Name)
 	}
 	say(fmt.Sprintf("laying %s into %s", count(len(p.Steps), "step"), at))
-	if _, exit, err := sh.Run(ctx, "set -e; umask 077; mkdir -p "+Box+"; mkdir "+at+"; tar -C "+at+" -xf -; sync", pack(folder), say); err != nil || exit != 0 {
+	if _, exit, err := sh.Run(ctx, "set -e; umask 077; mkdir -p "+Box+"; mkdir "+at+"; tar -C "+at+" -xf - || { rm -rf "+at+"; exit 1; }; sync", pack(folder), say); err != nil || exit != 0 {
 		return next, fmt.Errorf("the steps could not be laid onto the host%s: %w", because(err), ErrRefused)
 	}
 	say("taking them; should this connection be lost, the host goes back by itself")
@@ -137,6 +137,9 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 		before, last = line, line
 		say("host: " + line)
 	})
+	if err == nil && exit == 4 {
+		_, _, _ = sh.Run(ctx, "rm -rf "+at+"/new", nil, nil) // it may hold secrets, and is of no use any more
+	}
 	switch {
 	case err != nil:
 		return next, lost(ctx, h, at, fmt.Errorf("the connection was lost while the host took the steps: %w", err), opt)

@@ -85,19 +85,27 @@ func TestOwned(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "a b"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "a b", "c $x"), 0o4755, nil)
+	write(t, filepath.Join(dir, "a b", "c $x"), 0o755, nil)
+	setid := write(t, filepath.Join(dir, "set"), 0o755, nil)
+	one := write(t, filepath.Join(dir, "one"), 0o644, nil)
+	if err := errors.Join(os.Chmod(setid, os.ModeSetuid|0o755), os.Link(one, filepath.Join(t.TempDir(), "two"))); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink("/", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Owned(t.Context(), shell.Local(), dir, os.Getuid(), os.Getgid())
+	got, left, err := Owned(t.Context(), shell.Local(), dir, os.Getuid(), os.Getgid())
 	if err != nil || len(got) != 3 || got[0].Path != dir || got[1].Type != snap.Dir || got[2].Path != dir+"/a b/c $x" || got[2].Type != snap.File {
 		t.Errorf("%+v, %v", got, err)
 	}
+	if slices.Sort(left); !slices.Equal(left, []string{one, setid}) {
+		t.Errorf("left to a person: %q", left)
+	}
 	write(t, filepath.Join(dir, "line\nbreak"), 0o600, nil)
-	if _, err := Owned(t.Context(), shell.Local(), dir, os.Getuid(), os.Getgid()); err == nil || !strings.Contains(err.Error(), "line break") {
+	if _, _, err := Owned(t.Context(), shell.Local(), dir, os.Getuid(), os.Getgid()); err == nil || !strings.Contains(err.Error(), "line break") {
 		t.Error(err)
 	}
-	if got, err := Owned(t.Context(), shell.Local(), dir, 4000000, 4000000); err != nil || len(got) != 0 {
+	if got, _, err := Owned(t.Context(), shell.Local(), dir, 4000000, 4000000); err != nil || len(got) != 0 {
 		t.Errorf("somebody else's: %v, %v", got, err)
 	}
 }

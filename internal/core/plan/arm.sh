@@ -137,6 +137,7 @@ boot() {
 # up is the rest of boot, when the host is up.
 up() {
 	up=yes
+	timeout 300 systemctl is-system-running --wait >/dev/null 2>&1 # what is told to read files anew has to run
 	lock 60 || return 6
 	[ "$(state)" != undoing ] || undo 9>&-
 }

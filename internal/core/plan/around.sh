@@ -74,7 +74,7 @@ times_back() {
 	n=0
 	while read -r d; do
 		n=$((n + 1))
-		! grep -Fqx "$d" old/times.back || [ ! -d "$d" ] || touch -r "old/times/$n" "$d"
+		! grep -Fqx "$d" old/times.back || [ ! -d "$d" ] || (into "$d" && touch -r "$here/old/times/$n" .)
 	done <old/folders
 }
 
@@ -202,18 +202,17 @@ tree_put() {
 		if [ -d "$p" ] && [ ! -L "$p" ]; then
 			rmdir "$p" 2>/dev/null || { [ ! -d "$p" ] || say "$p is not empty and stays"; }
 		else
-			rm -f "$p" || bad=1
+			away "$p" || bad=1
 		fi
 	done <old/tree.deep
 	while read -r p; do # what was comes back
 		if [ -d "old/tree$p" ] && [ ! -L "old/tree$p" ]; then
-			if [ ! -d "$p" ] || [ -L "$p" ]; then rm -f "$p" && mkdir "$p" || bad=1; fi
+			if [ ! -d "$p" ] || [ -L "$p" ]; then away "$p" && mkdir "$p" || bad=1; fi
 			# shellcheck disable=SC2046
-			own "$p" $(meta "old/tree$p") || bad=1
+			held "$p" own $(meta "old/tree$p") || bad=1
 		elif [ -e "old/tree$p" ] || [ -L "old/tree$p" ]; then
-			part=$(beside "$p")
-			rm -f "$part"
-			copy "old/tree$p" "$part" && move "$part" "$p" || bad=1
+			sweep "$p"
+			lay "$p" copy "$here/old/tree$p" it || bad=1
 		fi
 	done <old/tree.todo
 }
@@ -222,7 +221,7 @@ tree_put() {
 tree_leave() {
 	while read -r p; do # it went with its package
 		if [ ! -e "$p" ] && [ ! -L "$p" ] && { [ -e "old/theirs$p" ] || [ -L "old/theirs$p" ]; }; then
-			mkdir -p "${p%/*}" && copy "old/theirs$p" "$p"
+			mkdir -p "${p%/*}" && lay "$p" copy "$here/old/theirs$p" it
 			say "$p was changed by somebody since: it stays, and the package that it came with is gone"
 		fi
 	done <old/tree.theirs
@@ -235,9 +234,8 @@ tree_leave() {
 		case $p in
 		/etc/passwd | /etc/group | /etc/shadow | /etc/gshadow | /etc/subuid | /etc/subgid)
 			say "$p was changed by somebody since: only what came with the packages is taken out of it"
-			part=$(beside "$p")
-			rm -f "$part"
-			cp -a "$p" "$part" && leave "old/tree$p" "old/accounts/${p##*/}" "$p" >"$part" && move "$part" "$p" || bad=1
+			sweep "$p"
+			lay "$p" left "$p" || bad=1
 			;;
 		# What programs make of what is installed is right now.
 		/etc/*- | /etc/ld.so.cache | /etc/mailcap | /var/*) ;;
@@ -249,6 +247,9 @@ tree_leave() {
 	done <old/tree.told
 }
 
+# left makes what others have written into a list of accounts, without what came with packages.
+left() { cp -a "$1" it && leave "$here/old/tree$1" "$here/old/accounts/${1##*/}" "$1" >it; }
+
 # tree_times gives the folders of what was put back the times that they had.
 tree_times() {
 	while read -r p; do
@@ -257,6 +258,6 @@ tree_times() {
 	both old/tree.deep old/tree.paths >old/tree.mine
 	without old/tree.mine old/tree.theirs >old/tree.part
 	while read -r p; do
-		[ ! -d "old/tree$p" ] || [ -L "old/tree$p" ] || touch -r "old/tree$p" "$p" || bad=1
+		[ ! -d "old/tree$p" ] || [ -L "old/tree$p" ] || (into "$p" && touch -r "$here/old/tree$p" .) || bad=1
 	done <old/tree.part
 }

@@ -77,7 +77,11 @@ func line(s change.Step, n string) ([]string, error) {
 		case to.Type == snap.File && !to.Opaque:
 			return append(append([]string{"file", n, s.Name}, rights...), Sum(s.Before), Sum(to)), nil
 		case s.Before.Type == to.Type:
-			return append([]string{"mode", n, s.Name}, rights...), nil
+			kind := string(to.Type)
+			if to.Type != snap.File && to.Type != snap.Dir {
+				kind = "other"
+			}
+			return append(append([]string{"mode", n, s.Name}, rights...), kind, fmt.Sprint(s.Before.UID)), nil
 		}
 		return nil, fmt.Errorf("step %s: %s cannot become a %s", n, s.Name, to.Type)
 	case change.Remove, change.Install, change.Unit:

@@ -19,7 +19,7 @@ func TestCompile(t *testing.T) {
 		{Verb: change.File, Name: "/etc/gone", Before: was, Controls: of},
 		{Verb: change.File, Name: "/etc/d", After: change.Thing{Type: snap.Dir, Mode: 0o755}, Controls: of},
 		{Verb: change.File, Name: "/etc/d", Before: change.Thing{Type: snap.Dir, Mode: 0o755}, After: change.Thing{Type: snap.Dir, Mode: 0o750}, Controls: of},
-		{Verb: change.File, Name: "/etc/s", Before: change.Thing{Type: snap.File, Mode: 0o644, Opaque: true}, After: change.Thing{Type: snap.File, Mode: 0o600, Opaque: true}, Controls: of},
+		{Verb: change.File, Name: "/etc/s", Before: change.Thing{Type: snap.File, Mode: 0o644, UID: 7, Opaque: true}, After: change.Thing{Type: snap.File, Mode: 0o600, Opaque: true}, Controls: of},
 		{Verb: change.File, Name: "/etc/l", Before: was, After: change.Thing{Type: snap.Link, Target: "/dev/null"}, Controls: of},
 		{Verb: change.File, Name: "/etc/o", Before: change.Thing{Type: snap.File, Mode: 0o644, Opaque: true}, Controls: of},
 		{Verb: change.Check, Name: "sshd -t", Controls: of},
@@ -37,8 +37,8 @@ func TestCompile(t *testing.T) {
 step file 002 '/etc/a b'\''c' 4600 3 4 ` + a + ` ` + b + ` # x/y z
 step gone 003 /etc/gone ` + a + ` # x/y z
 step dir 004 /etc/d 0755 0 0 # x/y z
-step mode 005 /etc/d 0750 0 0 # x/y z
-step mode 006 /etc/s 0600 0 0 # x/y z
+step mode 005 /etc/d 0750 0 0 dir 0 # x/y z
+step mode 006 /etc/s 0600 0 0 file 7 # x/y z
 step link 007 /etc/l /dev/null ` + a + ` # x/y z
 step gone 008 /etc/o file # x/y z
 step check 009 'sshd -t' # x/y z

@@ -116,7 +116,7 @@ func TestThereAndBack(t *testing.T) {
 			t.Fatalf("%s: undo: %d\n%s", sh.name, code, out)
 		}
 		same(t, before, system(h), sh.name+": undone")
-		if got := h.Sh("cat " + at + "/state; systemctl list-units --all --no-legend 'picket-*'; ls /etc/systemd/system | grep picket || true; ls " + at); got != "undone\n"+"arm\naround\njournal\nnew\npackages\npid\nplan\nseq\nstate\nsteps\ntx\n" {
+		if got := h.Sh("cat " + at + "/state; systemctl list-units --all --no-legend 'picket-*'; ls /etc/systemd/system | grep picket || true; ls " + at); got != "undone\n"+"arm\naround\njournal\npackages\npid\nplan\nseq\nstate\nsteps\ntx\n" {
 			t.Errorf("%s: left: %s", sh.name, got)
 		}
 	}

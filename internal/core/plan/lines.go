@@ -76,7 +76,7 @@ func (l Line) InWords() string {
 	case "dir":
 		return "make the folder " + at
 	case "mode":
-		return "mode and owner of " + at + ": " + rest
+		return "mode and owner of " + at + ": " + strings.Join(l.Args[1:min(4, len(l.Args))], " ")
 	case "link":
 		if len(l.Args) > 1 {
 			return "make " + at + " a link to " + l.Args[1]

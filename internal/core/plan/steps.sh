@@ -5,8 +5,8 @@
 
 # --- the disk ---------------------------------------------------------------------------------------------
 
-# settle brings a file or folder to the disk.
-settle() { sync -- "$@" 2>/dev/null || sync; }
+# settle brings a file or folder to the disk. A sync that takes no names syncs all, and cannot fail.
+settle() { sync -- "$@" 2>/dev/null || { ! sync -- / 2>/dev/null && sync; }; }
 
 # put writes a small file whole.
 put() {
@@ -35,18 +35,20 @@ both() { awk -v of="$2" 'BEGIN { while ((getline l <of) > 0) s[l] } $0 in s' "$1
 # same WANTED IS compares two sums; "file" is any file.
 same() {
 	case $1 in
-	file) case $2 in - | dir | link:*) return 1 ;; esac ;;
+	file) case $2 in - | dir | other | link:*) return 1 ;; esac ;;
 	*) [ "$1" = "$2" ] ;;
 	esac
 }
 
-sum() { # of a file's content; "link:TARGET", "dir" or "-" for what is none
+sum() { # of a file's content; "link:TARGET", "dir", "other" or "-" for what is none
 	if [ -L "$1" ]; then
 		printf 'link:%s\n' "$(readlink "$1")"
 	elif [ -d "$1" ]; then
 		echo dir
-	elif [ -e "$1" ]; then
+	elif [ -f "$1" ]; then
 		sha256sum <"$1" | cut -d ' ' -f 1
+	elif [ -e "$1" ]; then
+		echo other # a pipe would never end
 	else
 		echo -
 	fi
@@ -54,23 +56,11 @@ sum() { # of a file's content; "link:TARGET", "dir" or "-" for what is none
 
 meta() { stat -c '%04a %u %g' "$1"; } # mode as 0644, owner, group
 
-# beside is a name in the same folder that no program takes for one of its files.
-beside() { printf '%s/.picket-%s\n' "${1%/*}" "$id"; }
-
 # above is the folder of a path, or the nearest one over it that is there.
 above() {
 	at=${1%/*}
 	while [ ! -e "${at:=/}" ]; do at=${at%/*}; done
 	printf '%s\n' "$at"
-}
-
-# own gives a path an owner and a mode: first what takes rights away, so that nobody has more than both between them.
-own() {
-	[ "$(meta "$1")" != "$2 $3 $4" ] || return 0
-	if [ "$(stat -c '%u %g' "$1")" != "$3 $4" ]; then
-		chown "$3:$4" "$1" || return 1 # takes set-id bits away
-	fi
-	chmod "$2" "$1"
 }
 
 # writable refuses a place where nothing can be changed.
@@ -84,6 +74,7 @@ writable() {
 			esac
 		done
 	fi
+	(into "$at") || return 1
 	[ -w "$at" ] || { say "$at cannot be written to (is its file system read-only?)"; return 1; }
 	[ ! -e "$1" ] || [ -L "$1" ] || [ -w "$1" ] || { say "$1 cannot be written to"; return 1; }
 }
@@ -92,33 +83,28 @@ writable() {
 keep() {
 	[ ! -e "old/$1.is" ] || return 0
 	rm -rf "old/$1"
-	if [ -L "$2" ]; then
-		copy "$2" "old/$1" || return 1
-	elif [ -e "$2" ] && [ ! -d "$2" ]; then
-		ln "$2" "old/$1" 2>/dev/null || copy "$2" "old/$1" || return 1
+	kept=$2
+	if [ -L "$2" ] || { [ -e "$2" ] && [ ! -d "$2" ]; }; then
+		kept=old/$1 # its sum is that of what was kept, whatever happens to the path
+		(into "${2%/*}" && { ln "./${2##*/}" "$here/$kept" 2>/dev/null || copy "./${2##*/}" "$here/$kept"; }) || return 1
 	fi
-	sum "$2" >"old/$1.is.part" && mv -f "old/$1.is.part" "old/$1.is"
+	sum "$kept" >"old/$1.is.part" && mv -f "old/$1.is.part" "old/$1.is"
 }
 
 # restore N PATH AFTER: what keep saved is there again. What somebody has changed since then stays, and is told.
 restore() {
 	was=$(cat "old/$1.is") is=$(sum "$2")
-	rm -f "$(beside "$2")"
+	sweep "$2"
 	if [ "$is" != "$was" ] && [ "$is" != "$3" ]; then
 		came "$1" "$is" && return 0
 		say "$2 was changed by somebody since: it stays as it is; what was there before is $here/old/$1"
 		return 1
 	fi
-	part=$(beside "$2")
 	case $was in
-	-) rm -f "$2" || return 1 ;;
+	-) [ "$is" = - ] || away "$2" ;;
 	dir) ;;
-	link:*) [ "$is" = "$was" ] || { copy "old/$1" "$part" && move "$part" "$2"; } || return 1 ;;
-	*)
-		if ! [ "$2" -ef "old/$1" ]; then
-			{ ln "old/$1" "$part" 2>/dev/null || copy "old/$1" "$part"; } && settle "$part" && move "$part" "$2" || return 1
-		fi
-		;;
+	link:*) [ "$is" = "$was" ] || bring "old/$1" "$2" ;;
+	*) [ "$2" -ef "old/$1" ] || bring "old/$1" "$2" ;;
 	esac
 }
 
@@ -128,6 +114,166 @@ alone() {
 		copy "old/$1" "old/$1.part" && mv -f "old/$1.part" "old/$1"
 	fi
 }
+
+# --- folders of others ------------------------------------------------------------------------------------
+#
+# Some folders are an ordinary user's, who may lay a link where a file or a folder was between any two commands of ours. So
+#
+#   * into goes to a folder and has the kernel say which that is: then it is ".", which nobody can exchange;
+#   * what is there gets other rights while it is held open, and never by its name;
+#   * what is new is made in a nook, where nobody else can change anything, and moved to its name, which follows no link.
+#
+# What is left to such a user: between the plan and its look, to put another file of the same owner and kind, that he can
+# move, in the place of the one that was meant; and to make us wait for a pipe that he puts there right after we saw a file:
+# when the time of the change is over, that is ended.
+
+# rooted FOLDER reports whether only root can change what lies in a folder, and what leads there. It has no link in it.
+rooted() {
+	p=${1%/}
+	set -- /
+	while [ -n "$p" ]; do
+		set -- "$@" "$p"
+		p=${p%/*}
+	done
+	all=$(stat -c '%u %a' "$@") && ! printf '%s\n' "$all" | grep -qvx '0 [0-7]*[0145][0145]'
+}
+
+# way FOLDER prints where that is without links. Only root may have been able to lay those.
+way() {
+	rest=$1/ at='' hops=0
+	while [ -n "$rest" ]; do
+		c=${rest%%/*} rest=${rest#*/}
+		case $c in
+		'' | .) ;;
+		..) at=${at%/*} ;;
+		*)
+			if [ -L "$at/$c" ]; then
+				hops=$((hops + 1))
+				{ rooted "$at" && [ "$hops" -le 40 ]; } || { say "$at/$c is a link that others than root can lay"; return 1; }
+				to=$(readlink "$at/$c")
+				case $to in /*) at='' ;; esac
+				rest=$to/$rest
+			else
+				at=$at/$c
+			fi
+			;;
+		esac
+	done
+	printf '%s\n' "${at:-/}"
+}
+
+# into FOLDER goes there, and sets which place that is.
+into() {
+	place=${1:-/}
+	! cd -P "$place" 2>/dev/null || ! entered || return 0
+	place=$(way "$place") || return 1
+	cd -P "$place" || return 1
+	entered || { say "$1 is another folder all of a sudden"; return 1; }
+}
+
+entered() { [ "$(readlink /proc/self/cwd)" = "$place" ]; }
+
+# held PATH DO ARGUMENT... does something to the very file or folder of that name, whatever takes the name meanwhile: DO gets
+# a path by which only this one is reached.
+held() { (hold_it "$@"); }
+hold_it() {
+	path=$1 name=${1##*/} do=$2
+	shift 2
+	into "${path%/*}" || return 1
+	if [ -L "./$name" ]; then
+		say "$path is a link"
+		return 1
+	elif [ ! -e "./$name" ]; then
+		say "$path is not there any more"
+		return 1
+	elif [ ! -f "./$name" ] && [ ! -d "./$name" ]; then # such as a socket, which cannot be opened
+		rooted "$place" || { say "$path is no file and no folder"; return 1; }
+		"$do" "./$name" "$@"
+		return
+	fi
+	{
+		[ "$(readlink "$open")" = "${place%/}/$name" ] || { say "$path is another file all of a sudden"; return 1; }
+		[ -d "$open" ] || [ "$(stat -L -c %h "$open")" = 1 ] || rooted "$place" || { say "$path has other names as well"; return 1; }
+		"$do" "$open" "$@"
+	} 3<"./$name"
+}
+open=/proc/self/fd/3 # leads to what is open, not to a name
+
+# meant FILE KIND OWNER... reports whether it is of that kind, and of one of these owners.
+meant() {
+	case $2 in
+	file) [ -f "$1" ] ;;
+	dir) [ -d "$1" ] ;;
+	*) [ ! -f "$1" ] && [ ! -d "$1" ] ;;
+	esac || return 1
+	is=$(stat -L -c %u "$1")
+	shift 2
+	for u; do
+		[ "$u" != "$is" ] || return 0
+	done
+	return 1
+}
+
+# own FILE MODE UID GID gives it an owner and a mode: first what takes rights away, so that nobody has more than both between
+# them.
+own() {
+	is=$(stat -L -c '%04a %u %g' "$1")
+	[ "$is" != "$2 $3 $4" ] || return 0
+	[ "${is#* }" = "$3 $4" ] || chown "$3:$4" "$1" || return 1 # takes set-id bits away
+	chmod "$2" "$1"
+}
+
+# nook makes a folder in this one in which nobody else can change anything, and goes there.
+nook() {
+	nook=$(mktemp -d "./.picket-$id.XXXXXX") || return 1 # a name that no program takes for one of its files
+	if ! cd -P "$nook" || ! nooked "${nook#./}" || [ -n "$(ls -A)" ]; then
+		say "$place is changed by somebody right now"
+		return 1
+	fi
+}
+
+nooked() {
+	case "$(readlink /proc/self/cwd) $(stat -c '%u %a' .)" in
+	"${place%/}/$1 0 700" | "${place%/}/$1 0 2700") ;;
+	*) return 1 ;;
+	esac
+}
+
+# lay PATH MAKE... has a path become what MAKE makes as "it" in this folder, in one act.
+lay() (
+	name=${1##*/}
+	into "${1%/*}" && nook || exit 1
+	shift
+	if "$@" && { [ -L it ] || settle it; } && move it "../$name"; then code=0; else code=1; fi
+	rm -rf it
+	cd -P .. && rmdir "$nook"
+	exit "$code"
+)
+
+# bring FROM PATH has a path become what was kept, as another name of that where that can be: then it needs no room.
+bring() (
+	into "${2%/*}" || exit 1
+	if ln -T "$here/$1" "./.picket-$id" 2>/dev/null; then # follows no link, and is never over something
+		{ [ -L "$here/$1" ] || settle "$here/$1"; } && move "./.picket-$id" "./${2##*/}"
+	else
+		lay "$2" copy "$here/$1" it
+	fi
+)
+
+# away PATH takes a file or link away.
+away() (
+	[ -d "${1%/*}/" ] || exit 0
+	into "${1%/*}" && rm -f "./${1##*/}"
+)
+
+# sweep PATH clears away what was left beside it when something of the above was ended half way.
+sweep() (
+	into "${1%/*}" 2>/dev/null || exit 0
+	rm -f "./.picket-$id" 2>/dev/null
+	for d in ".picket-$id".??????; do
+		[ -d "$d" ] && (cd -P "./$d" && nooked "$d" && rm -rf it) && rmdir "./$d"
+	done
+)
 
 # --- files ------------------------------------------------------------------------------------------------
 
@@ -144,14 +290,12 @@ file_take() {
 	[ "$is" != "$7" ] || [ "$(meta "$2")" != "$3 $4 $5" ] || return 0
 	was=$(cat "old/$1.is") # where there was nothing, a package of this plan may have brought its own
 	[ "$is" = "$7" ] || [ "$is" = "$was" ] || [ "$was" = - ] || { say "$2 was changed while the steps before were taken"; return 1; }
-	part=$(beside "$2")
-	rm -f "$part"
-	if [ -f "$2" ] && [ ! -L "$2" ]; then
-		cp -a "$2" "$part" && cat "new/$1" >"$part" || return 1 # its extended attributes stay
-	else
-		cp "new/$1" "$part" || return 1
-	fi
-	chown "$4:$5" "$part" && chmod "$3" "$part" && settle "$part" && move "$part" "$2"
+	lay "$2" write "$1" "${2##*/}" "$3" "$4" "$5"
+}
+write() { # N NAME MODE UID GID
+	[ ! -f "../$2" ] || [ -L "../$2" ] || cp -a "../$2" it || return 1 # its extended attributes stay
+	if [ -L it ] || [ ! -f it ]; then rm -rf it; fi
+	cat "$here/new/$1" >it && own it "$3" "$4" "$5"
 }
 file_back() { restore "$1" "$2" "$7"; }
 
@@ -164,9 +308,7 @@ link_look() {
 link_save() { keep "$1" "$2"; }
 link_take() {
 	[ "$(sum "$2")" != "link:$3" ] || return 0
-	part=$(beside "$2")
-	rm -f "$part"
-	ln -s "$3" "$part" && move "$part" "$2"
+	lay "$2" ln -s "$3" it
 }
 link_back() { restore "$1" "$2" "link:$3"; }
 
@@ -177,39 +319,62 @@ gone_look() {
 	writable "$2"
 }
 gone_save() { keep "$1" "$2"; }
-gone_take() { rm -f "$2"; }
+gone_take() { away "$2"; }
 gone_back() { restore "$1" "$2" -; }
 
 # dir N PATH MODE UID GID: PATH becomes a folder.
 dir_look() {
-	[ ! -e "$2" ] || [ -d "$2" ] || { say "$2 is no folder"; return 1; }
+	[ -d "$2" ] || { [ ! -e "$2" ] && [ ! -L "$2" ]; } || { say "$2 is no folder"; return 1; }
 	[ -e "$2" ] || writable "$2"
 }
 dir_save() { keep "$1" "$2"; }
 dir_take() {
-	[ -d "$2" ] || mkdir "$2" || return 1
-	[ "$(cat "old/$1.is")" != dir ] || return 0
-	chown "$4:$5" "$2" && chmod "$3" "$2"
+	[ "$(cat "old/$1.is")" = - ] || return 0
+	if [ -d "$2" ]; then # a package of this plan has brought it
+		(into "${2%/*}" && rooted "$place") || { say "$2 was made while the steps before were taken"; return 1; }
+		held "$2" own "$3" "$4" "$5"
+	else
+		lay "$2" folder "$3" "$4" "$5"
+	fi
 }
+folder() { mkdir it && own it "$@"; }
 dir_back() {
 	[ "$(cat "old/$1.is")" = - ] || return 0
-	[ ! -d "$2" ] || rmdir "$2" 2>/dev/null || say "$2 is not empty and stays"
+	[ ! -d "$2" ] || (into "${2%/*}" && rmdir "./${2##*/}" 2>/dev/null) || say "$2 is not empty and stays"
 	return 0
 }
 
-# mode N PATH MODE UID GID: permissions and owner of something that is there.
+# mode N PATH MODE UID GID KIND OWNER: permissions and owner of something that is there: a file, dir or other of that owner.
 mode_look() {
-	[ -e "$2" ] || { say "$2 is not there any more"; return 1; }
+	held "$2" meant "$6" "$7" "$4" || { say "$2 is not what it was when the plan was made"; return 1; }
 	writable "$2"
 }
 mode_save() {
-	[ -e "old/$1.meta" ] || { meta "$2" >"old/$1.meta.part" && mv -f "old/$1.meta.part" "old/$1.meta"; }
+	[ -e "old/$1.meta" ] || { held "$2" known "$6" "$7" "$4" >"old/$1.meta.part" && mv -f "old/$1.meta.part" "old/$1.meta"; }
 }
-mode_take() { own "$2" "$3" "$4" "$5"; }
+known() { meant "$@" && stat -L -c '%04a %u %g %i' "$1"; }
+mode_take() { held "$2" rights "$1" "$7" "$3" "$4" "$5"; }
 mode_back() {
-	[ -e "$2" ] || { say "$2 is not there any more"; return 1; }
-	read -r m u g <"old/$1.meta"
-	own "$2" "$m" "$u" "$g"
+	read -r m u g _ <"old/$1.meta"
+	held "$2" rights "$1" "$4" "$m" "$u" "$g"
+}
+
+# rights FILE N OTHER MODE UID GID gives them to it. Where others than root work, it has to be what they were kept of, and
+# nobody else's; and what its owner could write anew meanwhile does not run as the one that it goes to.
+rights() {
+	if ! rooted "$place"; then
+		read -r _ _ _ inode <"$here/old/$2.meta"
+		is=$(stat -L -c '%i %u' "$1") owner=${is#* }
+		if [ "${inode:-${is% *}}" != "${is% *}" ] || { [ "$owner" != "$3" ] && [ "$owner" != "$5" ]; }; then
+			say "$path was replaced by somebody since: it stays as it is"
+			return 1
+		fi
+		case $owner:$4 in
+		"$5":* | *:[01]???) ;;
+		*) [ -d "$1" ] || { own "$1" "0${4#?}" "$5" "$6"; say "$path does not run as its owner any more: whoever had it meanwhile could change it"; return 1; } ;;
+		esac
+	fi
+	own "$1" "$4" "$5" "$6"
 }
 
 # --- what runs --------------------------------------------------------------------------------------------
@@ -293,9 +458,10 @@ runs() {
 # check N COMMAND: has to succeed, or everything goes back.
 check_take() { sh -c "$2" >&2; }
 
-# act N COMMAND: brings what was changed into force, in both directions.
+# act N COMMAND: brings what was changed into force, in both directions. Some write files of their own, which a start does
+# not put back, such as those of the boot loader: so it is done after a start as well, when the host is up.
 act_take() { sh -c "$2" >&2; }
-act_back() { [ -n "$booting$up" ] || sh -c "$2" >&2; }
+act_back() { [ -n "$booting" ] || sh -c "$2" >&2; }
 
 # --- what a step touches ----------------------------------------------------------------------------------
 

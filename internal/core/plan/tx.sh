@@ -6,7 +6,7 @@
 #   around    what changes beside that
 #   arm       how it goes back by itself
 #   plan      the steps, in order, a line each
-#   new/      the files that it puts there
+#   new/      the files that it puts there, until all steps are taken
 #   debs/     package files, to install or to install again
 #   old/      what was there before, from the moment on at which the first step is taken
 #   state     prepared, applying, applied, confirmed, undoing, undone or stuck
@@ -75,7 +75,7 @@ step() {
 		if [ "$side" = take ]; then
 			[ ! -e stop ] || { failed=stopped why='nobody confirmed in time'; return 0; }
 			progress "$verb" "$@"
-			note "$1 $verb $2"
+			note "$1 $verb $2" || { failed=$1 why="step $1 failed: it cannot be noted" && say "$why"; return 0; }
 		fi
 		"${verb}_$side" "$@" || { failed=$1 why="step $1 failed: $verb $2" && say "$why"; }
 		;;
@@ -140,7 +140,7 @@ apply() {
 	count '[a-z]*'
 	# shellcheck disable=SC2086
 	if walk take remove install && arrived && walk take $paths && walk take check && units_anew && walk take sysctl mount unit act; then
-		after && arm "$within" && put state applied && note 'applied; waits for confirmation' && return 0
+		after && arm "$within" && put state applied && note 'applied; waits for confirmation' && spent && return 0
 		why='what was done cannot be noted'
 	fi
 	note 'goes back'
@@ -155,6 +155,7 @@ apply() {
 refuse() {
 	note "refused: $1"
 	forget
+	rm -rf new # it may hold secrets
 }
 
 # save keeps what is there, and makes ready what going back needs: then it needs no room.
@@ -180,11 +181,20 @@ after() {
 
 undo() {
 	case $(state) in
-	prepared | writing) forget; disarm; rm -f first; card_back; return ;;
+	prepared | writing)
+		forget
+		disarm
+		rm -f first
+		card_back
+		code=$?
+		rm -rf new
+		return "$code"
+		;;
 	undone) forget; disarm; return 0 ;;
 	esac
 	case $(state) in applying | undoing) [ -n "$booting$up" ] || [ -n "$side" ] || rest ;; esac
 	rm -f old/room
+	spent # all that goes back lies in old
 	[ -n "$booting" ] || arm 900 || say 'should this be cut off: call it again' # first: a cut leaves it to the next start
 	put state undoing
 	stuck=''
@@ -222,10 +232,13 @@ undo() {
 }
 
 # running reports whether there is something that can go back only when the host is up.
-running() { packaging || grep -q '^step unit ' plan; }
+running() { packaging || grep -q '^step \(unit\|act\) ' plan; }
 
 # forget drops what was kept. Until then a file may have another name there, which some programs do not like.
 forget() { rm -rf old debs names.* said; }
+
+# spent drops what only taking the steps needs. It may hold secrets.
+spent() { rm -rf new card; }
 
 # later refuses to go back past a change that touches what this one does.
 later() {
@@ -275,6 +288,7 @@ confirm() {
 	sync
 	put state confirmed || { say 'that cannot be noted'; return 4; }
 	note confirmed
+	spent # an interrupted apply has not come to it
 	disarm
 }
 
