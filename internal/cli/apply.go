@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"picket/internal/core/control"
+	"picket/internal/core/fact"
 	"picket/internal/core/plan"
 	"picket/internal/harden"
 	"picket/internal/host/shell"
@@ -178,6 +179,7 @@ func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err
 		return done, err
 	}
 	defer closePaths()
+	paths = append(paths, h.health()...)
 	id := h.newID()
 	done, err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: h.opt.within, Whole: h.saved != nil, Paths: paths, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
@@ -191,6 +193,12 @@ func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err
 		fmt.Fprintf(p.io.Out, "\n%s\n", ui.Wrap("not done, since it was tried and taken back: "+ui.Clean(line), p.width(), "  "))
 	}
 	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s\n", h.target, done.ID)
+	for _, unit := range slices.Sorted(maps.Keys(made.Restarts())) {
+		was, known := made.Exposure[unit]
+		if is, still := done.Next.Exposure[unit]; known && still && is != was {
+			fmt.Fprintf(p.io.Out, "systemd-analyze security %s: %s before, %s now\n", unit, fact.Tenths(was), fact.Tenths(is))
+		}
+	}
 	fmt.Fprintf(p.io.Out, "To take it back: %s\n", p.typed("rollback "+done.ID+" "+h.target))
 	if left := len(made.Items) - len(made.Planned()) + len(done.Left); left > 0 {
 		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(left), p.typed("plan "+h.target))

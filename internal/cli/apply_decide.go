@@ -37,7 +37,7 @@ type changed struct {
 	saved    *plan.Saved       // just this is done; nil: what a new plan says
 	file     string            // that it was read from
 	accepted []string          // risks
-	tried    map[string]string // controls that were tried and did not hold, with why
+	tried    map[string]string // controls and units that were tried and did not hold, with why
 	raw      map[string][]byte // files of the host as they are, of those that hold secrets
 	ids      []string          // of the transactions so far
 	shell    shell.Shell       // nil until connect
@@ -132,7 +132,7 @@ func (h *changed) look(ctx context.Context) (*snap.Snapshot, audit.Report, error
 
 // plan makes a plan that leaves out what costs more than was accepted.
 func (h *changed) plan(shot *snap.Snapshot, r audit.Report, accepted []string) plan.Plan {
-	return plan.Make(h.controls, shot, r, plan.Options{Policy: h.policy, Raw: h.raw, Leave: func(c control.Control) string {
+	return plan.Make(h.controls, shot, r, plan.Options{Policy: h.policy, Raw: h.raw, Tried: h.tried, Leave: func(c control.Control) string {
 		if why, not := h.tried[c.ID]; not {
 			return "it was tried and taken back: " + why
 		}

@@ -71,7 +71,7 @@ func (p *program) paths(ctx context.Context, target string, opt applyOptions, ma
 			continue
 		}
 		at := net.JoinHostPort(t.Host, strconv.Itoa(port.Number))
-		all = append(all, harden.Path{Name: fmt.Sprintf("port %d (%s)", port.Number, port.Unit), Try: func(ctx context.Context) error {
+		all = append(all, harden.Path{Name: fmt.Sprintf("port %d (%s)", port.Number, port.Unit), Unit: port.Unit, Try: func(ctx context.Context) error {
 			c, err := new(net.Dialer).DialContext(ctx, "tcp", at)
 			if err == nil {
 				c.Close()
@@ -145,4 +145,32 @@ func lastLine(said string, err error) string {
 		return l
 	}
 	return err.Error()
+}
+
+// fetch is a command that gets a URL with what the host has for that. Whose certificate it is is another matter.
+const fetch = `u=%s
+if command -v curl; then curl -fsSk -m 10 -o /dev/null "$u"
+elif command -v wget; then wget -q -T 10 -t 1 --no-check-certificate -O /dev/null "$u"
+elif command -v python3; then python3 -c 'import ssl, sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=10, context=ssl._create_unverified_context())' "$u"
+else echo 'there is no curl, no wget and no python3 to get it with'; false; fi`
+
+// health are the checks that the owner has named of services.
+func (h *changed) health() (all []harden.Path) {
+	for _, s := range h.policy.Services {
+		if s.Health == "" {
+			continue
+		}
+		command := s.Health
+		if strings.HasPrefix(command, "http://") || strings.HasPrefix(command, "https://") {
+			command = fmt.Sprintf(fetch, "'"+strings.ReplaceAll(command, "'", `'\''`)+"'")
+		}
+		all = append(all, harden.Path{Name: "the health check of " + s.Unit, Unit: s.Unit, Asks: true, Try: func(ctx context.Context) error {
+			out, exit, err := h.Shell().Run(ctx, "exec </dev/null 2>&1\n"+command, nil, nil)
+			if err == nil && exit != 0 {
+				err = errors.New(lastLine(string(out), fmt.Errorf("exit status %d", exit)))
+			}
+			return err
+		}})
+	}
+	return all
 }

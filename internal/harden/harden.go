@@ -6,6 +6,7 @@ package harden
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"picket/internal/core/audit"
+	"picket/internal/core/change"
 	"picket/internal/core/control"
 	"picket/internal/core/plan"
 	"picket/internal/host/shell"
@@ -30,7 +32,7 @@ type Host interface {
 	Shell() shell.Shell                                         // of the connection that is there
 	Fresh(ctx context.Context) (shell.Shell, error)             // a new login, as whoever logged in before
 	Judge(ctx context.Context) (audit.Report, plan.Plan, error) // a new snapshot, judged and planned as before
-	// Plan takes a new snapshot and plans but for some controls, each with the reason.
+	// Plan takes a new snapshot and plans but for some controls and units, each with the reason.
 	Plan(ctx context.Context, without map[string]string) (plan.Plan, error)
 }
 
@@ -114,7 +116,8 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 	}
 	at := Box + "/" + opt.ID
 	sh := h.Shell()
-	opt.Paths = open(ctx, opt.Paths)
+	watch := watching(ctx, sh, p)
+	opt.Paths = open(ctx, opt.Paths, say)
 	for _, path := range opt.Paths {
 		say("reaches the host now: " + path.Name)
 	}
@@ -129,7 +132,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 		if m := stepFailed.FindStringSubmatch(line); m != nil {
 			n, _ := strconv.Atoi(m[1])
 			if n > 0 && n <= len(p.Steps) && len(failed) == 0 {
-				for _, c := range p.Steps[n-1].Controls {
+				for _, c := range watch.of(p.Steps[n-1]) {
 					failed[c] = before
 				}
 			}
@@ -154,7 +157,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 	case exit != 0:
 		return next, fmt.Errorf("%s: %w; on the host: sudo sh %s/tx undo", last, ErrNotUndone, at)
 	}
-	switch next, err = prove(ctx, h, at, p, opt, say); {
+	switch next, err = prove(ctx, h, at, p, opt, watch, say); {
 	case errors.Is(err, ErrByHand):
 		return next, err
 	case err != nil:
@@ -164,7 +167,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 	return next, nil
 }
 
-// Unheld are controls that were changed and do not pass, with why.
+// Unheld are controls that were changed and do not pass, and units that do not work with what was changed, with why.
 type Unheld map[string]string
 
 // Error names them all.
@@ -212,7 +215,7 @@ func unheld(p plan.Plan, r audit.Report) Unheld {
 			}
 			good := res.Verdict == control.Pass || res.Verdict == control.NotApplicable
 			later := len(i.Later) > 0 && res.Persistent != nil && *res.Persistent
-			if why = fmt.Sprintf("still %s: %s", res.Verdict, res.Reason); good || later {
+			if why = fmt.Sprintf("still %s: %s", res.Verdict, res.Reason); good || later || i.Rest != "" && !about(res, i) {
 				why = ""
 			}
 		}
@@ -221,6 +224,13 @@ func unheld(p plan.Plan, r audit.Report) Unheld {
 		}
 	}
 	return out
+}
+
+// about reports whether a result is still about a unit that an item starts anew.
+func about(res audit.Result, i plan.Item) bool {
+	return slices.ContainsFunc(i.Steps, func(s change.Step) bool {
+		return s.Verb == change.Unit && slices.ContainsFunc(res.Evidence, func(e control.Evidence) bool { return e.Fact == s.Name })
+	})
 }
 
 // stepFailed is how the host tells which step it was; what it said before is why.
@@ -232,7 +242,7 @@ func Away(command string) string {
 }
 
 // prove logs in anew, judges anew, and confirms over the new login.
-func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, say func(string)) (next plan.Plan, err error) {
+func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, watch watch, say func(string)) (next plan.Plan, err error) {
 	var fresh shell.Shell
 	for try := 1; ; try++ { // sshd that reads its files anew does not listen for a moment
 		if fresh, err = h.Fresh(ctx); err == nil || errors.Is(err, ErrByHand) || try == 3 || ctx.Err() != nil {
@@ -254,8 +264,20 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, say
 		}
 		say("a new login works")
 	}
-	if why := shut(ctx, opt.Paths); why != "" {
-		return next, shutOut(p, errors.New(why))
+	sh := h.Shell()
+	if !byHand {
+		sh = fresh
+	}
+	broken, gone := watch.failed(ctx, sh), shut(ctx, opt.Paths)
+	silent, all := watch.blame(gone)
+	if !all {
+		return next, shutOut(p, errors.New(strings.Join(slices.Sorted(maps.Keys(gone)), "; ")))
+	}
+	for unit, why := range silent {
+		broken[unit] = cmp.Or(broken[unit], why)
+	}
+	if len(broken) > 0 {
+		return next, broken
 	}
 	if opt.Prove != nil && !byHand {
 		if err := opt.Prove(ctx, fresh); err != nil {
@@ -274,9 +296,15 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, say
 	case p.Blind == "" && len(out) > 0:
 		bad = append(bad, strings.Join(out, ", ")+" could log in before and cannot any more")
 	}
-	if gone := plan.Stopped(p, after.Running); len(gone) > 0 {
-		bad = append(bad, strings.Join(gone, ", ")+" ran before and does not any more")
+	gone = map[string]string{}
+	for _, name := range plan.Stopped(p, after.Running) {
+		unit, _, _ := strings.Cut(name, " at ")
+		gone[name+" ran before and does not any more"] = unit
 	}
+	if stopped, all := watch.blame(gone); all && len(bad) == 0 && len(stopped) > 0 {
+		return next, stopped
+	}
+	bad = append(bad, slices.Sorted(maps.Keys(gone))...)
 	if len(bad) > 0 {
 		return next, errors.New(strings.Join(bad, "; "))
 	}
@@ -284,7 +312,7 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, say
 		return next, unheld
 	}
 	if byHand {
-		return next, ErrByHand // all else holds
+		return after, ErrByHand // all else holds
 	}
 	if _, exit, err := fresh.Run(ctx, "sh "+at+"/tx confirm", nil, say); err != nil || exit != 0 {
 		return next, fmt.Errorf("it could not be confirmed%s", because(err))

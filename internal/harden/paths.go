@@ -3,7 +3,6 @@ package harden
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -12,6 +11,8 @@ import (
 type Path struct {
 	Name string                      // for a person: "ssh of leader", "port 1883"
 	Try  func(context.Context) error // goes it, and changes nothing
+	Unit string                      // that has to answer there; "" where that is no unit's affair
+	Asks bool                        // it asks the unit itself whether it works
 }
 
 const (
@@ -20,30 +21,32 @@ const (
 	pathPause = 2 * time.Second
 )
 
-// open gives those of the paths that can be gone now.
-func open(ctx context.Context, paths []Path) (ok []Path) {
+// open gives those of the paths that can be gone now. Where one asks a unit whether it works, it says that it does not.
+func open(ctx context.Context, paths []Path, say func(string)) (ok []Path) {
 	bad := blocked(ctx, paths)
 	for i, p := range paths {
-		if bad[i] == nil {
+		switch {
+		case bad[i] == nil:
 			ok = append(ok, p)
+		case p.Asks:
+			say(fmt.Sprintf("%s fails before anything is changed, so that it shows nothing: %v", p.Name, bad[i]))
 		}
 	}
 	return ok
 }
 
-// shut says which of the paths cannot be gone any more, "" if all can.
-func shut(ctx context.Context, paths []Path) string {
-	var text []string
+// shut says which of the paths cannot be gone any more, each with the unit that does not answer.
+func shut(ctx context.Context, paths []Path) map[string]string {
 	for try := 1; ; try++ {
-		text = nil
+		gone := map[string]string{}
 		bad := blocked(ctx, paths)
 		for i, p := range paths {
 			if bad[i] != nil {
-				text = append(text, fmt.Sprintf("%s worked before and does not any more: %v", p.Name, bad[i]))
+				gone[fmt.Sprintf("%s worked before and does not any more: %v", p.Name, bad[i])] = p.Unit
 			}
 		}
-		if len(text) == 0 || try == pathTries || ctx.Err() != nil {
-			return strings.Join(text, "; ")
+		if len(gone) == 0 || try == pathTries || ctx.Err() != nil {
+			return gone
 		}
 		select {
 		case <-ctx.Done():

@@ -134,6 +134,12 @@ func (t Plan) body(b *strings.Builder, i plan.Item) {
 	for _, l := range i.Later {
 		say("not at once: " + l)
 	}
+	for _, n := range i.Notes {
+		say(n)
+	}
+	if i.Rest != "" {
+		say("left to you: " + i.Rest)
+	}
 	if i.Guard != "" {
 		say("checked: "+i.Guard, ui.Dim)
 	}
@@ -209,6 +215,8 @@ func InWords(s change.Step) string {
 		return "set " + strings.ReplaceAll(s.Name, "/", ".") + " of the running kernel to " + strings.Join(s.Args, " ")
 	case change.Mount:
 		return "remount " + s.Name + " with " + strings.Join(s.Args, ",")
+	case change.Owner:
+		return fmt.Sprintf("what belongs to %s at and below %s becomes that of %s, while %s stands still; what came since goes back with it", who(s.Args[0]), s.Name, who(s.Args[2]), s.Args[4])
 	case change.Unit:
 		return strings.Join(s.Args, ", ") + " " + s.Name
 	case change.Check:
@@ -220,4 +228,12 @@ func InWords(s change.Step) string {
 		return "run `" + s.Name + "`"
 	}
 	return string(s.Verb) + " " + s.Name
+}
+
+// who names an account by its number.
+func who(uid string) string {
+	if uid == "0" {
+		return "root"
+	}
+	return "the account with the number " + uid
 }

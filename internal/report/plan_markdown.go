@@ -72,4 +72,10 @@ func mdItem(b *strings.Builder, i plan.Item) {
 			fmt.Fprintf(b, "- %s\n", mdText(InWords(s)))
 		}
 	}
+	for _, n := range i.Notes {
+		fmt.Fprintf(b, "- %s\n", mdText(n))
+	}
+	if i.Rest != "" {
+		fmt.Fprintf(b, "- Left to a person: %s\n", mdText(i.Rest))
+	}
 }

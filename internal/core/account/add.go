@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -19,7 +20,7 @@ type New struct {
 	Groups []string // besides
 	Hash   string   // of its password; "": it has none
 	Shell  string
-	Home   string
+	Home   string // "": it has none
 	Mode   uint32 // of the home
 	Keys   []string
 	Skel   []Piece // what lies in a new home
@@ -121,7 +122,7 @@ func Add(d *change.Draft, n New) (uid int, err error) {
 		})
 	}
 	err = errors.Join(
-		add(Passwd, n.Name, "x", number, number, "", n.Home, n.Shell),
+		add(Passwd, n.Name, "x", number, number, "", cmp.Or(n.Home, "/nonexistent"), n.Shell),
 		add(Group, n.Name, "x", number, ""),
 		add(Shadow, n.Name, hash, day(n.Day), day(l.Min), day(l.Max), day(l.Warn), day(l.Inactive), "", ""),
 		add(GShadow, n.Name, "!", "", ""),
@@ -140,7 +141,16 @@ func Add(d *change.Draft, n New) (uid int, err error) {
 			}
 		}
 	}
+	if n.Home == "" {
+		return id, nil
+	}
 	return id, home(d, n, id)
+}
+
+// AddSystem drafts an account, with a group of its own, that a service runs as and nobody logs in with. day is today; its number is
+// one from min to max.
+func AddSystem(d *change.Draft, name string, day, min, max int) (uid int, err error) {
+	return Add(d, New{Name: name, Hash: "!*", Shell: "/usr/sbin/nologin", Day: day, Limits: Limits{UIDMin: min, UIDMax: max, Min: -1, Max: -1, Warn: -1, Inactive: -1}})
 }
 
 // free is a number that neither an account nor a group has: after the highest, or else the first that is left.

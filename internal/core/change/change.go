@@ -5,6 +5,7 @@ package change
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 
 	"picket/internal/core/snap"
 )
@@ -32,6 +33,7 @@ const (
 	Remove  Verb = "remove"  // packages; their settings stay
 	Install Verb = "install" // packages
 	File    Verb = "file"    // a path: what lay there becomes what is to lie there
+	Owner   Verb = "owner"   // what belongs to one account at and below a path becomes another's, see [Hands]
 	Check   Verb = "check"   // a command that has to succeed before anything is loaded
 	Sysctl  Verb = "sysctl"  // a setting of the running kernel
 	Mount   Verb = "mount"   // options of what is mounted at a path
@@ -39,7 +41,7 @@ const (
 	Act     Verb = "act"     // a command that loads what was changed, forwards and backwards
 )
 
-var verbs = []Verb{Remove, Install, File, Check, Sysctl, Mount, Unit, Act}
+var verbs = []Verb{Remove, Install, File, Owner, Check, Sysctl, Mount, Unit, Act}
 
 // A Step is one thing that is done, whole or not at all.
 type Step struct {
@@ -49,6 +51,11 @@ type Step struct {
 	Before   Thing    `json:"-"`
 	After    Thing    `json:"-"`
 	Controls []string `json:"controls"` // what it is for
+}
+
+// Hands are the arguments of a step of the verb [Owner]: from whom to whom files go, and which unit stands still meanwhile.
+func Hands(fromUID, fromGID, uid, gid int, unit string) []string {
+	return []string{strconv.Itoa(fromUID), strconv.Itoa(fromGID), strconv.Itoa(uid), strconv.Itoa(gid), unit}
 }
 
 // A Cause is why something is left to a person.

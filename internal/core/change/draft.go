@@ -25,6 +25,9 @@ type Draft struct {
 	edits   []Edit
 	manual  []Cause
 	laters  []Cause
+	notes   []Cause
+	rests   []Cause
+	tried   map[string]string
 	wanted  []string // paths that have to be read anew
 	secret  []string // further paths whose content must not be shown
 	hide    func(p string, content []byte) []byte
@@ -63,7 +66,7 @@ func (d *Draft) For(control string, fix func(*Draft) error) error {
 		before.now[p] = t
 	}
 	before.paths, before.steps, before.asked, before.edits = slices.Clone(d.paths), cloneSteps(d.steps), slices.Clone(d.asked), slices.Clone(d.edits)
-	before.laters = slices.Clone(d.laters)
+	before.laters, before.notes, before.rests = slices.Clone(d.laters), slices.Clone(d.notes), slices.Clone(d.rests)
 	manual, wanted := len(d.manual), len(d.wanted)
 	d.control = control
 	err := fix(d)
@@ -100,6 +103,31 @@ func (d *Draft) Later(format string, args ...any) {
 
 // Laters are what is in force later.
 func (d *Draft) Laters() []Cause { return d.laters }
+
+// Rest says what of a finding a person still has to do, where the rest of it is done: it stays a finding.
+func (d *Draft) Rest(format string, args ...any) {
+	d.rests = append(d.rests, Cause{d.control, fmt.Sprintf(format, args...)})
+}
+
+// Rests are what is left of findings of which something is done.
+func (d *Draft) Rests() []Cause { return d.rests }
+
+// Note says what comes of a change, where its files do not show it.
+func (d *Draft) Note(format string, args ...any) {
+	d.notes = append(d.notes, Cause{d.control, fmt.Sprintf(format, args...)})
+}
+
+// Notes are what comes of the changes.
+func (d *Draft) Notes() []Cause { return d.notes }
+
+// Trying says of units, by their names, that they did not work with what was tried, and why.
+func (d *Draft) Trying(failed map[string]string) *Draft {
+	d.tried = failed
+	return d
+}
+
+// Tried is why a unit did not work with what was tried, "" where nothing was.
+func (d *Draft) Tried(unit string) string { return d.tried[unit] }
 
 // Left is what a person has to do.
 func (d *Draft) Left() []Cause { return d.manual }

@@ -17,6 +17,9 @@ const (
 	AptFile  = "/etc/apt/apt.conf.d/99zz-picket"       // read after all others of its folder
 )
 
+// NextStart is said of what the running host does not have yet.
+const NextStart = "it is in force from the next start of the host on"
+
 // Mark is put before a line that Picket takes out of somebody's file.
 const Mark = "# picket: "
 

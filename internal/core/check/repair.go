@@ -13,7 +13,7 @@ type repair = func(*fact.Host, *change.Draft) error
 func repairs(name string) (repair, bool) {
 	for _, topic := range []map[string]repair{
 		systemRepairs, sshRepairs, pamRepairs, sudoRepairs, accountRepairs,
-		firewallRepairs, banRepairs, dockerRepairs, hostRepairs, modeRepairs, appRepairs, wifiRepairs,
+		firewallRepairs, banRepairs, dockerRepairs, hostRepairs, modeRepairs, appRepairs, wifiRepairs, serviceRepairs,
 	} {
 		if f, ok := topic[name]; ok {
 			return f, true

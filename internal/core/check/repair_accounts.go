@@ -15,11 +15,11 @@ import (
 
 // accountRepairs are those of accounts and logins.
 var accountRepairs = map[string]repair{
-	"accounts.root-locked":      lockRoot,
-	"accounts.empty-password":   barEmpty,
-	"accounts.no-shell-locked":  lockShellless,
-	"accounts.system-shells":    takeShells,
-	"accounts.shadow-group":     emptyShadowGroup,
+	"accounts.root-locked":      held(lockRoot, rootLocked),
+	"accounts.empty-password":   held(barEmpty, emptyPassword),
+	"accounts.no-shell-locked":  held(lockShellless, noShellLocked),
+	"accounts.system-shells":    held(takeShells, systemShells),
+	"accounts.shadow-group":     held(emptyShadowGroup, shadowGroup),
 	"accounts.nologin-shells":   unlistShells,
 	"accounts.default-user":     leaveTo(defaultUser, "OLD", "`picket user add NAME --from OLD --key FILE --sudo`, and then `picket user close OLD --for NAME`: your own account has to come in before this one is closed"),
 	"accounts.factory-password": leaveTo(factoryPassword, "USER", "a new password is yours to choose: `picket passwd USER`"),
@@ -27,8 +27,8 @@ var accountRepairs = map[string]repair{
 	"aging.max-days":            maxDays.repair,
 	"aging.min-days":            minDays.repair,
 	"aging.warn-days":           warnDays.repair,
-	"aging.inactive":            closeUnused,
-	"aging.future":              changedToday,
+	"aging.inactive":            held(closeUnused, inactive),
+	"aging.future":              held(changedToday, changedInFuture),
 	"aging.hash-algorithm":      hashWell,
 	"logins.homes-private":      closeHomes,
 	"logins.umask":              umaskTo(0o027, defaultUmask),
@@ -59,6 +59,18 @@ func stillBad(d *change.Draft, judge func(*fact.Host) control.Outcome) {
 	}
 }
 
+// held does it, has the real tools look at the files of accounts, and leaves to a person what would not pass then either.
+func held(fix repair, judge func(*fact.Host) control.Outcome) repair {
+	return func(h *fact.Host, d *change.Draft) error {
+		if err := fix(h, d); err != nil {
+			return err
+		}
+		checked(d)
+		stillBad(d, judge)
+		return nil
+	}
+}
+
 // checked has the real tools look at the files of accounts.
 func checked(d *change.Draft) { d.Do(change.Check, account.Check, account.CheckWords) }
 
@@ -80,8 +92,6 @@ func lockRoot(h *fact.Host, d *change.Draft) error {
 			return err
 		}
 	}
-	checked(d)
-	stillBad(d, rootLocked)
 	return nil
 }
 
@@ -94,8 +104,6 @@ func barEmpty(h *fact.Host, d *change.Draft) error {
 			}
 		}
 	}
-	checked(d)
-	stillBad(d, emptyPassword)
 	return nil
 }
 
@@ -111,8 +119,6 @@ func lockShellless(h *fact.Host, d *change.Draft) error {
 			}
 		}
 	}
-	checked(d)
-	stillBad(d, noShellLocked)
 	return nil
 }
 
@@ -133,8 +139,6 @@ func takeShells(h *fact.Host, d *change.Draft) error {
 			return err
 		}
 	}
-	checked(d)
-	stillBad(d, systemShells)
 	return nil
 }
 
@@ -151,8 +155,6 @@ func emptyShadowGroup(h *fact.Host, d *change.Draft) error {
 			}
 		}
 	}
-	checked(d)
-	stillBad(d, shadowGroup)
 	return nil
 }
 

@@ -37,11 +37,8 @@ var hostRepairs = map[string]repair{
 	},
 }
 
-const (
-	nextStart = "it is in force from the next start of the host on"
-	// A first answer of a server takes some seconds. It is no failure if none comes: the host is judged anew in any case.
-	timeAwaited = "timeout 15 sh -c 'until timedatectl show -p NTPSynchronized --value | grep -q yes || chronyc -n tracking 2>/dev/null | grep -q Normal; do sleep 1; done' || true"
-)
+// A first answer of a server takes some seconds. It is no failure if none comes: the host is judged anew in any case.
+const timeAwaited = "timeout 15 sh -c 'until timedatectl show -p NTPSynchronized --value | grep -q yes || chronyc -n tracking 2>/dev/null | grep -q Normal; do sleep 1; done' || true"
 
 // stillSo leaves it to a person when the files as drafted would not bring what is wanted.
 func stillSo(judge func(*fact.Host) control.Outcome, d *change.Draft) {
@@ -117,7 +114,7 @@ func repairSynchronised(h *fact.Host, d *change.Draft) error {
 // repairSwap has the next start bring none. What is in use stays until then: to give it back takes memory that there may
 // not be.
 func repairSwap(h *fact.Host, d *change.Draft) error {
-	d.Later("%s: what is swapped out now has to stay where it is until then", nextStart)
+	d.Later("%s: what is swapped out now has to stay where it is until then", change.NextStart)
 	u := h.Units.Get("dphys-swapfile.service")
 	if u.Enabled() {
 		d.Do(change.Unit, u.Name, "disable")

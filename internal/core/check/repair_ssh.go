@@ -18,6 +18,7 @@ var sshRepairs = map[string]repair{
 	"ssh.use-pam":       func(h *fact.Host, d *change.Draft) error { return saySSHD(h, d, "UsePAM", "yes", sshUsePAM) },
 	"ssh.banner":        repairBanner,
 	"ssh.moduli":        repairModuli,
+	"ssh.host-key-size": repairHostKeys,
 	"ssh.include-first": repairInclude,
 }
 
@@ -128,4 +129,45 @@ func repairInclude(h *fact.Host, d *change.Draft) error {
 		}
 		return edit.Insert(out, first+1, line)
 	})
+}
+
+// repairHostKeys has sshd show its strong host keys alone. No key is made in the place of a weak one: clients would take the
+// host for another that poses as it, and most know it by a strong key as well, which it has shown them already.
+func repairHostKeys(h *fact.Host, d *change.Draft) error {
+	var strong []string
+	weak := map[string]bool{}
+	for _, k := range h.SSHD.HostKeys {
+		switch {
+		case !k.Used.V:
+		case k.Weak() != "":
+			weak[k.Path] = true
+		case k.Type != "" && shows(h, k):
+			strong = append(strong, "HostKey "+k.Path)
+		}
+	}
+	if len(strong) == 0 {
+		d.Leave("sshd shows no other key by which its clients could know it: make one beside it (sudo ssh-keygen -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key), have sshd show both, and come back when all clients know it")
+		return nil
+	}
+	named := 0
+	for _, s := range slices.Backward(h.SSHD.Config.Settings) { // from the end, so that lines keep their numbers
+		if s.Keyword != "hostkey" {
+			continue
+		}
+		named++
+		if len(s.Values) == 1 && weak[s.Values[0]] {
+			if err := d.Edit(s.Place.Path, 0o644, func(was []byte) ([]byte, error) { return edit.CommentOut(was, change.Mark, s.Place.Line) }); err != nil {
+				return err
+			}
+		}
+	}
+	if named == 0 { // by default it is those that are there
+		if err := d.Add(change.SSHDFile, 0o600, strong...); err != nil {
+			return err
+		}
+	}
+	if o := sshHostKeySize(fact.Parse(d.ByFiles())); o.Verdict.Bad() {
+		d.Leave("it would still be shown: %s", o.Reason)
+	}
+	return nil
 }

@@ -49,7 +49,7 @@ func repairAccessPoint(h *fact.Host, d *change.Draft) error {
 				d.Later("hostapd reads it at its next start")
 			}
 		case "Pioreactor":
-			d.Later("%s", nextStart)
+			d.Later("%s", change.NextStart)
 			err = d.Say(n.Place.Path, 0o664, edit.INI, "local_access_point", "proto", "rsn")
 		case "NetworkManager":
 			d.Later("it is in force when the access point is started anew: sudo nmcli connection reload && sudo nmcli connection up %q", n.Name())

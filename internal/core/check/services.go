@@ -71,8 +71,19 @@ func rootFromHome(h *fact.Host) control.Outcome {
 	if h.Services.State != fact.Known {
 		return control.CannotTell("the services could not be read: " + h.Services.Why)
 	}
-	var bad []control.Evidence
-	checked := 0
+	bad, checked := appsAsRoot(h)
+	if len(bad) > 0 {
+		o := control.Failed(fmt.Sprintf("%s %s", bad[0].Fact, bad[0].Found), bad...)
+		o.Persistent = control.No
+		return o
+	}
+	o := control.Passed(fmt.Sprintf("none of %d services runs an application of yours as root", checked))
+	o.Persistent = control.Yes
+	return o
+}
+
+// appsAsRoot are those services, and how many were looked at.
+func appsAsRoot(h *fact.Host) (bad []control.Evidence, checked int) {
 	for _, s := range h.Services.All {
 		checked++
 		if !s.Root() {
@@ -89,14 +100,7 @@ func rootFromHome(h *fact.Host) control.Outcome {
 			bad = append(bad, control.Saw(s.Name, x.Place, "runs "+strings.Join(x.Paths, " ")+" as root", "a user of its own (User=)"))
 		}
 	}
-	if len(bad) > 0 {
-		o := control.Failed(fmt.Sprintf("%s %s", bad[0].Fact, bad[0].Found), bad...)
-		o.Persistent = control.No
-		return o
-	}
-	o := control.Passed(fmt.Sprintf("none of %d services runs an application of yours as root", checked))
-	o.Persistent = control.Yes
-	return o
+	return bad, checked
 }
 
 // staysOn is whether a service of the owner's own is one that goes on running,

@@ -408,15 +408,7 @@ func sshHostKeySize(h *fact.Host) control.Outcome {
 			unsure = k.Used.Why
 		}
 		seen++
-		want := ""
-		switch {
-		case !shows(h, k):
-		case k.Type == "ssh-rsa" && k.Bits > 0 && k.Bits < 3072:
-			want = "3072 bits or more"
-		case k.Type == "ssh-dss":
-			want = "another type"
-		}
-		if want != "" {
+		if want := k.Weak(); want != "" && shows(h, k) {
 			ev = append(ev, control.Saw("host key", k.Place, fmt.Sprintf("%s of %d bits", k.Type, k.Bits), want))
 		}
 	}

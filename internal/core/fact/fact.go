@@ -43,7 +43,8 @@ type Host struct {
 	Pi       Pi
 	Auditd   Auditd
 
-	Sandboxes Sandboxes
+	Sandboxes   Sandboxes
+	ServiceRuns map[string]ServiceRun // by the name of the unit
 
 	AutoLogins AutoLogins
 
@@ -104,6 +105,7 @@ var topics = []topic{
 	{"tls", askTLS, parseTLS},
 	{"integrity", askIntegrity, func(*Host, *snap.Snapshot) {}},
 	{"sandboxes", askSandboxes, parseSandboxes},
+	{"service runs", askServiceRuns, parseServiceRuns},
 	{"auditd", askAuditd, parseAuditd},
 	{"apps", askApps, parseApps},
 	{"prometheus", askSeries, func(*Host, *snap.Snapshot) {}},

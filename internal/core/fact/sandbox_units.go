@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -229,6 +230,39 @@ func (c Confined) DropIn(h *Host) (lines []string, score int) {
 	}
 	return lines, c.Now.With(with).mounts().Exposure()
 }
+
+// With is the service with settings of a drop-in on top, a line each.
+func (c Confined) With(lines []string) Confined {
+	set := map[string]string{}
+	for _, l := range lines {
+		k, v, setting := strings.Cut(l, "=")
+		switch {
+		case !setting || strings.HasPrefix(l, "#"):
+		case k == "AmbientCapabilities":
+			set[k] = strings.ToLower(v)
+		case k == "ReadWritePaths" || k == "SupplementaryGroups": // these add up
+			set[k] = strings.TrimSpace(c.Now[k] + " " + v)
+		case k == "User":
+			c.Service.User = v
+			set[k] = v
+		default:
+			set[k] = v
+		}
+	}
+	c.Now = c.Now.With(set).mounts()
+	return c
+}
+
+// Scored says how a drop-in changes the score.
+func (c Confined) Scored(then Confined) string {
+	return fmt.Sprintf("the exposure of %s, as systemd-analyze security scores it, is %s now and becomes %s", c.Service.Name, Tenths(c.Now.Exposure()), Tenths(then.Now.Exposure()))
+}
+
+// Tenths is a score as systemd-analyze writes it.
+func Tenths(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
+
+// UserDropIn is the file that has a service run as an account of its own.
+func UserDropIn(unit string) string { return "/etc/systemd/system/" + unit + ".d/zz-picket-user.conf" }
 
 // files adds what keeps the service from files that are not its own.
 func (c Confined) files(h *Host, programs []string, add func(key, value string)) {

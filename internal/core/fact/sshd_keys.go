@@ -19,6 +19,17 @@ type HostKey struct {
 	Place Place // of the public key
 }
 
+// Weak is what such a key would have to be, "" for one that is strong enough.
+func (k HostKey) Weak() string {
+	switch {
+	case k.Type == "ssh-rsa" && k.Bits > 0 && k.Bits < 3072:
+		return "3072 bits or more"
+	case k.Type == "ssh-dss":
+		return "another type"
+	}
+	return ""
+}
+
 // Moduli are the groups that sshd may offer for diffie-hellman-group-exchange.
 type Moduli struct {
 	Count, Smallest int // size in bits

@@ -33,7 +33,7 @@ func (r *auditRule) Fix(h *fact.Host, d *change.Draft) error {
 		}
 	}
 	if h.Auditd.Lock.V == "2" {
-		d.Later("the rules are locked: " + nextStart)
+		d.Later("the rules are locked: " + change.NextStart)
 	}
 	if u := h.Units.Get("auditd.service"); !u.Enabled() {
 		d.Do(change.Unit, "auditd.service", "enable")

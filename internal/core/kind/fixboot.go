@@ -15,7 +15,6 @@ import (
 const (
 	grubFile     = "/etc/default/grub.d/zz-picket.cfg" // read after /etc/default/grub
 	modprobeFile = "/etc/modprobe.d/zz-picket.conf"
-	nextStart    = "it is in force from the next start of the host on"
 )
 
 // Fix implements control.Fixer: cmdline.txt of a Raspberry Pi, else what grub's settings add and take away.
@@ -47,7 +46,7 @@ func (r *bootParam) Fix(h *fact.Host, d *change.Draft) error {
 		}
 	}
 	slices.Sort(add)
-	d.Later(nextStart)
+	d.Later(change.NextStart)
 	switch {
 	case pi:
 		return d.Edit(h.Boot.Next.Place.Path, 0o755, func(was []byte) ([]byte, error) { return edit.Parameters(was, wrong, add...) })
@@ -95,7 +94,7 @@ func (r *kernelModule) Fix(h *fact.Host, d *change.Draft) error {
 		files, _, _ := h.Snap.Glob(moduleFile(m))
 		loaded := h.Modules.Loaded.V[name]
 		if loaded {
-			d.Later("%s is loaded; %s", name, nextStart)
+			d.Later("%s is loaded; %s", name, change.NextStart)
 		}
 		if _, blocked := h.Modules.Blocked[name]; blocked || h.Modules.BuiltIn[name] || len(files) == 0 && !loaded {
 			continue

@@ -53,7 +53,9 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 			for _, key := range strings.Fields(settings[option]) {
 				lines = append(lines, option+" "+key)
 			}
-			err = d.Add(change.SSHDFile, 0o600, lines...)
+			if err = d.Edit(change.SSHDFile, 0o600, only("HostKey", lines)); err == nil {
+				err = d.Add(change.SSHDFile, 0o600, lines...)
+			}
 		} else {
 			err = d.Say(change.SSHDFile, 0o600, change.SSHD, "", option, settings[option])
 		}
@@ -62,6 +64,18 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 		}
 	}
 	return r.settle(want, h, d)
+}
+
+// only takes the lines of an option out that are not among these.
+func only(option string, lines []string) func([]byte) ([]byte, error) {
+	return func(was []byte) (out []byte, _ error) {
+		for l := range strings.Lines(string(was)) {
+			if !strings.HasPrefix(l, option+" ") || slices.Contains(lines, strings.TrimSpace(l)) {
+				out = append(out, l...)
+			}
+		}
+		return out, nil
+	}
 }
 
 // forHost are the options that this host's sshd has, each with what is wanted of it.
@@ -139,7 +153,10 @@ func (w sshdWant) choose(h *fact.Host, values []string) (string, bool) {
 	one := strings.Join(values, " ")
 	if w.option == "HostKey" { // the first of which all keys are there
 		for _, v := range w.values {
-			if !slices.ContainsFunc(strings.Fields(v), func(key string) bool { _, st, _ := h.Snap.Stat(key); return st != fact.Known }) {
+			if !slices.ContainsFunc(strings.Fields(v), func(key string) bool {
+				_, st, _ := h.Snap.Stat(key)
+				return st != fact.Known || slices.ContainsFunc(h.SSHD.HostKeys, func(k fact.HostKey) bool { return k.Path == key && k.Weak() != "" })
+			}) {
 				return v, true
 			}
 		}

@@ -55,11 +55,11 @@ func (r *sandbox) Evaluate(h *fact.Host) control.Outcome {
 			continue
 		}
 		lines, then := c.DropIn(h)
-		found := "exposure " + tenths(now)
+		found := "exposure " + fact.Tenths(now)
 		if then < now {
-			found += "; with the drop-in of the fix " + tenths(then)
+			found += "; with the drop-in of the fix " + fact.Tenths(then)
 		}
-		e := control.Saw(c.Service.Name, fact.By("systemctl", "show", c.Service.Name), found, tenths(r.Most)+" or less").Of(c.Service.Name)
+		e := control.Saw(c.Service.Name, fact.By("systemctl", "show", c.Service.Name), found, fact.Tenths(r.Most)+" or less").Of(c.Service.Name)
 		e.Lines = lines
 		bad = append(bad, e)
 	}
@@ -74,12 +74,10 @@ func (r *sandbox) Evaluate(h *fact.Host) control.Outcome {
 		o.Persistent = control.No
 		return o
 	}
-	o := control.Passed(fmt.Sprintf("%d services have an exposure of %s or less", judged, tenths(r.Most)))
+	o := control.Passed(fmt.Sprintf("%d services have an exposure of %s or less", judged, fact.Tenths(r.Most)))
 	o.Persistent = control.Yes
 	return o
 }
-
-func tenths(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
 // Describe implements control.Describer.
 func (r *sandbox) Describe() []string {
@@ -90,5 +88,5 @@ func (r *sandbox) Describe() []string {
 	if len(r.Except) > 0 {
 		which += ", without " + strings.Join(r.Except, ", ")
 	}
-	return []string{"what systemd keeps them from (`systemctl show`): " + which, "wanted: an exposure, as `systemd-analyze security` scores it, of " + tenths(r.Most) + " or less"}
+	return []string{"what systemd keeps them from (`systemctl show`): " + which, "wanted: an exposure, as `systemd-analyze security` scores it, of " + fact.Tenths(r.Most) + " or less"}
 }

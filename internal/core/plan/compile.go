@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/change"
@@ -84,6 +86,11 @@ func line(s change.Step, n string) ([]string, error) {
 			return append(append([]string{"mode", n, s.Name}, rights...), kind, fmt.Sprint(s.Before.UID)), nil
 		}
 		return nil, fmt.Errorf("step %s: %s cannot become a %s", n, s.Name, to.Type)
+	case change.Owner:
+		if !strings.HasPrefix(s.Name, "/") || len(s.Args) != 5 || slices.ContainsFunc(s.Args[:4], func(id string) bool { _, err := strconv.ParseUint(id, 10, 31); return err != nil }) {
+			return nil, fmt.Errorf("step %s: %q and %q do not say whose files become whose", n, s.Name, s.Args)
+		}
+		return append([]string{"owner", n, s.Name}, s.Args...), nil
 	case change.Remove, change.Install, change.Unit:
 		words := []string{string(s.Verb), n}
 		for _, a := range s.Args {

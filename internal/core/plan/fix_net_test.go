@@ -1,18 +1,14 @@
 package plan_test
 
 import (
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
-	"picket/catalogue"
 	"picket/internal/core/audit"
 	"picket/internal/core/cases"
 	"picket/internal/core/change"
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
-	"picket/internal/core/kind"
 	"picket/internal/core/plan"
 )
 
@@ -37,53 +33,31 @@ var drafted = map[string]struct {
 // TestFixesOfNetwork drafts the fix of every bad case of these controls with the policy of an owner who has decided, and
 // judges the drafted files. What it may not do is left with a reason.
 func TestFixesOfNetwork(t *testing.T) {
-	controls, problems := control.Load(catalogue.Controls(), kind.All())
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
+	mended := map[string]int{}
+	eachBad(t, func(c control.Control) bool { _, ok := drafted[c.ID]; return ok }, func(c control.Control, fixer control.Fixer, tc cases.Case) {
+		want := drafted[c.ID].holds
+		one := []control.Control{c}
+		made := plan.Make(one, tc.Snapshot, audit.Evaluate(one, tc.Snapshot, audit.Options{Now: tc.Snapshot.Taken}), plan.Options{})
+		if !made.Items[0].Changes() {
+			t.Logf("%s, %q: left: %s", c.ID, tc.Name, made.Items[0].Left)
+			return
+		}
+		mended[c.ID]++
+		d := change.On(tc.Snapshot, nil, change.Policy{})
+		if err := d.For(c.ID, func(d *change.Draft) error { return fixer.Fix(fact.Parse(tc.Snapshot), d) }); err != nil {
+			t.Errorf("%s, %q: %v", c.ID, tc.Name, err)
+		}
+		o := c.Rule.Evaluate(fact.Parse(d.Snapshot()))
+		good := o.Verdict == control.Pass || o.Verdict == control.NotApplicable
+		if written(d) == "" && len(d.Steps()) > 0 {
+			return // what runs decides
+		}
+		if want == "pass" && !good || want == "next" && !good && o.Persistent != control.Yes {
+			t.Errorf("%s, %q: the drafted files are still %s: %s\n%s", c.ID, tc.Name, o.Verdict, o.Reason, written(d))
+		}
+	})
 	for id, want := range drafted {
-		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == id })
-		if i < 0 {
-			t.Errorf("there is no control %s", id)
-			continue
-		}
-		c := controls[i]
-		data, err := os.ReadFile("../../../catalogue/controls/" + id + ".txtar")
-		if err != nil {
-			t.Fatal(err)
-		}
-		list, err := cases.Parse(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for _, tc := range list {
-			if !tc.Verdict.Bad() {
-				continue
-			}
-			c.Guard = ""
-			one := []control.Control{c}
-			made := plan.Make(one, tc.Snapshot, audit.Evaluate(one, tc.Snapshot, audit.Options{Now: tc.Snapshot.Taken}), plan.Options{})
-			if !made.Items[0].Changes() {
-				t.Logf("%s, %q: left: %s", id, tc.Name, made.Items[0].Left)
-				continue
-			}
-			n++
-			d := change.On(tc.Snapshot, nil, change.Policy{})
-			fixer, _ := control.FixerOf(c.Rule)
-			if err := d.For(id, func(d *change.Draft) error { return fixer.Fix(fact.Parse(tc.Snapshot), d) }); err != nil {
-				t.Errorf("%s, %q: %v", id, tc.Name, err)
-			}
-			o := c.Rule.Evaluate(fact.Parse(d.Snapshot()))
-			good := o.Verdict == control.Pass || o.Verdict == control.NotApplicable
-			if written(d) == "" && len(d.Steps()) > 0 {
-				continue // what runs decides
-			}
-			if want.holds == "pass" && !good || want.holds == "next" && !good && o.Persistent != control.Yes {
-				t.Errorf("%s, %q: the drafted files are still %s: %s\n%s", id, tc.Name, o.Verdict, o.Reason, written(d))
-			}
-		}
-		if n < want.cases {
+		if n := mended[id]; n < want.cases {
 			t.Errorf("%s: the fix of %d bad cases is drafted, want %d", id, n, want.cases)
 		}
 	}

@@ -24,6 +24,8 @@ type Plan struct {
 	// "ssh.service at *:22/tcp".
 	Running []string
 	Ports   []Port // at which other hosts may reach them
+	// Exposure is how systemd-analyze scores services, in tenths: those that the owner has made and those that others reach.
+	Exposure map[string]int
 
 	Judged  int        // how many controls were, those that do not apply here included
 	Unknown []Unjudged // what could not be judged, so that nothing is done about it
@@ -49,6 +51,8 @@ type Item struct {
 	Steps    []change.Step // besides those
 	Guard    string        // what was checked before, and holds
 	Later    []string      // after what it is in force, where it is not at once
+	Notes    []string      // what comes of it, where the edits do not show it
+	Rest     string        // what of it is left to a person, where the rest is done
 	Left     string        // why it is left to a person; "" where it is not
 	Wanted   []string      // files that have to be read anew, whole, before something can be done about it
 	ByHand   bool          // where it is left: a person can do it with the steps of Fix
@@ -70,6 +74,7 @@ func CanFix(c control.Control) bool {
 type Options struct {
 	Leave  func(control.Control) string // why a finding is not to be touched, "" where it may be
 	Policy change.Policy
+	Tried  map[string]string // units that did not work with what was tried, and why
 	Raw    map[string][]byte // files as they are, of those whose secrets were taken out of the snapshot
 }
 
@@ -137,10 +142,10 @@ func loggedIn(s snap.Source) string {
 func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options) (Plan, *change.Draft) {
 	s := h.Snap
 	hide := func(p string, content []byte) []byte { return fact.Hide(s, p, content) }
-	d := change.On(s, opt.Raw, opt.Policy).Hiding(hide)
+	d := change.On(s, opt.Raw, opt.Policy).Hiding(hide).Trying(opt.Tried)
 	p := Plan{Host: r.Host}
 	p.Ways, p.Blind = ways(h)
-	p.Running, p.Ports = running(h), ports(h)
+	p.Running, p.Ports, p.Exposure = running(h), ports(h), exposure(h)
 	for _, res := range r.Results {
 		if res.Verdict == control.Unknown || res.Verdict == control.Error {
 			p.Unknown = append(p.Unknown, Unjudged{res.Control, res.Reason})
@@ -167,11 +172,16 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			item.Left = opt.Leave(c)
 		}
 		if item.Left == "" {
-			edits, left, later := len(d.Edits()), len(d.Left()), len(d.Laters())
+			edits, left, later, notes, rests := len(d.Edits()), len(d.Left()), len(d.Laters()), len(d.Notes()), len(d.Rests())
 			if err := d.For(c.ID, func(d *change.Draft) error {
 				err := fixer.Fix(h, d)
 				item.Guard = proven(c.Guard, item.Guard, h, d)
 				addLoads(h, d, edits)
+				for _, s := range d.Of(c.ID) {
+					if why := d.Tried(s.Name); why != "" && s.Verb == change.Unit {
+						d.Leave("%s: it was tried and taken back: %s", s.Name, why)
+					}
+				}
 				return err
 			}); err != nil {
 				item.Left = because(err)
@@ -181,6 +191,12 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			}
 			for _, l := range d.Laters()[later:] {
 				item.Later = append(item.Later, l.Why)
+			}
+			for _, n := range d.Notes()[notes:] {
+				item.Notes = append(item.Notes, n.Why)
+			}
+			for _, r := range d.Rests()[rests:] {
+				item.Rest = r.Why
 			}
 			if item.Left == "" {
 				item.Edits = shown(d, merged(d.Edits()[edits:]), hide)

@@ -34,7 +34,7 @@ func Read(data []byte) (Saved, error) {
 	if in.Policy != nil {
 		out.Policy = *in.Policy
 	}
-	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind, Running: in.Running, Ports: in.Ports, Judged: in.Judged, Unknown: in.Unknown}
+	out.Plan = Plan{Host: in.Host, Ways: in.Ways, Blind: in.Blind, Running: in.Running, Ports: in.Ports, Exposure: in.Exposure, Judged: in.Judged, Unknown: in.Unknown}
 	for _, need := range []struct {
 		at   string
 		none bool
@@ -210,7 +210,7 @@ func (r *reader) item(place string, j jsonItem) Item {
 			r.wrong(fmt.Sprintf("%s.risk[%d]", place, n), "there is no risk %q", risk)
 		}
 	}
-	i := Item{Control: j.Control, Title: j.Title, Severity: j.Severity, Reason: j.Reason, Risk: j.Risk, Guard: j.Guard, Later: j.Later, Left: j.Left, Wanted: j.Wanted, ByHand: j.ByHand, Fix: j.Fix}
+	i := Item{Control: j.Control, Title: j.Title, Severity: j.Severity, Reason: j.Reason, Risk: j.Risk, Guard: j.Guard, Later: j.Later, Notes: j.Notes, Rest: j.Rest, Left: j.Left, Wanted: j.Wanted, ByHand: j.ByHand, Fix: j.Fix}
 	for n, e := range j.Edits {
 		at := fmt.Sprintf("%s.edits[%d]", place, n)
 		r.path(at+".path", e.Path)

@@ -42,6 +42,28 @@ func ports(h *fact.Host) (all []Port) {
 	return all
 }
 
+// exposure is how services are kept from what they do not need.
+func exposure(h *fact.Host) map[string]int {
+	all := map[string]int{}
+	for _, c := range h.Sandboxes.All {
+		if c.Now != nil {
+			all[c.Service.Name] = c.Now.Exposure()
+		}
+	}
+	return all
+}
+
+// Restarts are the units that a plan starts anew, and for which controls.
+func (p Plan) Restarts() map[string][]string {
+	all := map[string][]string{}
+	for _, s := range p.Steps {
+		if s.Verb == change.Unit && slices.Contains(s.Args, "restart") {
+			all[s.Name] = append(all[s.Name], s.Controls...)
+		}
+	}
+	return all
+}
+
 // Stops reports whether a step stops a unit, or keeps it from being started.
 func (p Plan) Stops(unit string) bool {
 	return slices.ContainsFunc(p.Steps, func(s change.Step) bool {

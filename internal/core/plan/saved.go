@@ -47,6 +47,7 @@ type (
 		Blind    string         `json:"blind,omitempty"`
 		Running  []string       `json:"running,omitempty"`
 		Ports    []Port         `json:"ports,omitempty"`
+		Exposure map[string]int `json:"exposure,omitempty"`
 		Judged   int            `json:"judged"`
 		Unknown  []Unjudged     `json:"unknown"`
 	}
@@ -60,6 +61,8 @@ type (
 		Edits    []jsonEdit       `json:"edits,omitempty"`
 		Steps    []jsonStep       `json:"steps,omitempty"`
 		Later    []string         `json:"later,omitempty"`
+		Notes    []string         `json:"notes,omitempty"`
+		Rest     string           `json:"rest,omitempty"`
 		Left     string           `json:"left,omitempty"`
 		Wanted   []string         `json:"wanted,omitempty"`
 		ByHand   bool             `json:"byHand,omitempty"`
@@ -95,13 +98,13 @@ type (
 func (s Saved) Encode() ([]byte, error) {
 	out := jsonSaved{
 		Schema: Schema, Picket: s.Picket, Made: s.Made.UTC().Truncate(time.Second), Taken: s.Taken.UTC().Truncate(time.Second), Profile: s.Profile, Host: s.Plan.Host,
-		Identity: s.Identity, Items: []jsonItem{}, Steps: stepsToJSON(s.Plan.Steps), Ways: append([]Way{}, s.Plan.Ways...), Blind: s.Plan.Blind, Running: s.Plan.Running, Ports: s.Plan.Ports, Judged: s.Plan.Judged, Unknown: append([]Unjudged{}, s.Plan.Unknown...),
+		Identity: s.Identity, Items: []jsonItem{}, Steps: stepsToJSON(s.Plan.Steps), Ways: append([]Way{}, s.Plan.Ways...), Blind: s.Plan.Blind, Running: s.Plan.Running, Ports: s.Plan.Ports, Exposure: s.Plan.Exposure, Judged: s.Plan.Judged, Unknown: append([]Unjudged{}, s.Plan.Unknown...),
 	}
 	if !reflect.DeepEqual(s.Policy, change.Policy{}) {
 		out.Policy = &s.Policy
 	}
 	for _, i := range s.Plan.Items {
-		j := jsonItem{Control: i.Control, Title: i.Title, Severity: i.Severity, Reason: i.Reason, Risk: i.Risk, Guard: i.Guard, Later: i.Later, Left: i.Left, Wanted: i.Wanted, ByHand: i.ByHand, Fix: i.Fix}
+		j := jsonItem{Control: i.Control, Title: i.Title, Severity: i.Severity, Reason: i.Reason, Risk: i.Risk, Guard: i.Guard, Later: i.Later, Notes: i.Notes, Rest: i.Rest, Left: i.Left, Wanted: i.Wanted, ByHand: i.ByHand, Fix: i.Fix}
 		for _, e := range i.Edits {
 			j.Edits = append(j.Edits, jsonEdit{e.Path, thingToJSON(e.Before), thingToJSON(e.After), e.Secret})
 		}

@@ -377,6 +377,48 @@ rights() {
 	own "$1" "$4" "$5" "$6"
 }
 
+# owner N PATH FROM GROUP UID GID UNIT: what is FROM's at and below PATH becomes UID's, its group likewise, while UNIT stands
+# still. Set-id files, and those that have another name somewhere, stay.
+owner_look() {
+	[ -e "$2" ] && [ ! -L "$2" ] || { say "$2 is not there, or is a link"; return 1; }
+	bad=$(find "$2" -xdev -type d \( ! -user 0 ! -user "$3" ! -user "$5" -o -perm -2 ! -perm -1000 \) | head -n 1)
+	# Who can move things there could have us give away what lies elsewhere.
+	[ -z "$bad" ] || { say "others can write to $bad: its files are not given away"; return 1; }
+	if command -v getcap >/dev/null 2>&1; then
+		bad=$(getcap -r "$2" 2>/dev/null | head -n 1)
+		[ -z "$bad" ] || { say "a new owner would take its capabilities from ${bad% *}"; return 1; }
+	fi
+	writable "$2"
+}
+owner_save() { # what is the new one's already: that is not to go back
+	[ ! -e "old/$1.theirs" ] || return 0
+	find "$2" -xdev -user "$5" -print0 >"old/$1.user" && find "$2" -xdev -group "$6" -print0 >"old/$1.group" && : >"old/$1.theirs"
+}
+owner_take() {
+	still "$7" || return 1
+	hands "$2" "$3" "$4" "$5" "$6" ! '(' -type f '(' -links +1 -o -perm -4000 -o -perm -2000 ')' ')'
+}
+owner_early() { [ -n "$booting$up" ] || still "$7"; }
+owner_back() { # what came since goes back as well: the account may be gone after this
+	[ -e "$2" ] || return 0
+	hands "$2" "$5" "$6" "$3" "$4" || return 1
+	find "$2" -xdev -group "$6" -exec chgrp -h "$4" {} + || return 1
+	there <"old/$1.user" | xargs -0 -r chown -h "$5" && there <"old/$1.group" | xargs -0 -r chgrp -h "$6"
+}
+
+# hands PATH FROM GROUP UID GID [CONDITION...] gives files to another.
+hands() {
+	at=$1 from=$2 group=$3 uid=$4 gid=$5
+	shift 5
+	find "$at" -xdev -user "$from" -group "$group" "$@" -exec chown -h "$uid:$gid" {} + && find "$at" -xdev -user "$from" "$@" -exec chown -h "$uid" {} +
+}
+
+# there keeps those of some paths, each ended by a NUL, that still are.
+there() { xargs -0 -r sh -c 'for p; do if [ -e "$p" ] || [ -L "$p" ]; then printf "%s\0" "$p"; fi; done' -; }
+
+# still stops a unit.
+still() { [ -z "$1" ] || [ ! -d /run/systemd/system ] || systemctl --quiet stop "$1"; }
+
 # --- what runs --------------------------------------------------------------------------------------------
 
 # sysctl N KEY VALUE: a setting of the running kernel; KEY has slashes.
@@ -471,7 +513,7 @@ touches() {
 	verb=$1
 	shift 2
 	case $verb in
-	file | link | gone | dir | mode)
+	file | link | gone | dir | mode | owner)
 		printf '%s\n' "$1"
 		case $1 in /etc/systemd/system/*/*) ;; /etc/systemd/system/*) printf 'the unit %s\n' "${1##*/}" ;; esac
 		;;

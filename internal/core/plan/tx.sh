@@ -48,7 +48,7 @@ note() {
 
 # --- the order of things ----------------------------------------------------------------------------------
 
-paths='file link gone dir mode' # the verbs whose steps are paths
+paths='file link gone dir mode owner' # the verbs whose steps are paths
 verbs_back="$paths sysctl mount unit act install remove"
 
 # The plan is a list of "step VERB N ARGUMENT...", each on a line of its own.
@@ -65,7 +65,7 @@ step() {
 	came) sum "$2" >"old/$1.sum" ;;
 	alone) alone "$@" ;;
 	made) [ "$(cat "old/$1.is")" != - ] || printf '%s\n' "$2" ;;
-	early) unit_early "$@" || failed="$failed $1" ;;
+	early) "${verb}_early" "$@" || failed="$failed $1" ;;
 	back) # all are tried
 		progress "$verb" "$@"
 		"${verb}_back" "$@" || failed="$failed $1"
@@ -200,7 +200,7 @@ undo() {
 	stuck=''
 	times_mark
 	tree_mark || stuck=' packages'
-	walk early unit || stuck="$stuck$failed"
+	walk early unit owner || stuck="$stuck$failed"
 	# shellcheck disable=SC2086
 	count $verbs_back
 	# shellcheck disable=SC2086

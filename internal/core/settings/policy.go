@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -39,11 +40,20 @@ type Sandbox struct {
 	Except []Service `yaml:"except"`
 }
 
+// OwnService says what only the owner knows of a service.
+type OwnService struct {
+	Unit   Service  `yaml:"unit"`
+	User   Account  `yaml:"user"`   // that it is to run as
+	Writes []Folder `yaml:"writes"` // folders and files that it writes to
+	Health Health   `yaml:"health"`
+}
+
 // Change is the policy as fixes want it.
 func (p Policy) Change() change.Policy {
 	return change.Policy{
 		SSHPort: int(p.SSH.Port), SSHGroups: plain(p.SSH.Groups), SSHUsers: plain(p.SSH.Users), Ports: ports(p.Ports),
 		WifiCountry: string(p.Wifi.Country), UpdateWindow: string(p.Updates.Window), UpdateReboot: p.Updates.Reboot.decided, SandboxExcept: plain(p.Sandbox.Except),
+		Services: services(p.Services),
 	}
 }
 
@@ -55,7 +65,7 @@ func Differ(a, b change.Policy) (keys []string) {
 	}{
 		{"ssh.port", a.SSHPort, b.SSHPort}, {"ssh.groups", a.SSHGroups, b.SSHGroups}, {"ssh.users", a.SSHUsers, b.SSHUsers}, {"ports", a.Ports, b.Ports},
 		{"wifi.country", a.WifiCountry, b.WifiCountry}, {"updates.window", a.UpdateWindow, b.UpdateWindow}, {"updates.reboot", a.UpdateReboot, b.UpdateReboot},
-		{"sandbox.except", a.SandboxExcept, b.SandboxExcept},
+		{"sandbox.except", a.SandboxExcept, b.SandboxExcept}, {"services", a.Services, b.Services},
 	} {
 		if !reflect.DeepEqual(k.a, k.b) {
 			keys = append(keys, "policy."+k.name)
@@ -74,6 +84,13 @@ func plain[T ~string](in []T) (out []string) {
 func ports(in []Port) (out []change.Port) {
 	for _, p := range in {
 		out = append(out, change.Port(p))
+	}
+	return out
+}
+
+func services(in []OwnService) (out []change.Service) {
+	for _, s := range in {
+		out = append(out, change.Service{Unit: string(s.Unit), User: string(s.User), Writes: plain(s.Writes), Health: string(s.Health)})
 	}
 	return out
 }
@@ -223,9 +240,59 @@ func (u *Service) DecodeYAML(n *yaml.Node) yaml.Problems {
 	return nil
 }
 
+// Folder is the path of a folder or a file that a service writes to.
+type Folder string
+
+var folderName = regexp.MustCompile(`^(/[A-Za-z0-9._@+-]+)+$`)
+
+// DecodeYAML implements yaml.Decoder.
+func (f *Folder) DecodeYAML(n *yaml.Node) yaml.Problems {
+	s, _ := n.Scalar()
+	if !folderName.MatchString(s) || path.Clean(s) != s {
+		return yaml.Problems{n.Problem("want the path of a folder or file, as /opt/nio/data, found %q", s)}
+	}
+	*f = Folder(s)
+	return nil
+}
+
+// Health is a URL that answers, or a command that succeeds, as long as a service works.
+type Health string
+
+// DecodeYAML implements yaml.Decoder.
+func (h *Health) DecodeYAML(n *yaml.Node) yaml.Problems {
+	s, ok := n.Scalar()
+	if !ok || strings.TrimSpace(s) == "" || strings.ContainsAny(s, "\n\r\x00") {
+		return yaml.Problems{n.Problem("want a URL, as http://127.0.0.1:8181/health, or a command in one line")}
+	}
+	*h = Health(s)
+	return nil
+}
+
 // decisions finds what is wrong with several values together. at is the policy in the file that was read last.
 func (p Policy) decisions(at *yaml.Node) (ps yaml.Problems) {
-	for _, list := range []*yaml.Node{at.Get("ports"), at.Get("ssh").Get("users"), at.Get("ssh").Get("groups"), at.Get("sandbox").Get("except")} {
+	lists := []*yaml.Node{at.Get("ports"), at.Get("ssh").Get("users"), at.Get("ssh").Get("groups"), at.Get("sandbox").Get("except")}
+	if list := at.Get("services"); list != nil {
+		items, ok := list.Items()
+		if ok && len(items) == 0 {
+			ps = append(ps, list.Problem("an empty list decides nothing: leave the key out"))
+		}
+		seen := map[string]bool{}
+		for _, i := range items {
+			unit := ""
+			if at := i.Get("unit"); at != nil {
+				unit, _ = at.Scalar()
+			}
+			switch {
+			case i.Get("unit") == nil:
+				ps = append(ps, i.Problem("a service needs \"unit\""))
+			case seen[unit]:
+				ps = append(ps, i.Problem("%q stands there twice", unit))
+			}
+			seen[unit] = true
+			lists = append(lists, i.Get("writes"))
+		}
+	}
+	for _, list := range lists {
 		if list == nil {
 			continue
 		}

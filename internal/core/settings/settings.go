@@ -29,6 +29,8 @@ type Policy struct {
 	Updates Updates `yaml:"updates"`
 	Sandbox Sandbox `yaml:"sandbox"`
 
+	Services []OwnService `yaml:"services"`
+
 	profileAt *yaml.Node
 	skipAt    []*yaml.Node // one for each of Skip
 }
