@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,33 +46,39 @@ func keptOut(h *fact.Host, p Plan, d *change.Draft, card bool) (why string, cont
 		return "", nil
 	}
 	then := fact.Parse(d.ByFiles())
+	if why := noLogin(h, then, p, card, len(loads) > 0); why != "" && len(come) > 0 {
+		return why, come
+	}
 	if why := noMoreRoot(h, then, card); why != "" && len(become) > 0 {
 		return why, become
 	}
-	after, blind := ways(then)
-	switch {
-	case len(come) == 0:
-		return "", nil
-	case p.Blind != "" || blind != "":
+	return "", nil
+}
+
+// noLogin says who comes in before a change and not after it. With loads, all that the files say comes into force; without,
+// what they said before does not count.
+func noLogin(before, after *fact.Host, p Plan, card, loads bool) string {
+	will, blind := ways(after)
+	if p.Blind != "" || blind != "" {
 		if card {
-			return "no login can prove on a card that somebody still comes in, and " + p.Blind + blind, come
+			return "on a card no login can prove that somebody still comes in, and " + cmp.Or(p.Blind, blind)
 		}
-		return "", nil // the new login decides
+		return "" // the new login decides
 	}
-	out := LockedOut(p.Ways, after)
-	if user := loggedIn(h.Snap.Source); user != "" && !slices.ContainsFunc(after, func(w Way) bool { return w.User == user }) && !slices.Contains(out, user) {
+	out := LockedOut(p.Ways, will)
+	if user := loggedIn(before.Snap.Source); user != "" && !slices.ContainsFunc(will, func(w Way) bool { return w.User == user }) && !slices.Contains(out, user) {
 		out = append(out, user) // who is in now, so that the running sshd does not say so
 	}
-	if len(loads) == 0 && len(out) > 0 { // what the files said before comes by no reload
-		before, _ := ways(fact.Parse(change.On(h.Snap, nil, change.Policy{}).ByFiles()))
+	if !loads && len(out) > 0 {
+		was, _ := ways(fact.Parse(change.On(before.Snap, nil, change.Policy{}).ByFiles()))
 		out = slices.DeleteFunc(out, func(user string) bool {
-			return !slices.ContainsFunc(before, func(w Way) bool { return w.User == user && (w.Key || w.Password) })
+			return !slices.ContainsFunc(was, func(w Way) bool { return w.User == user && (w.Key || w.Password) })
 		})
 	}
 	if len(out) > 0 {
-		return fmt.Sprintf("sshd would read its files as they are, and these keep %s out: mend AllowUsers, AllowGroups, the Match lines or the keys first, in /etc/ssh", strings.Join(out, ", ")), come
+		return fmt.Sprintf("sshd would read its files as they are, and these keep %s out: mend AllowUsers, AllowGroups, the Match lines or the keys first, in /etc/ssh", strings.Join(out, ", "))
 	}
-	return "", nil
+	return ""
 }
 
 // noMoreRoot says who becomes root by sudo before a change and not after it. Of a card it is not known whether anybody
@@ -81,7 +88,7 @@ func noMoreRoot(before, after *fact.Host, card bool) string {
 	will, blind := sudoers(after)
 	if why != "" || blind != "" {
 		if card {
-			return "no login can prove on a card that somebody still becomes root, and " + why + blind
+			return "on a card no login can prove that somebody still becomes root, and " + cmp.Or(why, blind)
 		}
 		return "" // the new login decides
 	}
@@ -101,23 +108,23 @@ func noMoreRoot(before, after *fact.Host, card bool) string {
 	case len(lost) > 0:
 		return strings.Join(lost, ", ") + " would not become root by sudo any more"
 	case len(asked) > 0:
-		return fmt.Sprintf("sudo would ask %s for a password, and of a card nobody can tell whether it is known; %s", strings.Join(asked, ", "), onceItRuns)
+		return fmt.Sprintf("%s; sudo would ask %s for a password, and of a card nobody can tell whether it is known", onceItRuns, strings.Join(asked, ", "))
 	}
 	return ""
 }
-
-const onceItRuns = "once the host runs: picket apply ssh://USER@HOST"
 
 // unproven says why a control is not for a card: it could cost the way in, and only a new login shows that it does not.
 func unproven(c control.Control) string {
 	switch {
 	case slices.Contains(c.Risk, "lose-ssh"):
-		return "no login can prove on a card that somebody still comes in; " + onceItRuns + " --only " + c.ID + " --accept-risk " + strings.Join(c.Risk, ",")
+		return "once the host runs, `picket apply ssh://USER@HOST --accept-risk " + strings.Join(c.Risk, ",") + "` does it; on a card no login can prove that somebody still comes in"
 	case c.Guard != "":
-		return "no login can prove on a card that somebody still becomes root; " + onceItRuns + " --only " + c.ID
+		return onceItRuns + "; on a card no login can prove that somebody still becomes root"
 	}
 	return ""
 }
+
+const onceItRuns = "once the host runs, `picket apply ssh://USER@HOST` does it"
 
 // loggedIn is who took the snapshot over SSH, "" where that is not known.
 func loggedIn(s snap.Source) string {
