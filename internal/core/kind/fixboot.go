@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	grubFile     = "/etc/default/grub.d/zz-picket.cfg" // read after /etc/default/grub
-	modprobeFile = "/etc/modprobe.d/zz-picket.conf"
-	nextStart    = "it is in force from the next start of the host on"
+	grubFile  = "/etc/default/grub.d/zz-picket.cfg" // read after /etc/default/grub
+	nextStart = "it is in force from the next start of the host on"
 )
 
 // Fix implements control.Fixer: cmdline.txt of a Raspberry Pi, else what grub's settings add and take away.
@@ -106,7 +105,7 @@ func (r *kernelModule) Fix(h *fact.Host, d *change.Draft) error {
 		d.Leave("it is kept out already, and was loaded before: the next start of the host ends that")
 		return nil
 	}
-	return d.Add(modprobeFile, 0o644, lines...)
+	return d.Add(change.ModprobeFile, 0o644, lines...)
 }
 
 // Fix implements control.Fixer: the options go to where the next boot reads them, and onto what is mounted now.

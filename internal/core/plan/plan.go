@@ -22,6 +22,7 @@ type Plan struct {
 	// "ssh.service at *:22/tcp".
 	Running []string
 	Ports   []Port // at which other hosts may reach them
+	Opens   int    // port at which a new login has to work as well, as SSH moves there; 0 for none
 
 	Judged  int        // how many controls were, those that do not apply here included
 	Unknown []Unjudged // what could not be judged, so that nothing is done about it
@@ -109,11 +110,19 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			p.Judged++
 		}
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
-		if !res.Finding() || i < 0 {
+		if i < 0 {
 			continue
 		}
-		c := controls[i]
-		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk, Fix: res.Fix}
+		c, reason := controls[i], res.Reason
+		if !res.Finding() {
+			if reason = ""; res.Verdict == control.Pass || res.Verdict == control.NotApplicable {
+				reason = control.Undecided(c.Rule, h, opt.Policy)
+			}
+			if reason == "" {
+				continue
+			}
+		}
+		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: reason, Risk: c.Risk, Fix: res.Fix}
 		fixer, ok := control.FixerOf(c.Rule)
 		check, known := guards[c.Guard]
 		switch {
@@ -161,6 +170,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 		p.Items = append(p.Items, item)
 	}
 	p.Steps = d.Steps()
+	p.moved(d.Moved())
 	return p, d
 }
 
