@@ -56,7 +56,9 @@ you are asked, or with --accept-risk lose-ssh.
 
 Of image:DIR, a card that is mounted there, the files are changed at once; what
 needs the running host is done at its first start, which then keeps it, or takes
-all of it back. picket history on the host says which.
+all of it back. picket history on the host says which. What could cost the way in
+or the way to root is left there, as no login can prove it: apply it once the
+host runs.
 
 FILE is a plan that was kept with "picket plan --save FILE". Just that is done,
 to the host that it names; it is refused where a file that it changes is not as
@@ -181,7 +183,7 @@ func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err
 	defer closePaths()
 	paths = append(paths, h.health()...)
 	id := h.newID()
-	done, err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: h.opt.within, Whole: h.saved != nil, Paths: paths, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
+	done, err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: h.opt.within, Whole: h.saved != nil, Paths: paths, Prove: h.atNewPort(made), Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
 	switch {
 	case errors.Is(err, harden.ErrByHand):
 		p.byHand(done.ID, h.opt.within)
@@ -204,6 +206,30 @@ func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err
 		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(left), p.typed("plan "+h.target))
 	}
 	return done, nil
+}
+
+// atNewPort proves of a plan that has sshd listen at another port that somebody logs in there; nil for all others.
+func (h *changed) atNewPort(made plan.Plan) func(context.Context, shell.Shell) error {
+	if made.Opens == 0 {
+		return nil
+	}
+	return func(ctx context.Context, _ shell.Shell) error {
+		ssh := h.opt.ssh
+		ssh.port = made.Opens
+		sh, err := h.p.rootShell(ctx, h.target, ssh)
+		if err != nil {
+			return fmt.Errorf("a new login at port %d fails: %w", made.Opens, err)
+		}
+		defer sh.Close()
+		_, exit, err := sh.Run(ctx, "true", nil, nil)
+		if err == nil && exit != 0 {
+			err = errors.New("it does not become root")
+		}
+		if err != nil {
+			return fmt.Errorf("a new login at port %d: %w", made.Opens, err)
+		}
+		return nil
+	}
 }
 
 // newID is a name for a transaction: the time, and no other of this run.

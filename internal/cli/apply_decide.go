@@ -132,7 +132,7 @@ func (h *changed) look(ctx context.Context) (*snap.Snapshot, audit.Report, error
 
 // plan makes a plan that leaves out what costs more than was accepted.
 func (h *changed) plan(shot *snap.Snapshot, r audit.Report, accepted []string) plan.Plan {
-	return plan.Make(h.controls, shot, r, plan.Options{Policy: h.policy, Raw: h.raw, Tried: h.tried, Leave: func(c control.Control) string {
+	return plan.Make(h.controls, shot, r, plan.Options{Policy: h.policy, Raw: h.raw, Tried: h.tried, Card: shot.Source.Kind == "image", Leave: func(c control.Control) string {
 		if why, not := h.tried[c.ID]; not {
 			return "it was tried and taken back: " + why
 		}

@@ -229,7 +229,10 @@ func (p *program) backOnCard(what, tx, target string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.Back(tx); err != nil {
+	switch err := c.Back(tx); {
+	case errors.Is(err, harden.ErrRefused):
+		return withCode(ExitRefused, fmt.Errorf("%s: %s: %w", target, tx, err))
+	case err != nil:
 		return withCode(ExitNotUndone, fmt.Errorf("%s: %s: %w", target, tx, err))
 	}
 	fmt.Fprintf(p.io.Out, "%s: %s was taken back\n", target, tx)

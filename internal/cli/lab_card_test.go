@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,9 +37,18 @@ func TestApplyCard(t *testing.T) {
 		if code != 0 || m == nil {
 			t.Fatalf("exit code %d\n%s", code, out)
 		}
+		_, left, _ := strings.Cut(strings.Join(strings.Fields(out), " "), "once the host runs, `picket apply ssh://USER@HOST --accept-risk lose-ssh` does it")
+		for _, id := range []string{"ssh/macs", "pam/lockout", "ssh/root-login"} {
+			if !strings.Contains(left, id) {
+				t.Errorf("%s is not left with what to type:\n%s", id, out)
+			}
+		}
 		return m[1]
 	}
 	id := apply()
+	if out, code := card("apply", "image:"+root, "--only", "ssh", "--profile", "strict", "--yes"); code != 0 {
+		t.Errorf("what has nothing left to do: exit code %d\n%s", code, out)
+	}
 	if _, err := os.Stat(filepath.Join(root, "etc/ssh/sshd_config.d/00-picket.conf")); err != nil {
 		t.Error(err)
 	}
@@ -66,20 +76,30 @@ func TestApplyCard(t *testing.T) {
 	h.Sh("! [ -e /etc/systemd/system/picket-first.service ] && ! [ -e /etc/systemd/system/multi-user.target.wants/picket-first.service ]")
 	h.SSH("operator", "true")
 	after := auditOn(t, h)
-	for _, id := range []string{"ssh/root-login", "ssh/x11-forwarding", "cron/crontab", "ssh/auth-tries", "pam/lockout"} {
+	for _, id := range []string{"ssh/x11-forwarding", "cron/crontab", "ssh/auth-tries"} {
 		must(t, after, id, "pass")
+	}
+	// What no login could prove was left, with what to type now.
+	must(t, after, "ssh/macs", "fail")
+	out, code = verb(t, h, "apply", "TARGET", "--only", "ssh/macs", "--accept-risk", "lose-ssh", "--yes")
+	if m := regexp.MustCompile(`kept as (\S+)`).FindStringSubmatch(out); code != 0 || m == nil {
+		t.Errorf("exit code %d\n%s", code, out)
+	} else if out, code := h.Try("sh", "/var/lib/picket/tx/"+m[1]+"/tx", "undo"); code != 0 {
+		t.Errorf("undo on the host: exit code %d\n%s", code, out)
 	}
 	if out, code := h.Try("sh", "/var/lib/picket/tx/"+id+"/tx", "undo"); code != 0 {
 		t.Errorf("undo on the host: exit code %d\n%s", code, out)
 	}
-	now := h.Hashes("/etc")
-	for p, was := range before {
-		for _, of := range []string{"/etc/ssh", "/etc/pam.d", "/etc/security", "/etc/sysctl", "/etc/cron", "/etc/issue", "/etc/fstab"} {
-			if strings.HasPrefix(p, of) && now[p] != was {
-				t.Errorf("%s was %s and is %s", p, was, now[p])
+	touched := func(all map[string]string) map[string]string { // the first start writes elsewhere in /etc
+		out := map[string]string{}
+		for p, is := range all {
+			if slices.ContainsFunc([]string{"/etc/ssh", "/etc/pam.d", "/etc/security", "/etc/sysctl", "/etc/cron", "/etc/issue", "/etc/fstab", "/etc/sudo", "/etc/modprobe.d", "/etc/apt"}, func(of string) bool { return strings.HasPrefix(p, of) }) {
+				out[p] = is
 			}
 		}
+		return out
 	}
+	differ(t, "on the host", touched(before), touched(h.Hashes("/etc")))
 }
 
 // TestApplyCardRefused has a file of the card changed before the first start: nothing of the change stays then.

@@ -158,7 +158,7 @@ func (p *program) newPlan(ctx context.Context, target string, opt planOptions) (
 	r := audit.Evaluate(controls, shot, audit.Options{Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit()})
 	return plan.Saved{
 		Picket: Version, Made: p.now(), Taken: shot.Taken, Profile: profile, Policy: s.Policy.Change(), Identity: plan.IdentityOf(shot),
-		Plan: plan.Make(controls, shot, r, plan.Options{Policy: s.Policy.Change()}),
+		Plan: plan.Make(controls, shot, r, plan.Options{Policy: s.Policy.Change(), Card: shot.Source.Kind == "image"}),
 	}, nil
 }
 

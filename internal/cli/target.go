@@ -27,6 +27,7 @@ type sshOptions struct {
 	config           string
 	sudoPasswordFile string
 
+	port   int               // instead of the target's; 0: that
 	secret []byte            // sudo's password where a command knows it; nil: from the file, or asked for
 	typed  map[string][]byte // what was typed for sudo, by user and host, where a command logs in more than once; may be nil
 }
@@ -207,6 +208,9 @@ func (p *program) dial(ctx context.Context, target string, opt sshOptions, progr
 	t, err = remote.ParseTarget(target)
 	if err != nil {
 		return nil, t, nil, usage(err)
+	}
+	if opt.port != 0 {
+		t = t.At(opt.port)
 	}
 	o := remote.Options{
 		User: p.getenv("USER"), Home: p.getenv("HOME"), AgentSocket: p.getenv("SSH_AUTH_SOCK"),

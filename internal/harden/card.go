@@ -51,6 +51,7 @@ func OpenCard(dir string) (*Card, error) {
 func (c *Card) Close() error { return c.root.Close() }
 
 const (
+	box       = "var/lib/picket/tx" // Box, in the card
 	firstUnit = "etc/systemd/system/picket-first.service"
 	firstLink = "etc/systemd/system/multi-user.target.wants/picket-first.service"
 	// firstText runs what needs the running host, and is taken away by it.
@@ -86,10 +87,10 @@ func (c *Card) Apply(p plan.Plan, opt Options) error {
 			}
 		}
 	}
-	if half := c.half(); half != "" {
-		return fmt.Errorf("%s was left half done: picket rollback %s, with this card: %w", half, half, ErrRefused)
+	if err := c.free(p.Steps); err != nil {
+		return err
 	}
-	at := strings.TrimPrefix(Box, "/") + "/" + opt.ID
+	at := box + "/" + opt.ID
 	if err := c.lay(at, folder, p.Steps); err != nil {
 		return fmt.Errorf("the steps cannot be laid onto the card: %w: %w", errors.Join(err, c.root.RemoveAll(at)), ErrRefused)
 	}
@@ -112,41 +113,44 @@ func (c *Card) Apply(p plan.Plan, opt Options) error {
 	return nil
 }
 
-// Back gives a card back what was there before a change, as long as it was not started with it.
+// Back gives a card back what was there before a change, as long as it was not started with it. What somebody has
+// changed since stays, and is told.
 func (c *Card) Back(id string) error {
-	at := strings.TrimPrefix(Box, "/") + "/" + id
-	state, err := c.root.ReadFile(at + "/state")
+	at := box + "/" + id
+	if _, err := c.root.Stat(at + "/tx"); err != nil {
+		return fmt.Errorf("there is no change %s on the card: %w", id, ErrRefused)
+	}
+	state := c.state(id)
+	if _, err := c.root.Stat(at + "/first"); err != nil || !slices.Contains([]string{"writing", "prepared", "stuck"}, state) {
+		return fmt.Errorf("this was %s on the running host, and is taken back there: sh %s/%s/tx undo: %w", state, Box, id, ErrRefused)
+	}
+	laid, err := c.laid(id)
 	if err != nil {
 		return err
 	}
-	if s := strings.TrimSpace(string(state)); s != "writing" && s != "prepared" {
-		return fmt.Errorf("this was %s on the running host, and is taken back there: sh %s/%s/tx undo", s, Box, id)
-	}
-	if _, err := c.root.Stat(at + "/first"); err != nil {
-		return fmt.Errorf("this was not begun on a card: %w", err)
+	for _, other := range c.waiting() {
+		theirs, err := c.laid(other)
+		if err != nil {
+			return err
+		}
+		if both := meet(laid, theirs); other > id && len(both) > 0 {
+			return fmt.Errorf("blocked by %s: %s: %w", other, strings.Join(both, ", "), ErrRefused)
+		}
 	}
 	if err := c.put(at+"/state", []byte("writing\n"), 0o600); err != nil {
 		return err
 	}
-	text, err := c.root.ReadFile(at + "/card/paths")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without it nothing was changed yet
-		return err
-	}
 	var errs []error
-	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-	for _, l := range slices.Backward(lines) {
-		n, p, ok := strings.Cut(l, " ")
-		if ok {
-			errs = append(errs, c.restore(at+"/card/"+n, p, id))
-		}
+	for _, l := range slices.Backward(laid) {
+		errs = append(errs, c.restore(at+"/card/"+l.n, l.path, l.sum, id))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errors.Join(err, c.put(at+"/state", []byte("stuck\n"), 0o600)), ErrNotUndone)
 	}
 	if err := c.root.RemoveAll(at); err != nil {
 		return err
 	}
-	if c.pending() {
+	if len(c.waiting()) > 0 {
 		return nil
 	}
 	for _, p := range []string{firstLink, firstUnit} {
@@ -158,21 +162,87 @@ func (c *Card) Back(id string) error {
 	return nil
 }
 
-// pending reports whether another change waits for the first start.
-func (c *Card) pending() bool {
-	found, _ := fs.Glob(c.root.FS(), strings.TrimPrefix(Box, "/")+"/*/first")
-	return len(found) > 0
+// A laid path is one that a change has written: its step, and the sum of what is there since, "file" for any.
+type laid struct {
+	n, sum, path string
+	made         bool // a folder that came with it
 }
 
-// half is a change that was cut off while the card was being written, "" if there is none.
-func (c *Card) half() string {
-	found, _ := fs.Glob(c.root.FS(), strings.TrimPrefix(Box, "/")+"/*/state")
-	for _, f := range found {
-		if b, err := c.root.ReadFile(f); err == nil && strings.TrimSpace(string(b)) == "writing" {
-			return path.Base(path.Dir(f))
+// laid are the paths that a change has written, in the order of its steps. None where it did not come that far.
+func (c *Card) laid(id string) (all []laid, err error) {
+	text, err := c.root.ReadFile(box + "/" + id + "/card/paths")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for l := range strings.Lines(string(text)) {
+		f := strings.SplitN(strings.TrimSuffix(l, "\n"), "\t", 3)
+		if len(f) != 3 {
+			return nil, fmt.Errorf("%s/%s/card/paths cannot be read", Box, id)
+		}
+		was, err := c.root.ReadFile(box + "/" + id + "/card/" + f[0] + ".is")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, laid{f[0], f[1], f[2], f[1] == "dir" && strings.TrimSpace(string(was)) == "-"})
+	}
+	return all, err
+}
+
+// meet are the paths that two changes share, and what the second has in a folder that came with the first.
+func meet(first, second []laid) (paths []string) {
+	for _, a := range first {
+		for _, b := range second {
+			if a.path == b.path || a.made && strings.HasPrefix(b.path, a.path+"/") {
+				paths = append(paths, b.path)
+			}
 		}
 	}
-	return ""
+	return paths
+}
+
+// free refuses a change where another has not ended, or has written one of its paths and was not started yet: the first
+// start would find neither what the one was planned for nor what the other was.
+func (c *Card) free(steps []change.Step) error {
+	found, _ := fs.Glob(c.root.FS(), box+"/*/state")
+	for _, f := range found {
+		id := path.Base(path.Dir(f))
+		switch c.state(id) {
+		case "writing":
+			return fmt.Errorf("%s was left half done: picket rollback %s, with this card: %w", id, id, ErrRefused)
+		case "applying", "applied", "undoing":
+			return fmt.Errorf("%s has not ended on the host, which goes back at its next start: start it first: %w", id, ErrRefused)
+		}
+	}
+	for _, id := range c.waiting() {
+		theirs, err := c.laid(id)
+		if err != nil {
+			return err
+		}
+		for _, s := range steps {
+			if s.Verb == change.File && slices.ContainsFunc(theirs, func(l laid) bool { return l.path == s.Name }) {
+				return fmt.Errorf("%s has written %s as well, and waits for the first start: start the host first, or take that back: picket rollback %s, with this card: %w", id, s.Name, id, ErrRefused)
+			}
+		}
+	}
+	return nil
+}
+
+// waiting are the changes that wait for the first start, the oldest first.
+func (c *Card) waiting() (ids []string) {
+	found, _ := fs.Glob(c.root.FS(), box+"/*/first")
+	for _, f := range found {
+		ids = append(ids, path.Base(path.Dir(f)))
+	}
+	return ids
+}
+
+// state is that of a change.
+func (c *Card) state(id string) string {
+	b, err := c.root.ReadFile(box + "/" + id + "/state")
+	if err != nil {
+		return "prepared"
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // Raw reads files of the card as they are. It gives those that are files.
@@ -231,7 +301,7 @@ func (c *Card) lay(at string, folder plan.Folder, steps []change.Step) error {
 		if err := c.keep(at+"/card/"+n, s.Name); err != nil {
 			return err
 		}
-		fmt.Fprintf(&paths, "%s %s\n", n, s.Name)
+		fmt.Fprintf(&paths, "%s\t%s\t%s\n", n, plan.Sum(s.After), s.Name)
 	}
 	return c.put(at+"/card/paths", []byte(paths.String()), 0o600)
 }

@@ -124,13 +124,22 @@ func (c *Card) take(s change.Step, content []byte, id string) error {
 	return c.root.Rename(part, at)
 }
 
-// restore gives a path back what keep has saved.
-func (c *Card) restore(from, p, id string) error {
+// restore gives a path back what keep has saved, if it still holds that or what the change wrote, of which wrote is the
+// sum.
+func (c *Card) restore(from, p, wrote, id string) error {
 	was, err := c.root.ReadFile(from + ".is")
 	if err != nil {
 		return err
 	}
+	now, _, err := c.is(p)
+	if err != nil {
+		return err
+	}
 	at, sum := inside(p), strings.TrimSpace(string(was))
+	any := wrote == "file" && now != "-" && now != "dir" && !strings.HasPrefix(now, "link:")
+	if now != sum && now != wrote && !any {
+		return fmt.Errorf("%s was changed by somebody since: it stays as it is; what was there before is /%s", p, from)
+	}
 	part := path.Dir(at) + "/.picket-" + id
 	if err := c.root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -152,7 +161,7 @@ func (c *Card) restore(from, p, id string) error {
 			return err
 		}
 		return nil
-	case sum == "dir":
+	case sum == "dir", any:
 		return c.own(at, mode, uid, gid)
 	case strings.HasPrefix(sum, "link:"):
 		return errors.Join(c.root.Symlink(strings.TrimPrefix(sum, "link:"), part), c.root.Rename(part, at))

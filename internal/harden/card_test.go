@@ -191,11 +191,83 @@ func TestCardCutOff(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(state, []byte("confirmed\n"), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(state, []byte("confirmed\n"), 0o600), os.WriteFile(filepath.Join(filepath.Dir(state), "tx"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Back("20260101-000000"); err == nil || !strings.Contains(err.Error(), "on the running host") {
 		t.Errorf("one that was kept on the running host: %v", err)
+	}
+}
+
+// What somebody has changed since stays and is told, and the rest goes back; with that out of the way, it does as well.
+func TestCardWasChangedSince(t *testing.T) {
+	dir := cardOf(t)
+	before := tree(t, dir)
+	c := opened(t, dir)
+	if err := c.Apply(plan.Plan{Steps: steps()}, harden.Options{ID: "20260101-000000"}); err != nil {
+		t.Fatal(err)
+	}
+	theirs, mode := filepath.Join(dir, "etc/a"), filepath.Join(dir, "etc/mode")
+	wrote, err := os.ReadFile(theirs)
+	if err = errors.Join(err, os.WriteFile(theirs, []byte("somebody's\n"), 0o640), os.WriteFile(mode, []byte("theirs\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	err = c.Back("20260101-000000")
+	if !errors.Is(err, harden.ErrNotUndone) || !strings.Contains(err.Error(), "/etc/a was changed by somebody since") || strings.Contains(err.Error(), "/etc/mode") {
+		t.Error(err)
+	}
+	now := tree(t, dir)
+	if !strings.HasSuffix(strings.Split(now["/etc/a"], " 20")[0], "somebody's\n") || !strings.HasPrefix(now["/etc/mode"], "-rw-r--r-- theirs\n") {
+		t.Errorf("%q, %q", now["/etc/a"], now["/etc/mode"])
+	}
+	if _, is := now["/etc/gone"]; !is {
+		t.Error("the rest did not go back")
+	}
+	if err := errors.Join(os.WriteFile(theirs, wrote, 0o640), os.WriteFile(mode, []byte("stays\n"), 0o644), os.Chtimes(mode, time.Unix(1000, 0), time.Unix(1000, 0))); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Back("20260101-000000"); err != nil {
+		t.Fatal(err)
+	}
+	same(t, before, tree(t, dir))
+}
+
+// Changes that wait for the first start do not write the same path, and do not go back past what came into their folders.
+func TestCardsOtherChanges(t *testing.T) {
+	dir := cardOf(t)
+	before := tree(t, dir)
+	c := opened(t, dir)
+	if err := c.Apply(plan.Plan{Steps: steps()}, harden.Options{ID: "20260101-000000"}); err != nil {
+		t.Fatal(err)
+	}
+	one := tree(t, dir)
+	again := []change.Step{{Verb: change.File, Name: "/etc/a", Before: file("new\n", 0o640), After: file("newer\n", 0o640), Controls: []string{"x/y"}}}
+	if err := c.Apply(plan.Plan{Steps: again}, harden.Options{ID: "20260102-000000"}); !errors.Is(err, harden.ErrRefused) || !strings.Contains(err.Error(), "20260101-000000 has written /etc/a as well") {
+		t.Error(err)
+	}
+	same(t, one, tree(t, dir))
+	more := []change.Step{{Verb: change.File, Name: "/etc/new.d/c", After: file("c\n", 0o600), Controls: []string{"x/y"}}}
+	if err := c.Apply(plan.Plan{Steps: more}, harden.Options{ID: "20260103-000000"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Back("20260101-000000"); !errors.Is(err, harden.ErrRefused) || !strings.Contains(err.Error(), "blocked by 20260103-000000: /etc/new.d/c") {
+		t.Error(err)
+	}
+	for _, id := range []string{"20260103-000000", "20260101-000000"} {
+		if err := c.Back(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, before, tree(t, dir))
+	if err := c.Back("20260103-000000"); !errors.Is(err, harden.ErrRefused) {
+		t.Error(err)
+	}
+	state := filepath.Join(dir, "var/lib/picket/tx/20260104-000000/state")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(state), 0o700), os.WriteFile(state, []byte("applied\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Apply(plan.Plan{Steps: steps()}, harden.Options{ID: "20260105-000000"}); !errors.Is(err, harden.ErrRefused) || !strings.Contains(err.Error(), "20260104-000000 has not ended") {
+		t.Error(err)
 	}
 }
 

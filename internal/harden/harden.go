@@ -320,46 +320,87 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, wat
 	return after, nil
 }
 
-// back has the host go back, over the connection that is there or a new one.
+// grace is how long a host has for its steps, besides the time in which it is to be confirmed; as tx has it.
+const grace = 15 * time.Minute
+
+// How often a host is asked: one that is reached and is still at it, and one that is not, of which failures are counted
+// there.
+const (
+	askAgain  = 3 * time.Second
+	comeAgain = 20 * time.Second
+	comeLater = 2 * time.Minute
+)
+
+// back has the host go back, over the connection that is there or a new one, and says how that ended. Where it cannot be
+// told to, it does so by itself: that is waited for, for as long as it may take.
 func back(ctx context.Context, h Host, at string, why error, opt Options) error {
-	for _, sh := range []func() (shell.Shell, error){
-		func() (shell.Shell, error) { return h.Shell(), nil },
-		func() (shell.Shell, error) { return h.Fresh(ctx) },
-	} {
-		s, err := sh()
-		if err != nil {
-			continue
-		}
-		_, exit, err := s.Run(ctx, Away("sh "+at+"/tx undo"), nil, opt.Say)
+	limited, cancel := context.WithTimeout(ctx, opt.Within+grace+time.Minute)
+	defer cancel()
+	end, told := goBack(limited, h.Shell(), at, opt.Say)
+	wait := time.Duration(0)
+	for try := 0; end == nil && limited.Err() == nil; try++ {
 		switch {
-		case err != nil:
-			continue
-		case exit == 0:
-			return fmt.Errorf("%w: %w", why, ErrRolledBack)
+		case try == 1:
+			if opt.Say != nil {
+				opt.Say(fmt.Sprintf("root cannot be had there any more; the host goes back by itself within %v, or, if it still takes steps, after them: waiting for that", opt.Within))
+			}
+			wait = opt.Within + 5*time.Second
+		case try > 1 && try < 4:
+			wait = comeAgain
+		case try >= 4:
+			wait = comeLater
 		}
-		return fmt.Errorf("%w: %w; on the host: sudo sh %s/tx undo", why, ErrNotUndone, at)
-	}
-	if opt.Say != nil {
-		opt.Say(fmt.Sprintf("root cannot be had there any more; the host goes back by itself within %v: waiting for that", opt.Within))
-	}
-	wait := opt.Within + 5*time.Second
-	for range 3 { // few: what fails is counted there
 		select {
-		case <-ctx.Done():
+		case <-limited.Done():
+			continue
 		case <-time.After(wait):
 		}
-		wait = 20 * time.Second
-		s, err := h.Fresh(ctx)
-		if err != nil {
-			continue
-		}
-		out, exit, err := s.Run(ctx, "sh "+at+"/tx state", nil, nil)
-		s.Close()
-		if err == nil && exit == 0 && strings.TrimSpace(string(out)) == "undone" {
-			return fmt.Errorf("%w: %w", why, ErrRolledBack)
+		if s, err := h.Fresh(limited); err == nil {
+			var reached bool
+			end, reached = goBack(limited, s, at, opt.Say)
+			told = told || reached
+			s.Close()
 		}
 	}
+	switch {
+	case end != nil:
+		return fmt.Errorf("%w: %w", why, end)
+	case told:
+		return fmt.Errorf("%w: the host was told to go back, and has not ended: %w; how it stands: sudo sh %s/tx state", why, ErrNotUndone, at)
+	}
 	return fmt.Errorf("%w: the host cannot be reached; it goes back by itself: %w", why, ErrNotUndone)
+}
+
+// goBack has the host go back, and waits while it still takes its steps, or goes back already. end is how that ended, nil
+// where the connection ended before; told is that the host has heard of it.
+func goBack(ctx context.Context, s shell.Shell, at string, say func(string)) (end error, told bool) {
+	for {
+		_, exit, err := s.Run(ctx, Away("sh "+at+"/tx undo"), nil, say)
+		switch {
+		case err != nil:
+			return nil, told
+		case exit == 0:
+			return ErrRolledBack, true
+		case exit != 4 && exit != 6:
+			return nil, told // root is not had
+		}
+		out, code, err := s.Run(ctx, "sh "+at+"/tx state", nil, nil)
+		if err != nil || code != 0 {
+			return nil, told
+		}
+		switch state := strings.TrimSpace(string(out)); {
+		case state == "undone":
+			return ErrRolledBack, true
+		case exit == 6, state != "applying" && state != "applied" && state != "undoing":
+			return fmt.Errorf("this is %s: %w; on the host: sudo sh %s/tx undo", state, ErrNotUndone, at), true
+		}
+		told = true
+		select { // another has hold of it: the steps themselves, or its own way back
+		case <-ctx.Done():
+			return nil, told
+		case <-time.After(askAgain):
+		}
+	}
 }
 
 // lost finds out how a host is that was lost on the way.

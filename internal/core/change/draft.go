@@ -29,6 +29,8 @@ type Draft struct {
 	rests   []Cause
 	tried   map[string]string
 	wanted  []string // paths that have to be read anew
+	opens   int      // port at which SSH is to be reached from now on
+	shuts   []int    // ports at which it is not any more
 	secret  []string // further paths whose content must not be shown
 	hide    func(p string, content []byte) []byte
 	control string
@@ -87,6 +89,12 @@ func cloneSteps(in []Step) []Step {
 	}
 	return out
 }
+
+// Move has SSH be reached at another port, and no longer at others. It says so to who proves the change; the fix makes it.
+func (d *Draft) Move(opens int, shuts ...int) { d.opens, d.shuts = opens, shuts }
+
+// Moved are the port at which SSH is reached from now on, 0 for none that is new, and those at which it is not any more.
+func (d *Draft) Moved() (opens int, shuts []int) { return d.opens, d.shuts }
 
 // Leave says why a person has to do it.
 func (d *Draft) Leave(format string, args ...any) {

@@ -13,8 +13,9 @@ const Head = "# Written by Picket. What it was for: picket history\n"
 
 // Files of our own in which rules of several packages set something.
 const (
-	SSHDFile = "/etc/ssh/sshd_config.d/00-picket.conf" // read before all others of its folder: of sshd's settings the first wins
-	AptFile  = "/etc/apt/apt.conf.d/99zz-picket"       // read after all others of its folder
+	SSHDFile     = "/etc/ssh/sshd_config.d/00-picket.conf" // read before all others of its folder: of sshd's settings the first wins
+	AptFile      = "/etc/apt/apt.conf.d/99zz-picket"       // read after all others of its folder
+	ModprobeFile = "/etc/modprobe.d/zz-picket.conf"
 )
 
 // NextStart is said of what the running host does not have yet.

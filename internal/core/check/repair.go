@@ -33,3 +33,18 @@ func (c Check) Fix(h *fact.Host, d *change.Draft) error {
 	f, _ := repairs(c.Name)
 	return f(h, d)
 }
+
+// decisions say of checks by name in what a host is not as its owner has decided.
+var decisions = map[string]func(*fact.Host, change.Policy) string{
+	"ssh.socket-port":   otherPort,
+	"updates.automatic": otherWindow,
+	"wifi.country":      otherCountry,
+}
+
+// Decided implements control.Decider.
+func (c Check) Decided(h *fact.Host, p change.Policy) string {
+	if f, ok := decisions[c.Name]; ok {
+		return f(h, p)
+	}
+	return ""
+}

@@ -15,6 +15,7 @@ var sshRepairs = map[string]repair{
 	"ssh.per-source": func(h *fact.Host, d *change.Draft) error {
 		return saySSHD(h, d, "PerSourceMaxStartups", "5", sshPerSource)
 	},
+	"ssh.socket-port":   repairPort,
 	"ssh.use-pam":       func(h *fact.Host, d *change.Draft) error { return saySSHD(h, d, "UsePAM", "yes", sshUsePAM) },
 	"ssh.banner":        repairBanner,
 	"ssh.moduli":        repairModuli,

@@ -1,8 +1,10 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"picket/internal/core/change"
 	"picket/internal/core/control"
@@ -89,6 +91,71 @@ func repairUpdates(h *fact.Host, d *change.Draft) error {
 		if len(acts) > 0 {
 			d.Do(change.Unit, name+".timer", acts...)
 		}
+	}
+	return repairWindow(h, d)
+}
+
+// The timer at which updates are installed, and when unattended-upgrades starts the host anew for them, if it may.
+const (
+	upgradeTimer = "apt-daily-upgrade.timer"
+	upgradeFile  = "/etc/systemd/system/apt-daily-upgrade.timer.d/zz-picket.conf" // the last wins
+	rebootTime   = "Unattended-Upgrade::Automatic-Reboot-Time"
+)
+
+// otherWindow says that updates are installed at another time than the policy has it.
+func otherWindow(h *fact.Host, p change.Policy) string {
+	from, to, decided := strings.Cut(p.UpdateWindow, "-")
+	if !decided || !h.Packages.Has("unattended-upgrades").V {
+		return ""
+	}
+	if why := otherTime(h, from); why != "" {
+		return why + ", and policy.updates.window is " + p.UpdateWindow
+	}
+	if at := h.Updates.Apt.Get(rebootTime); !at.Known() || at.V != to {
+		return "the time at which updates may start the host anew is not the end of policy.updates.window, " + p.UpdateWindow
+	}
+	return ""
+}
+
+// otherTime says at which other time than this updates are installed.
+func otherTime(h *fact.Host, clock string) string {
+	times, hidden := h.OwnTimes(upgradeTimer)
+	if hidden != "" {
+		return "when updates are installed is not known: " + hidden
+	}
+	for _, t := range times {
+		if t.Value != calendar(clock) {
+			return "updates are installed at " + t.Value + " (" + t.Place.String() + ")"
+		}
+	}
+	if len(times) == 0 {
+		return "updates are installed when their package has it"
+	}
+	return ""
+}
+
+func calendar(clock string) string { return "*-*-* " + clock + ":00" }
+
+// repairWindow has updates installed in the first half of the window that was decided, so that they have the other to end
+// in, and never at a start of the host that comes later; if the host may start anew for them, then at the window's end.
+func repairWindow(h *fact.Host, d *change.Draft) error {
+	from, to, decided := strings.Cut(d.Policy().UpdateWindow, "-")
+	if !decided {
+		return nil
+	}
+	minutes := func(clock string) int {
+		t, _ := time.Parse("15:04", clock) // the settings were read strictly
+		return t.Hour()*60 + t.Minute()
+	}
+	half := (minutes(to) - minutes(from) + 24*60) % (24 * 60) / 2
+	if err := d.Write(upgradeFile, 0o644, fmt.Sprintf("%s[Timer]\nOnCalendar=\nOnCalendar=%s\nRandomizedDelaySec=%dm\nPersistent=false\n", change.Head, calendar(from), half)); err != nil {
+		return err
+	}
+	if err := d.Say(change.AptFile, 0o644, change.Apt, "", rebootTime, `"`+to+`";`); err != nil {
+		return err
+	}
+	if why := otherTime(fact.Parse(d.Snapshot()), from); why != "" {
+		d.Leave("another file would still win: %s", why)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 var wifiRepairs = map[string]repair{
 	"wifi.access-point-encryption": repairAccessPoint,
+	"wifi.country":                 repairCountry,
 }
 
 // hostapdForm has no blanks, and no comment behind a value.

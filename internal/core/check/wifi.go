@@ -25,6 +25,8 @@ var wifi = []Check{
 		"modes and owners of the files with networks in /etc/wpa_supplicant, /etc/NetworkManager/system-connections, /etc/netplan, /etc/hostapd and /etc/network/interfaces"},
 	{"wifi.wireless-unused", wirelessUnused,
 		"the wireless devices (`iw dev`) and whether they are blocked (/sys/class/rfkill), if no network is set up"},
+	{"wifi.country", wifiCountry,
+		"country in /etc/wpa_supplicant and /etc/hostapd, and the kernel's ieee80211_regdom in its command line and in modprobe.d, if a wireless network is set up"},
 	{"wifi.bluetooth", bluetooth,
 		"the unit of bluetooth (`systemctl list-unit-files`), and whether anything is paired"},
 }

@@ -19,3 +19,18 @@ func FixerOf(r Rule) (Fixer, bool) {
 	f, ok := r.(Fixer)
 	return f, ok
 }
+
+// A Decider is a fixer that has a host be as its owner has decided, too, where it passes by the rule already.
+type Decider interface {
+	// Decided says in what the host is not as the policy has it, "" where it is or nothing was decided.
+	Decided(*fact.Host, change.Policy) string
+}
+
+// Undecided says in what a host that passes is not as its owner has decided.
+func Undecided(r Rule, h *fact.Host, p change.Policy) string {
+	d, ok := r.(Decider)
+	if !ok {
+		return ""
+	}
+	return d.Decided(h, p)
+}

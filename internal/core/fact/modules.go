@@ -16,8 +16,9 @@ type Modules struct {
 	BuiltIn map[string]bool // part of every kernel image; nothing keeps these out
 	Any     bool            // there is a folder of modules; a container has none
 	Blocked map[string]ModuleBlock
-	Missing string // why a file of modprobe.d could not be read
-	Hidden  string // why the folders of modules could not be seen
+	Options []Setting // of modprobe.d: the section is the module, the last of a key wins
+	Missing string    // why a file of modprobe.d could not be read
+	Hidden  string    // why the folders of modules could not be seen
 }
 
 // ModuleBlock keeps a module from being loaded by itself.
@@ -114,6 +115,11 @@ func (m *Modules) parseConf(e *snap.Entry) {
 		case f[0] == "blacklist":
 			if _, have := m.Blocked[name]; !have {
 				m.Blocked[name] = ModuleBlock{l.at, "blacklist " + f[1]}
+			}
+		case f[0] == "options":
+			for _, o := range f[2:] {
+				key, value, _ := strings.Cut(o, "=")
+				m.Options = append(m.Options, Setting{Section: name, Key: key, Value: value, Place: l.at})
 			}
 		case f[0] == "install" && len(f) == 3 && doesNothing(f[2]):
 			m.Blocked[name] = ModuleBlock{l.at, strings.Join(f, " ")}

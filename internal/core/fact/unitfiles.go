@@ -230,3 +230,19 @@ func (h *Host) ChangedUnit(name string) string {
 	}
 	return ""
 }
+
+// OwnTimes are the times of day at which this host's own files have a timer start, none where they leave it as its
+// package has it. hidden is why one of them could not be read.
+func (h *Host) OwnTimes(timer string) (times []Setting, hidden string) {
+	all, hidden := ownSettings(h.Snap, timer)
+	for _, l := range all {
+		switch {
+		case l.Section != "Timer" || l.Key != "OnCalendar":
+		case l.Value == "":
+			times = nil
+		default:
+			times = append(times, l)
+		}
+	}
+	return times, hidden
+}

@@ -12,9 +12,11 @@ import (
 type Wifi struct {
 	Networks []WifiNetwork
 	Unread   []string // why a file with networks could not be read or understood
-	Radios   Value[[]Radio]
-	Links    []WifiLink // of running interfaces
-	LinksWhy string     // why no interface could be asked
+	// Countries are those that wpa_supplicant and hostapd are told, as "DE"; the key is how the file calls it.
+	Countries []Setting
+	Radios    Value[[]Radio]
+	Links     []WifiLink // of running interfaces
+	LinksWhy  string     // why no interface could be asked
 }
 
 // A WifiNetwork is one network in one settings file.
@@ -115,8 +117,16 @@ func parseWifi(h *Host, s *snap.Snapshot) {
 			}
 		}
 	}
-	each(supplicants, readSupplicant)
-	each(hostapdMore, func(e *snap.Entry) []WifiNetwork { return readHostapd(h, s, e) })
+	each(supplicants, func(e *snap.Entry) []WifiNetwork {
+		w.country(scanWifi(supplicantForm, lines(e)), "country")
+		return readSupplicant(e)
+	})
+	each(hostapdMore, func(e *snap.Entry) []WifiNetwork {
+		if hostapdOff(h, e.Path) == "" {
+			w.country(scanWifi(hostapdForm, lines(e)), "country-code")
+		}
+		return readHostapd(h, s, e)
+	})
 	each(interfaces, readInterfaces)
 	each(interfacesD, readInterfaces)
 	for _, d := range keyfileDirs {
@@ -139,6 +149,16 @@ func parseWifi(h *Host, s *snap.Snapshot) {
 	w.Unread = slices.Compact(w.Unread)
 	w.Radios = radios(s)
 	w.links(s)
+}
+
+// country takes the last line of a file that names the country.
+func (w *Wifi) country(scan []wifiLine, key string) {
+	for _, l := range slices.Backward(scan) {
+		if l.key == key && l.block == 0 {
+			w.Countries = append(w.Countries, Setting{Key: l.raw, Value: strings.ToUpper(l.value), Place: l.at})
+			return
+		}
+	}
 }
 
 // sameFolder tells whether /boot is only another name of /boot/firmware.

@@ -12,10 +12,7 @@ import (
 	"picket/internal/core/snap"
 )
 
-const (
-	grubFile     = "/etc/default/grub.d/zz-picket.cfg" // read after /etc/default/grub
-	modprobeFile = "/etc/modprobe.d/zz-picket.conf"
-)
+const grubFile = "/etc/default/grub.d/zz-picket.cfg" // read after /etc/default/grub
 
 // Fix implements control.Fixer: cmdline.txt of a Raspberry Pi, else what grub's settings add and take away.
 func (r *bootParam) Fix(h *fact.Host, d *change.Draft) error {
@@ -105,7 +102,7 @@ func (r *kernelModule) Fix(h *fact.Host, d *change.Draft) error {
 		d.Leave("it is kept out already, and was loaded before: the next start of the host ends that")
 		return nil
 	}
-	return d.Add(modprobeFile, 0o644, lines...)
+	return d.Add(change.ModprobeFile, 0o644, lines...)
 }
 
 // Fix implements control.Fixer: the options go to where the next boot reads them, and onto what is mounted now.

@@ -47,7 +47,12 @@ func TestFaultsOfTheHost(t *testing.T) {
 			sh TX/tx apply & while [ ! -e /run/there ]; do sleep 0.1; done
 			sh ` + box + `/tx/other/tx apply; echo other $?; sh TX/tx apply; echo same $?; rm /run/there; wait; sh TX/tx state; rm -r ` + box + `/tx/other`,
 			says: []string{"another change of this host is running\nother 4\nanother change of this host is running\nsame 4\n", "applied\n"}, isNew: true},
-		{name: "nobody listens any more", do: "{ sh TX/tx apply 2>&1; echo $? >/run/code; } | head -c 1; cat /run/code; sh TX/tx state", says: []string{"0\napplied\n"}, isNew: true},
+		{name: "nobody listens any more", do: "{ sleep 0.5; sh TX/tx apply 2>&1; echo $? >/run/code; } | true; cat /run/code; sh TX/tx state; grep -o 'goes back: .*' TX/journal",
+			says: []string{"5\nundone\ngoes back: whoever began it is gone\n"}},
+		{name: "it is taken back while it takes its steps", do: `printf '%s\n' "step check 008 'touch /run/there; sleep 3' # x" "step check 009 'touch /run/after' # x" >>TX/plan; rm -f /run/there /run/after
+			{ sh TX/tx apply; echo "apply $?" >/run/code; } & while [ ! -e /run/there ]; do sleep 0.1; done
+			sh TX/tx undo; echo "undo $?"; wait; cat /run/code; sh TX/tx state; ! [ -e /run/after ]`,
+			says: []string{"undo 0\napply 5\nundone\n"}},
 		{name: "the session ends", do: "setsid sh TX/tx apply & sleep 0.3; kill -HUP -- -$! || kill -HUP $!; wait; sh TX/tx state", says: []string{"applied\n"}, isNew: true},
 	} {
 		h.Sh("true; " + tc.first)

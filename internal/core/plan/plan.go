@@ -2,9 +2,7 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"picket/internal/core/audit"
 	"picket/internal/core/change"
@@ -26,6 +24,7 @@ type Plan struct {
 	Ports   []Port // at which other hosts may reach them
 	// Exposure is how systemd-analyze scores services, in tenths: those that the owner has made and those that others reach.
 	Exposure map[string]int
+	Opens    int // port at which a new login has to work as well, as SSH moves there; 0 for none
 
 	Judged  int        // how many controls were, those that do not apply here included
 	Unknown []Unjudged // what could not be judged, so that nothing is done about it
@@ -76,67 +75,30 @@ type Options struct {
 	Policy change.Policy
 	Tried  map[string]string // units that did not work with what was tried, and why
 	Raw    map[string][]byte // files as they are, of those whose secrets were taken out of the snapshot
+	Card   bool              // the host does not run: no login can prove what is done
 }
 
 // Make drafts what is to be done about the findings of a report. It depends on nothing but its arguments.
 func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Options) Plan {
 	h := fact.Parse(s)
-	p, d := draft(controls, h, r, opt)
-	if why, of := keptOut(h, p, d); why != "" {
-		with := opt
-		with.Leave = func(c control.Control) string {
-			if slices.Contains(of, c.ID) {
-				return why
-			}
-			if opt.Leave != nil {
-				return opt.Leave(c)
-			}
-			return ""
+	kept := map[string]string{}
+	with := opt
+	with.Leave = func(c control.Control) string {
+		if why := kept[c.ID]; why != "" || opt.Leave == nil {
+			return why
 		}
-		p, _ = draft(controls, h, r, with)
+		return opt.Leave(c)
 	}
-	return p
-}
-
-// keptOut says whom sshd would not let in any more when it reads its files, and which controls have it do so. The files
-// may hold what nobody has loaded yet; going back would not take that out again.
-func keptOut(h *fact.Host, p Plan, d *change.Draft) (why string, controls []string) {
-	for _, i := range p.Items {
-		if slices.ContainsFunc(i.Steps, func(s change.Step) bool { return s.Verb == change.Unit && s.Name == "ssh.service" }) {
-			controls = append(controls, i.Control)
+	for {
+		p, d := draft(controls, h, r, with)
+		why, of := keptOut(h, p, d, opt.Card)
+		if why == "" {
+			return p
+		}
+		for _, id := range of {
+			kept[id] = why
 		}
 	}
-	if len(controls) == 0 {
-		return "", nil
-	}
-	if changed := h.SSHD.Changed(h.Snap); len(changed) > 0 {
-		return fmt.Sprintf("%s was changed after sshd last read its files; a reload would bring that into force, and could not be taken back. Load it first, while you are logged in: sudo sshd -t && sudo systemctl reload ssh", changed[0]), controls
-	}
-	if p.Blind != "" {
-		return "", nil
-	}
-	then, blind := ways(fact.Parse(d.ByFiles()))
-	if blind != "" {
-		return "", nil // the new login decides
-	}
-	out := LockedOut(p.Ways, then)
-	if user := loggedIn(h.Snap.Source); user != "" && !slices.ContainsFunc(then, func(w Way) bool { return w.User == user }) && !slices.Contains(out, user) {
-		out = append(out, user) // who is in now, so that the running sshd does not say so
-	}
-	if len(out) > 0 {
-		return fmt.Sprintf("sshd would read its files as they are, and these keep %s out: mend AllowUsers, AllowGroups, the Match lines or the keys first, in /etc/ssh", strings.Join(out, ", ")), controls
-	}
-	return "", nil
-}
-
-// loggedIn is who took the snapshot over SSH, "" where that is not known.
-func loggedIn(s snap.Source) string {
-	rest, ssh := strings.CutPrefix(s.Target, "ssh://")
-	user, _, named := strings.Cut(rest, "@")
-	if s.Kind != "ssh" || !ssh || !named {
-		return ""
-	}
-	return user
 }
 
 func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options) (Plan, *change.Draft) {
@@ -153,11 +115,19 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			p.Judged++
 		}
 		i := slices.IndexFunc(controls, func(c control.Control) bool { return c.ID == res.Control })
-		if !res.Finding() || i < 0 {
+		if i < 0 {
 			continue
 		}
-		c := controls[i]
-		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: res.Reason, Risk: c.Risk, Fix: res.Fix}
+		c, reason := controls[i], res.Reason
+		if !res.Finding() {
+			if reason = ""; res.Verdict == control.Pass || res.Verdict == control.NotApplicable {
+				reason = control.Undecided(c.Rule, h, opt.Policy)
+			}
+			if reason == "" {
+				continue
+			}
+		}
+		item := Item{Control: c.ID, Title: c.Title, Severity: c.Severity, Reason: reason, Risk: c.Risk, Fix: res.Fix}
 		fixer, ok := control.FixerOf(c.Rule)
 		check, known := guards[c.Guard]
 		switch {
@@ -167,6 +137,9 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			item.Left, item.ByHand = "it could cost the way in, and Picket cannot prove yet that another is left", true
 		case known:
 			item.Left, item.Guard = check(h)
+		}
+		if item.Left == "" && opt.Card {
+			item.Left = unproven(c)
 		}
 		if item.Left == "" && opt.Leave != nil {
 			item.Left = opt.Leave(c)
@@ -213,6 +186,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 		p.Items = append(p.Items, item)
 	}
 	p.Steps = d.Steps()
+	p.moved(d.Moved())
 	return p, d
 }
 

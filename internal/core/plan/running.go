@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -80,4 +81,17 @@ func Stopped(before Plan, after []string) (names []string) {
 		}
 	}
 	return names
+}
+
+// moved takes note of SSH that moves to another port: what was reached at the former is not missed there.
+func (p *Plan) moved(opens int, shuts []int) {
+	p.Opens = opens
+	for _, port := range shuts {
+		gone := func(unit string, number int) bool { return slices.Contains(sshUnits, unit) && number == port }
+		p.Running = slices.DeleteFunc(p.Running, func(r string) bool {
+			unit, at, _ := strings.Cut(r, " at ")
+			return gone(unit, port) && strings.HasSuffix(at, fmt.Sprintf(":%d/tcp", port))
+		})
+		p.Ports = slices.DeleteFunc(p.Ports, func(o Port) bool { return gone(o.Unit, o.Number) })
+	}
 }

@@ -73,8 +73,8 @@ step() {
 	*)
 		[ -z "$failed" ] || return 0 # the first that fails ends it
 		if [ "$side" = take ]; then
-			[ ! -e stop ] || { failed=stopped why='nobody confirmed in time'; return 0; }
-			progress "$verb" "$@"
+			[ ! -e stop ] || { failed=stopped why='it was told to go back'; return 0; }
+			progress "$verb" "$@" || [ -z "$heard" ] || { failed=stopped why='whoever began it is gone'; return 0; }
 			note "$1 $verb $2" || { failed=$1 why="step $1 failed: it cannot be noted" && say "$why"; return 0; }
 		fi
 		"${verb}_$side" "$@" || { failed=$1 why="step $1 failed: $verb $2" && say "$why"; }
@@ -143,7 +143,7 @@ apply() {
 		after && arm "$within" && put state applied && note 'applied; waits for confirmation' && spent && return 0
 		why='what was done cannot be noted'
 	fi
-	note 'goes back'
+	note "goes back: $why"
 	undo
 	code=$?
 	say "$why"
@@ -328,17 +328,19 @@ first() {
 }
 
 export PICKET_TX="$id"
-booting='' up='' failed='' side='' verbs='' why='' nth=0 total=0
+booting='' up='' heard='' failed='' side='' verbs='' why='' nth=0 total=0
 unit=/etc/systemd/system/picket-back.service link=/etc/systemd/system/sysinit.target.wants/picket-back.service
 case ${1:-} in
 apply)
 	trap '' HUP PIPE
 	lock 0 || exit 4
 	echo $$ >pid
+	heard=yes # a write that fails tells that nobody is there to confirm
 	apply 9>&-
 	;;
 undo | confirm)
 	trap '' HUP PIPE
+	[ "$1 $(state)" != 'undo applying' ] || : >stop # the steps that are being taken end with the next
 	lock 20 || exit 4
 	[ "$1" = confirm ] || later || exit 4
 	echo $$ >pid

@@ -20,6 +20,13 @@ type Target struct {
 	Port int    // 0: none was given, which means 22
 
 	alias string // as which its host key is known; empty: Host and Port
+	keyOf int    // port under which its host key is known; 0: Port
+}
+
+// At is the same host at another port: its key is known as that of the former.
+func (t Target) At(port int) Target {
+	t.keyOf, t.Port = t.port(), port
+	return t
 }
 
 func (t Target) port() int {
@@ -33,6 +40,9 @@ func (t Target) port() int {
 func (t Target) known() string {
 	if t.alias != "" {
 		return net.JoinHostPort(t.alias, "22")
+	}
+	if t.keyOf != 0 {
+		t.Port = t.keyOf
 	}
 	return t.Address()
 }
