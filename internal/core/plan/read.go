@@ -165,6 +165,9 @@ func (r *reader) known(dec *json.Decoder, t reflect.Type, place string) error {
 			}
 			key, _ := tok.(string)
 			of, ok := fields[key]
+			if t != nil && t.Kind() == reflect.Map {
+				of, ok = t.Elem(), true
+			}
 			switch {
 			case !ok:
 				var names []string

@@ -44,10 +44,12 @@ func ports(h *fact.Host) (all []Port) {
 }
 
 // exposure is how services are kept from what they do not need.
-func exposure(h *fact.Host) map[string]int {
-	all := map[string]int{}
+func exposure(h *fact.Host) (all map[string]int) {
 	for _, c := range h.Sandboxes.All {
 		if c.Now != nil {
+			if all == nil {
+				all = map[string]int{}
+			}
 			all[c.Service.Name] = c.Now.Exposure()
 		}
 	}

@@ -380,7 +380,7 @@ rights() {
 # owner N PATH FROM GROUP UID GID UNIT: what is FROM's at and below PATH becomes UID's, its group likewise, while UNIT stands
 # still. Set-id files, and those that have another name somewhere, stay.
 owner_look() {
-	[ -e "$2" ] && [ ! -L "$2" ] || { say "$2 is not there, or is a link"; return 1; }
+	if [ ! -e "$2" ] || [ -L "$2" ]; then say "$2 is not there, or is a link" && return 1; fi
 	bad=$(find "$2" -xdev -type d \( ! -user 0 ! -user "$3" ! -user "$5" -o -perm -2 ! -perm -1000 \) | head -n 1)
 	# Who can move things there could have us give away what lies elsewhere.
 	[ -z "$bad" ] || { say "others can write to $bad: its files are not given away"; return 1; }
@@ -414,6 +414,7 @@ hands() {
 }
 
 # there keeps those of some paths, each ended by a NUL, that still are.
+# shellcheck disable=SC2016
 there() { xargs -0 -r sh -c 'for p; do if [ -e "$p" ] || [ -L "$p" ]; then printf "%s\0" "$p"; fi; done' -; }
 
 # still stops a unit.
