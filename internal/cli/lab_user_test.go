@@ -209,6 +209,7 @@ func TestUserClose(t *testing.T) {
 	if out, code = as(t, h, ann, "rollback", give, "TARGET"); code != 0 {
 		t.Errorf("rollback: exit code %d\n%s", code, out)
 	}
+	h.Sh("cd /home/pi; rm -f data/two data/f data/k l set")
 	out, code = as(t, h, ann, "user", "close", "pi", "TARGET", "--for", "ann", "--archive-home", "--yes")
 	kept(t, h, out, code)
 	if got := h.Sh("stat -c '%a %U' /var/backups/picket /var/backups/picket/*; tar -xzOf /var/backups/picket/pi-*.tar.gz ./data/one"); got != "700 root\n600 root\n1\n" {

@@ -43,7 +43,7 @@ times_save() {
 	[ ! -e old/folders ] || return 0
 	mkdir -p old/times
 	# shellcheck disable=SC2086
-	{ walk folder file link gone dir && find $wants -type d 2>/dev/null; } | sort -u >old/folders.part
+	{ walk folder file link gone dir mode && find $wants -type d 2>/dev/null; } | sort -u >old/folders.part
 	n=0
 	while read -r d; do
 		n=$((n + 1))

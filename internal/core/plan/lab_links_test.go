@@ -59,6 +59,7 @@ func TestLinksOfUsers(t *testing.T) {
 		{"mode, back, a pipe", closes, "back", "mv x y; mkfifo x", 6, "/home/mallory/x is no file and no folder", "mv y x", ""},
 		{"owner, a link at chown", step("x", opaque(0o644, uid), opaque(0o644, 0)), "chown", "mv x y; ln -s /etc/shadow x", 0, "", "mv y x", "stat -c %u y; 0"},
 		{"set-id that its owner could fill", step("s", opaque(0o4755, 0), opaque(0o755, uid)), "back", "echo evil >s", 6, "/home/mallory/s does not run as its owner any more", "-", "stat -c '%a %u' s; 755 0"},
+		{"set-id, back", step("s", opaque(0o4755, 0), opaque(0o755, uid)), "back", "exec 4>>s; touch x", 0, "", "", "stat -c '%a %u' s; 4755 0"},
 		{"folder, a link at chown", step("new", change.Thing{}, change.Thing{Type: snap.Dir, Mode: 0o777, UID: uid, GID: uid}), "chown", "rm -rf new; ln -s /etc new", 0, "", "", "stat -c '%F %a' new; directory 777"},
 		{"file, its new name", opens, "cp", "ln -s /etc/shadow ~/d/.picket-ID", 0, "", "", "cat d/authorized_keys; is"},
 		{"file, a link as it is copied", opens, "cp", "cd ~/d; mv authorized_keys k; ln -s /etc/shadow authorized_keys", 0, "", "", "cat d/authorized_keys; is"},

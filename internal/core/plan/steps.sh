@@ -350,9 +350,17 @@ mode_look() {
 	writable "$2"
 }
 mode_save() {
-	[ -e "old/$1.meta" ] || { held "$2" known "$6" "$7" "$4" >"old/$1.meta.part" && mv -f "old/$1.meta.part" "old/$1.meta"; }
+	[ -e "old/$1.meta" ] || { held "$2" known "$6" "$7" "$4" "$1" >"old/$1.meta.part" && mv -f "old/$1.meta.part" "old/$1.meta"; }
 }
-known() { meant "$@" && stat -L -c '%04a %u %g %i' "$1"; }
+known() { # FILE KIND OWNER UID N
+	meant "$1" "$2" "$3" "$4" || return 1
+	is=$(stat -L -c '%04a %u %g %i' "$1")
+	case $(stat -L -c %u "$1"):$is in
+	"$4":* | *:[01]???' '*) ;;
+	*) [ -d "$1" ] || rooted "$place" || cp -a "./${path##*/}" "$here/old/$5" || return 1 ;; # see rights
+	esac
+	printf '%s\n' "$is"
+}
 mode_take() { held "$2" rights "$1" "$7" "$3" "$4" "$5"; }
 mode_back() {
 	read -r m u g _ <"old/$1.meta"
@@ -360,7 +368,8 @@ mode_back() {
 }
 
 # rights FILE N OTHER MODE UID GID gives them to it. Where others than root work, it has to be what they were kept of, and
-# nobody else's; and what its owner could write anew meanwhile does not run as the one that it goes to.
+# nobody else's. What somebody else had meanwhile may be open for writing: so a file that runs as its owner comes back as
+# the copy that was kept of it, as long as it is the same.
 rights() {
 	if ! rooted "$place"; then
 		read -r _ _ _ inode <"$here/old/$2.meta"
@@ -371,7 +380,16 @@ rights() {
 		fi
 		case $owner:$4 in
 		"$5":* | *:[01]???) ;;
-		*) [ -d "$1" ] || { own "$1" "0${4#?}" "$5" "$6"; say "$path does not run as its owner any more: whoever had it meanwhile could change it"; return 1; } ;;
+		*)
+			if [ ! -d "$1" ] && cmp -s "$1" "$here/old/$2" && [ "$(stat -c '%04a %u %g' "$here/old/$2")" = "$4 $5 $6" ]; then
+				lay "$path" copy "$here/old/$2" it
+				return
+			elif [ ! -d "$1" ]; then
+				own "$1" "0${4#?}" "$5" "$6"
+				say "$path does not run as its owner any more: whoever had it meanwhile has changed it"
+				return 1
+			fi
+			;;
 		esac
 	fi
 	own "$1" "$4" "$5" "$6"
