@@ -134,6 +134,9 @@ func (t Plan) body(b *strings.Builder, i plan.Item) {
 	for _, l := range i.Later {
 		say("not at once: " + l)
 	}
+	for _, told := range i.Told {
+		say("note: "+told, ui.Yellow)
+	}
 	if i.Guard != "" {
 		say("checked: "+i.Guard, ui.Dim)
 	}
@@ -217,6 +220,9 @@ func InWords(s change.Step) string {
 		}
 		return "`" + s.Name + "` has to agree, or all goes back"
 	case change.Act:
+		if len(s.Args) > 0 {
+			return s.Args[0]
+		}
 		return "run `" + s.Name + "`"
 	}
 	return string(s.Verb) + " " + s.Name

@@ -25,6 +25,7 @@ type Draft struct {
 	edits   []Edit
 	manual  []Cause
 	laters  []Cause
+	told    []Cause
 	wanted  []string // paths that have to be read anew
 	secret  []string // further paths whose content must not be shown
 	hide    func(p string, content []byte) []byte
@@ -63,7 +64,7 @@ func (d *Draft) For(control string, fix func(*Draft) error) error {
 		before.now[p] = t
 	}
 	before.paths, before.steps, before.asked, before.edits = slices.Clone(d.paths), cloneSteps(d.steps), slices.Clone(d.asked), slices.Clone(d.edits)
-	before.laters = slices.Clone(d.laters)
+	before.laters, before.told = slices.Clone(d.laters), slices.Clone(d.told)
 	manual, wanted := len(d.manual), len(d.wanted)
 	d.control = control
 	err := fix(d)
@@ -89,6 +90,14 @@ func cloneSteps(in []Step) []Step {
 func (d *Draft) Leave(format string, args ...any) {
 	d.manual = append(d.manual, Cause{d.control, fmt.Sprintf(format, args...)})
 }
+
+// Tell says what somebody has to do, and by when, because of what is done.
+func (d *Draft) Tell(format string, args ...any) {
+	d.told = append(d.told, Cause{d.control, fmt.Sprintf(format, args...)})
+}
+
+// Told is what people have to do.
+func (d *Draft) Told() []Cause { return d.told }
 
 // Later says that what is done is in force only after something else, such as the next start of the host.
 func (d *Draft) Later(format string, args ...any) {

@@ -10,6 +10,7 @@ import (
 	"picket/internal/core/change"
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/pamauth"
 	"picket/internal/core/snap"
 )
 
@@ -49,6 +50,7 @@ type Item struct {
 	Steps    []change.Step // besides those
 	Guard    string        // what was checked before, and holds
 	Later    []string      // after what it is in force, where it is not at once
+	Told     []string      // what people have to do because of it, and by when
 	Left     string        // why it is left to a person; "" where it is not
 	Wanted   []string      // files that have to be read anew, whole, before something can be done about it
 	ByHand   bool          // where it is left: a person can do it with the steps of Fix
@@ -77,20 +79,44 @@ type Options struct {
 func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Options) Plan {
 	h := fact.Parse(s)
 	p, d := draft(controls, h, r, opt)
+	left := writtenFirst(p)
 	if why, of := keptOut(h, p, d); why != "" {
-		with := opt
-		with.Leave = func(c control.Control) string {
-			if slices.Contains(of, c.ID) {
-				return why
-			}
-			if opt.Leave != nil {
-				return opt.Leave(c)
-			}
-			return ""
+		for _, c := range of {
+			left[c] = why
 		}
-		p, _ = draft(controls, h, r, with)
 	}
+	if len(left) == 0 {
+		return p
+	}
+	with := opt
+	with.Leave = func(c control.Control) string {
+		if why := left[c.ID]; why != "" || opt.Leave == nil {
+			return why
+		}
+		return opt.Leave(c)
+	}
+	p, _ = draft(controls, h, r, with)
 	return p
+}
+
+// writtenFirst are controls that wait, with why: what they change of the stacks of PAM a package of the same plan writes
+// anew when it comes.
+func writtenFirst(p Plan) map[string]string {
+	left := map[string]string{}
+	for _, s := range p.Steps {
+		i := slices.IndexFunc(s.Args, func(name string) bool { return strings.HasPrefix(name, "libpam-") })
+		if s.Verb != change.Install || i < 0 {
+			continue
+		}
+		for _, item := range p.Items {
+			if slices.ContainsFunc(item.Edits, func(e change.Edit) bool {
+				return strings.HasPrefix(e.Path, "/etc/pam.d/common-") || strings.HasPrefix(e.Path, pamauth.Saved+"/")
+			}) {
+				left[item.Control] = s.Args[i] + " is installed first, and writes the same files: picket apply goes on with this when that is done"
+			}
+		}
+	}
+	return left
 }
 
 // keptOut says whom sshd would not let in any more when it reads its files, and which controls have it do so. The files
@@ -167,7 +193,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			item.Left = opt.Leave(c)
 		}
 		if item.Left == "" {
-			edits, left, later := len(d.Edits()), len(d.Left()), len(d.Laters())
+			edits, left, later, told := len(d.Edits()), len(d.Left()), len(d.Laters()), len(d.Told())
 			if err := d.For(c.ID, func(d *change.Draft) error {
 				err := fixer.Fix(h, d)
 				item.Guard = proven(c.Guard, item.Guard, h, d)
@@ -181,6 +207,9 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			}
 			for _, l := range d.Laters()[later:] {
 				item.Later = append(item.Later, l.Why)
+			}
+			for _, t := range d.Told()[told:] {
+				item.Told = append(item.Told, t.Why)
 			}
 			if item.Left == "" {
 				item.Edits = shown(d, merged(d.Edits()[edits:]), hide)

@@ -210,7 +210,7 @@ func (r *reader) item(place string, j jsonItem) Item {
 			r.wrong(fmt.Sprintf("%s.risk[%d]", place, n), "there is no risk %q", risk)
 		}
 	}
-	i := Item{Control: j.Control, Title: j.Title, Severity: j.Severity, Reason: j.Reason, Risk: j.Risk, Guard: j.Guard, Later: j.Later, Left: j.Left, Wanted: j.Wanted, ByHand: j.ByHand, Fix: j.Fix}
+	i := Item{Control: j.Control, Title: j.Title, Severity: j.Severity, Reason: j.Reason, Risk: j.Risk, Guard: j.Guard, Later: j.Later, Told: j.Told, Left: j.Left, Wanted: j.Wanted, ByHand: j.ByHand, Fix: j.Fix}
 	for n, e := range j.Edits {
 		at := fmt.Sprintf("%s.edits[%d]", place, n)
 		r.path(at+".path", e.Path)

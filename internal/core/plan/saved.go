@@ -60,6 +60,7 @@ type (
 		Edits    []jsonEdit       `json:"edits,omitempty"`
 		Steps    []jsonStep       `json:"steps,omitempty"`
 		Later    []string         `json:"later,omitempty"`
+		Told     []string         `json:"told,omitempty"`
 		Left     string           `json:"left,omitempty"`
 		Wanted   []string         `json:"wanted,omitempty"`
 		ByHand   bool             `json:"byHand,omitempty"`
@@ -101,7 +102,7 @@ func (s Saved) Encode() ([]byte, error) {
 		out.Policy = &s.Policy
 	}
 	for _, i := range s.Plan.Items {
-		j := jsonItem{Control: i.Control, Title: i.Title, Severity: i.Severity, Reason: i.Reason, Risk: i.Risk, Guard: i.Guard, Later: i.Later, Left: i.Left, Wanted: i.Wanted, ByHand: i.ByHand, Fix: i.Fix}
+		j := jsonItem{Control: i.Control, Title: i.Title, Severity: i.Severity, Reason: i.Reason, Risk: i.Risk, Guard: i.Guard, Later: i.Later, Told: i.Told, Left: i.Left, Wanted: i.Wanted, ByHand: i.ByHand, Fix: i.Fix}
 		for _, e := range i.Edits {
 			j.Edits = append(j.Edits, jsonEdit{e.Path, thingToJSON(e.Before), thingToJSON(e.After), e.Secret})
 		}
