@@ -33,7 +33,7 @@ var floors = [][]string{
 	{"internal/core/control"},
 	{"internal/core/fact", "internal/core/account"},
 	{"internal/core/ruleset", "internal/core/app", "internal/core/compose", "internal/core/change"},
-	{"internal/core/snap", "internal/core/edit", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml", "catalogue"},
+	{"internal/core/snap", "internal/core/edit", "internal/core/pamauth", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml", "catalogue"},
 }
 
 // outside holds what is no part of the program: tests and tools may use all.

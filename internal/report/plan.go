@@ -135,7 +135,7 @@ func (t Plan) body(b *strings.Builder, i plan.Item) {
 		say("not at once: " + l)
 	}
 	for _, n := range i.Notes {
-		say(n)
+		say("note: "+n, ui.Yellow)
 	}
 	if i.Rest != "" {
 		say("left to you: " + i.Rest)
@@ -225,6 +225,9 @@ func InWords(s change.Step) string {
 		}
 		return "`" + s.Name + "` has to agree, or all goes back"
 	case change.Act:
+		if len(s.Args) > 0 {
+			return s.Args[0]
+		}
 		return "run `" + s.Name + "`"
 	}
 	return string(s.Verb) + " " + s.Name

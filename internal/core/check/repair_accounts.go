@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,7 +172,9 @@ func unlistShells(_ *fact.Host, d *change.Draft) error {
 }
 
 // lookInto are services that hand out files, perhaps of a home.
-var lookInto = []string{"lighttpd", "nginx", "apache2", "caddy", "smbd", "nfs-server", "vsftpd", "proftpd"}
+var lookInto = []string{
+	"lighttpd", "nginx", "apache2", "caddy", "smbd", "nfs-server", "vsftpd", "proftpd", "rsync", "minidlna", "mpd", "jellyfin", "plexmediaserver", "transmission-daemon",
+}
 
 func closeHomes(h *fact.Host, d *change.Draft) error {
 	for _, s := range lookInto {
@@ -180,15 +183,62 @@ func closeHomes(h *fact.Host, d *change.Draft) error {
 			return nil
 		}
 	}
+	if h.Units.State == fact.Known && h.Services.State != fact.Known {
+		d.Leave("which services read files in a home is not known: %s", h.Services.Why)
+		return nil
+	}
 	for _, home := range people(h) {
 		if home.Dir == nil || home.Dir.Type != snap.Dir || home.Dir.Mode&0o027 == 0 {
 			continue
+		}
+		if who := readerOf(h, home); who != "" {
+			d.Leave("%s reads %s: give its account a group that may first, then `sudo chmod o-rwx,g-w %s`", who, home.User.Home, home.User.Home)
+			return nil
 		}
 		if err := d.Permit(home.User.Home, home.Dir.Mode&^0o027, home.Dir.UID, home.Dir.GID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// readerOf is what runs as somebody else and has files in a home, "" where nothing is seen to. Who is in the home's group
+// may still pass, and root always.
+func readerOf(h *fact.Host, home fact.Home) string {
+	in := func(p string) bool {
+		return p == path.Clean(home.User.Home) || strings.HasPrefix(p, strings.TrimRight(home.User.Home, "/")+"/")
+	}
+	other := func(name string) bool {
+		u, ok := h.Accounts.User(name)
+		if !ok {
+			id, err := strconv.Atoi(name)
+			u, ok = h.Accounts.User(h.Accounts.UserName(id))
+			ok = ok && err == nil
+		}
+		member := slices.ContainsFunc(h.Accounts.Groups, func(g fact.Group) bool { return g.GID == home.Dir.GID && h.Accounts.InGroup(u, g) })
+		return !ok || u.UID != 0 && u.UID != home.User.UID && !member
+	}
+	for _, s := range h.Services.All {
+		if i := slices.IndexFunc(s.Uses, in); i >= 0 && (s.Dynamic || other(s.User)) {
+			user := s.User
+			if s.Dynamic {
+				user = "a user of its own"
+			}
+			return fmt.Sprintf("%s, which runs as %s and names %s,", s.Name, user, s.Uses[i])
+		}
+	}
+	for _, j := range h.Cron.Jobs {
+		words := strings.FieldsFunc(j.Command, func(r rune) bool { return strings.ContainsRune(" \t\"'=:,;()<>|&", r) })
+		if i := slices.IndexFunc(words, in); i >= 0 && other(j.User) {
+			return fmt.Sprintf("cron (%s), which runs as %s and names %s,", j.Place, j.User, words[i])
+		}
+	}
+	for _, c := range h.Docker.Containers.V {
+		if i := slices.IndexFunc(c.Mounts, func(m fact.ContainerMount) bool { return in(m.Source) }); i >= 0 {
+			return fmt.Sprintf("the container %s, which has %s mounted,", c.Label(), c.Mounts[i].Source)
+		}
+	}
+	return ""
 }
 
 // umaskTo has a login set a umask by PAM, which holds for scp and cron too.

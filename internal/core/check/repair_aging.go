@@ -1,10 +1,13 @@
 package check
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"picket/internal/core/account"
 	"picket/internal/core/change"
@@ -59,6 +62,9 @@ func (a age) repair(h *fact.Host, d *change.Draft) error {
 		if err := account.Age(d, name, a.field, a.mend); err != nil {
 			return err
 		}
+		if a.field == account.Max {
+			d.Note("%s", mustChange(name, p.Changed+a.mend))
+		}
 		touched = true
 	}
 	if touched {
@@ -76,6 +82,14 @@ func (a age) atOnce(name string, p fact.Password, today int) string {
 	return "the password of " + name + " is older than that and would have run out at once, which keeps keys and cron out too: `picket passwd " + name + "` first"
 }
 
+// mustChange tells when a password runs out: the last day on which it still lets somebody in.
+func mustChange(name string, last int) string {
+	return fmt.Sprintf("%s must change its password by %s: after that neither a key nor cron works for it until it has", name, date(last))
+}
+
+// date is a day since 1970-01-01 in words.
+func date(day int) string { return time.Unix(int64(day)*86400, 0).UTC().Format(time.DateOnly) }
+
 func closeUnused(h *fact.Host, d *change.Draft) error {
 	const days = 30
 	if n, err := strconv.Atoi(h.Accounts.Useradd["INACTIVE"].V); err != nil || n < 0 || n > 45 {
@@ -84,6 +98,7 @@ func closeUnused(h *fact.Host, d *change.Draft) error {
 		}
 	}
 	today := int(h.Snap.Taken.Unix() / 86400)
+	changed := map[string]bool{}
 	for _, name := range byName(h.Accounts.Passwords.V) {
 		p := h.Accounts.Passwords.V[name]
 		if p.Scheme == "" || p.Locked || p.Inactive >= 0 && p.Inactive <= 45 {
@@ -96,6 +111,7 @@ func closeUnused(h *fact.Host, d *change.Draft) error {
 		if err := account.Age(d, name, account.Inactive, days); err != nil {
 			return err
 		}
+		changed[name] = true
 	}
 	// It counts from the day on which the password runs out, which has to come.
 	for _, name := range byName(h.Accounts.Passwords.V) {
@@ -110,6 +126,20 @@ func closeUnused(h *fact.Host, d *change.Draft) error {
 		if err := account.Age(d, name, account.Max, maxDays.mend); err != nil {
 			return err
 		}
+		changed[name] = true
+	}
+	then := fact.Parse(d.Snapshot()).Accounts.Passwords.V
+	for _, name := range slices.Sorted(maps.Keys(changed)) {
+		p := then[name]
+		last := p.Changed + p.Max
+		if p.Changed < 0 || p.Max < 0 { // it never runs out
+			continue
+		}
+		text := mustChange(name, last)
+		if last < today {
+			text = "the password of " + name + " has run out"
+		}
+		d.Note("%s; it is closed from %s on", text, date(last+p.Inactive+1))
 	}
 	return nil
 }

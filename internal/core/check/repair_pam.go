@@ -51,7 +51,15 @@ func repairQuality(h *fact.Host, d *change.Draft) error {
 		d.Leave("%s: libpam-pwquality is installed, and somebody has taken it out of /etc/pam.d/common-password: `sudo pam-auth-update --enable pwquality`", pamQuality(h).Reason)
 		return nil
 	}
-	d.Do(change.Install, "packages", "libpam-pwquality")
+	is, err := stacks(d)
+	if err == nil {
+		_, err = is.Using()
+	}
+	if err != nil {
+		return fmt.Errorf("libpam-pwquality would not come into force: %w; `sudo pam-auth-update --force` writes them anew, without what was added by hand", err)
+	}
+	// Without a dictionary to look into, it refuses every password; of the package it is only recommended.
+	d.Do(change.Install, "packages", "libpam-pwquality", "cracklib-runtime")
 	return nil
 }
 
@@ -66,16 +74,18 @@ func repairHistory(h *fact.Host, d *change.Draft) error {
 		d.Leave("pam_unix.so is not in /etc/pam.d/common-password")
 		return nil
 	}
-	line := "password requisite pam_pwhistory.so remember=24"
-	if _, asks, _ := pamModule(h, "common-password", "pam_pwquality.so"); asks {
-		line += " use_authtok"
-	}
-	if err := d.Edit("/etc/pam.d/common-password", 0o644, func(was []byte) ([]byte, error) {
-		out, err := insertBefore(was, "pam_unix.so", line)
-		if err != nil {
-			return nil, err
+	if err := enable(h, d, "pam_pwhistory.so", historyProfiles, func() error {
+		line := "password requisite pam_pwhistory.so remember=24"
+		if _, asks, _ := pamModule(h, "common-password", "pam_pwquality.so"); asks {
+			line += " use_authtok"
 		}
-		return edit.ModuleOption(out, "pam_unix.so", "use_authtok", true, nil)
+		return d.Edit("/etc/pam.d/common-password", 0o644, func(was []byte) ([]byte, error) {
+			out, err := insertBefore(was, "pam_unix.so", line)
+			if err != nil {
+				return nil, err
+			}
+			return edit.ModuleOption(out, "pam_unix.so", "use_authtok", true, nil)
+		})
 	}); err != nil {
 		return err
 	}
@@ -89,13 +99,19 @@ func repairLockout(h *fact.Host, d *change.Draft) error {
 		d.Leave("%s", pamLockout(h).Reason)
 		return nil
 	}
-	if err := d.Edit("/etc/pam.d/common-auth", 0o644, lockout); err != nil {
-		return err
-	}
-	if err := d.Edit("/etc/pam.d/common-account", 0o644, func(was []byte) ([]byte, error) {
-		return insertBefore(was, "pam_unix.so", "account required pam_faillock.so")
+	if err := enable(h, d, "pam_faillock.so", lockoutProfiles, func() error {
+		if err := d.Edit("/etc/pam.d/common-auth", 0o644, lockout); err != nil {
+			return err
+		}
+		return d.Edit("/etc/pam.d/common-account", 0o644, func(was []byte) ([]byte, error) {
+			return insertBefore(was, "pam_unix.so", "account required pam_faillock.so")
+		})
 	}); err != nil {
 		return err
+	}
+	if why := counts(fact.Parse(d.Snapshot()).Session.PAM["common-auth"].V); why != "" {
+		d.Leave("%s", why)
+		return nil
 	}
 	for _, s := range [][2]string{{"deny", "5"}, {"unlock_time", "900"}} {
 		if v, _, _ := lastSetting(h, s[0], "/etc/security/faillock.conf"); v == "" || v == "0" {

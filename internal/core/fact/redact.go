@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"picket/internal/core/pamauth"
 	"picket/internal/core/snap"
 )
 
@@ -125,6 +126,8 @@ var redactions = slices.Concat(tlsRedactions(), []redaction{
 	{"/boot/firstrun.sh", redactFirstRun},
 	{"/etc/greetd/config.toml", hideInFile},
 	{"/etc/pam.d/*", redactPAM},
+	{pamauth.Profiles + "/*", redactPAM},
+	{pamauth.Saved + "/*", redactPAM},
 	{"/etc/profile", redactStart},
 	{"/etc/bash.bashrc", redactStart},
 	{"/etc/profile.d/*", redactStart},

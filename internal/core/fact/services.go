@@ -26,6 +26,7 @@ type Service struct {
 	Files    []string // the unit file and its drop-ins
 	EnvFiles []string
 	Path     []string // folders on PATH, where the unit sets it
+	Uses     []string // paths that its settings name, but for those that systemd itself reads
 	Libs     []string // what programs are loaded from besides: PYTHONPATH, LD_PRELOAD, the folder of python -m
 	Place    Place    // of the unit
 }
@@ -123,6 +124,11 @@ func parseServices(h *Host, s *snap.Snapshot) {
 			sv.State, sv.Why = Unknown, "the settings of "+name+" were not read"
 			continue
 		}
+		for _, f := range one.Files {
+			if e, st, _ := s.File(f); st == Known {
+				one.Uses = append(one.Uses, used(systemdSettings(e))...)
+			}
+		}
 		sv.All = append(sv.All, one)
 	}
 }
@@ -150,6 +156,7 @@ func shownService(block string) Service {
 			one.Dynamic = v == "yes"
 		case "WorkingDirectory":
 			dir = strings.TrimPrefix(v, "!")
+			one.Uses = append(one.Uses, absolute([]string{dir})...)
 		case "EnvironmentFiles":
 			f, _, _ := strings.Cut(v, " (")
 			one.EnvFiles = append(one.EnvFiles, f)
@@ -172,6 +179,7 @@ func shownService(block string) Service {
 		flags, _, _ = strings.Cut(flags, " ;")
 		x := Exec{Key: strings.TrimSuffix(e.key, "Ex"), Privileged: strings.Contains(flags, "privileged"), Place: one.Place}
 		words := strings.Fields(argv)
+		one.Uses = append(one.Uses, absolute(words)...)
 		// The quotes are gone: what follows -c is one text.
 		if i := slices.Index(words, "-c"); i > 0 && i+1 < len(words) && shell(path.Base(words[0])) {
 			words = append(words[:i+1:i+1], strings.Join(words[i+1:], " "))
@@ -181,6 +189,19 @@ func shownService(block string) Service {
 		one.Execs = append(one.Execs, x)
 	}
 	return one
+}
+
+// used are the paths in settings of a service.
+func used(settings []Setting) (paths []string) {
+	for _, v := range settings {
+		if v.Section != "Service" || v.Key == "EnvironmentFile" {
+			continue
+		}
+		for _, w := range strings.FieldsFunc(v.Value, func(r rune) bool { return strings.ContainsRune(" \t\"'=:,;", r) }) {
+			paths = append(paths, absolute([]string{strings.TrimLeft(w, "-+!@")})...)
+		}
+	}
+	return paths
 }
 
 // pathOf finds the folders of PATH=… among assignments.

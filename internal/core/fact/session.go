@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"picket/internal/core/pamauth"
 	"picket/internal/core/snap"
 )
 
@@ -56,6 +57,8 @@ func askSession(h *Host, _ *snap.Snapshot) snap.Manifest {
 	for _, f := range pamFiles {
 		m.Files = append(m.Files, "/etc/pam.d/"+f)
 	}
+	// Whatever includes a stack may jump into it; and what writes the stacks.
+	m.Files = append(m.Files, "/etc/pam.d/*", pamauth.Profiles+"/*", pamauth.Saved+"/*")
 	return m
 }
 
@@ -79,6 +82,12 @@ func parseSession(h *Host, s *snap.Snapshot) {
 	l.PAM = map[string]Value[[]PAMLine]{}
 	for _, f := range pamFiles {
 		l.PAM[f] = pamStack(s, f, 0)
+	}
+	others, _, _ := s.Glob("/etc/pam.d/*")
+	for _, e := range others {
+		if f := path.Base(e.Path); e.Type == snap.File {
+			l.PAM[f] = pamStack(s, f, 0)
+		}
 	}
 	for _, pattern := range startFiles {
 		es, st, why := s.Glob(pattern)

@@ -3,11 +3,13 @@ package plan
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"picket/internal/core/audit"
 	"picket/internal/core/change"
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
+	"picket/internal/core/pamauth"
 	"picket/internal/core/snap"
 )
 
@@ -91,14 +93,40 @@ func Make(controls []control.Control, s *snap.Snapshot, r audit.Report, opt Opti
 	}
 	for {
 		p, d := draft(controls, h, r, with)
+		left, more := writtenFirst(p), false
 		why, of := keptOut(h, p, d, opt.Card)
-		if why == "" {
+		for _, id := range of {
+			left[id] = why
+		}
+		for id, why := range left {
+			if kept[id] == "" {
+				kept[id], more = why, true
+			}
+		}
+		if !more {
 			return p
 		}
-		for _, id := range of {
-			kept[id] = why
+	}
+}
+
+// writtenFirst are controls that wait, with why: what they change of the stacks of PAM a package of the same plan writes
+// anew when it comes.
+func writtenFirst(p Plan) map[string]string {
+	left := map[string]string{}
+	for _, s := range p.Steps {
+		i := slices.IndexFunc(s.Args, func(name string) bool { return strings.HasPrefix(name, "libpam-") })
+		if s.Verb != change.Install || i < 0 {
+			continue
+		}
+		for _, item := range p.Items {
+			if slices.ContainsFunc(item.Edits, func(e change.Edit) bool {
+				return strings.HasPrefix(e.Path, "/etc/pam.d/common-") || strings.HasPrefix(e.Path, pamauth.Saved+"/")
+			}) {
+				left[item.Control] = s.Args[i] + " is installed first, and writes the same files: picket apply goes on with this when that is done"
+			}
 		}
 	}
+	return left
 }
 
 func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options) (Plan, *change.Draft) {
