@@ -371,6 +371,7 @@ mode_back() {
 # nobody else's. What somebody else had meanwhile may be open for writing: so a file that runs as its owner comes back as
 # the copy that was kept of it, as long as it is the same.
 rights() {
+	[ "$(stat -L -c '%04a %u %g' "$1")" != "$4 $5 $6" ] || return 0 # such as when going back was cut off
 	if ! rooted "$place"; then
 		read -r _ _ _ inode <"$here/old/$2.meta"
 		is=$(stat -L -c '%i %u' "$1") owner=${is#* }
