@@ -15,6 +15,7 @@ import (
 	"picket/internal/core/change"
 	"picket/internal/core/fact"
 	"picket/internal/core/plan"
+	"picket/internal/core/snap"
 	"picket/internal/harden"
 	"picket/internal/host/remote"
 	"picket/internal/host/shell"
@@ -271,7 +272,16 @@ func (a *asked) home(ctx context.Context, u fact.User, opt closeOptions) error {
 		a.shot.Put(e)
 	}
 	a.name, a.title = "give "+u.Home, fmt.Sprintf("%s, %d files and folders, becomes %s's; what still runs as %s is ended", u.Home, len(found), to.Name, u.Name)
-	a.first = func(ctx context.Context) error { return harden.End(ctx, a.shell, u.Name, u.UID) }
+	a.first = func(ctx context.Context) error {
+		if err := harden.End(ctx, a.shell, u.Name, u.UID); err != nil {
+			return err
+		}
+		now, _, err := harden.Owned(ctx, a.shell, u.Home, u.UID, u.GID)
+		if err == nil && !slices.EqualFunc(found, now, func(a, b *snap.Entry) bool { return a.Path == b.Path && a.Type == b.Type }) {
+			err = fmt.Errorf("what ran as %s changed files of its home until it was ended, which has now happened: give it away once more", u.Name)
+		}
+		return err
+	}
 	_, err = a.run(ctx, func(_ *fact.Host, d *change.Draft) error {
 		for _, e := range found {
 			uid, gid := e.UID, e.GID

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,7 @@ func Owned(ctx context.Context, sh shell.Shell, folder string, uid, gid int) (al
 		}
 		all = append(all, e)
 	}
+	slices.SortFunc(all, func(a, b *snap.Entry) int { return strings.Compare(a.Path, b.Path) })
 	return all, left, nil
 }
 
