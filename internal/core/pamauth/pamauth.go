@@ -1,5 +1,5 @@
 // Package pamauth writes the common stacks of PAM as pam-auth-update(8) does: from profiles, so that it goes on
-// managing them. Debian 12 and 13 have the same rules.
+// managing them. The rules are those of Debian 12's program, to which the tests hold it; on the host itself [Check] does.
 package pamauth
 
 import (
