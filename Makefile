@@ -8,6 +8,9 @@ LDFLAGS  = -s -w -X picket/internal/cli.Version=$(VERSION) -X picket/internal/cl
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 TOOL     = $(GO) tool -modfile=tools/go.mod
 
+# Booted hosts mostly wait: more of them at a time than there are processors.
+AT_ONCE  = $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 2 )))
+
 export PICKET_NO_LOCAL = 1
 
 .PHONY: build test lint unit race cross lab-setup bench record golden compose-wanted clean
@@ -23,7 +26,10 @@ lint:
 	$(TOOL) staticcheck ./...
 
 unit: ## all tests, those on booted hosts included where they can run
-	$(GO) test -timeout 60m ./...
+	@mkdir -p dist && rm -f dist/unit.rc
+	@{ $(GO) test -timeout 60m -parallel $(AT_ONCE) ./...; echo $$? >dist/unit.rc; } 2>&1 | tee dist/unit.log
+	@grep -E '^ *--- FAIL|^panic:|^FAIL[[:space:]]' dist/unit.log || true # once more, at the end
+	@exit "$$(cat dist/unit.rc)"
 
 race: ## the race detector, without the booted hosts; it needs a C compiler
 	@if command -v cc >/dev/null || [ "$$PICKET_LAB" = require ]; then \
@@ -32,10 +38,12 @@ race: ## the race detector, without the booted hosts; it needs a C compiler
 		echo "LEFT OUT the race detector: no C compiler (apt-get install gcc libc6-dev)"; \
 	fi
 
-cross: ## the three kinds of machine that Picket is for
+cross: ## the three kinds of machine that Picket is for, and the two other kinds of laptop from which they are reached
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/picket-linux-amd64 ./cmd/picket
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/picket-linux-arm64 ./cmd/picket
 	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o dist/picket-linux-armv6 ./cmd/picket
+	GOOS=darwin GOARCH=arm64 $(BUILD) -o dist/picket-darwin-arm64 ./cmd/picket
+	GOOS=windows GOARCH=amd64 $(BUILD) -o dist/picket-windows-amd64.exe ./cmd/picket
 	PICKET_DIST=$(CURDIR)/dist $(GO) test -count=1 ./cmd/picket
 
 lab-setup: ## Debian packages for booted hosts; does nothing without root or elsewhere

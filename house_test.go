@@ -22,18 +22,19 @@ import (
 var floors = [][]string{
 	{"cmd/picket"},
 	{"internal/cli"},
-	{"internal/report", "internal/harden"},
-	{"internal/host/snapshot"},
+	{"internal/report", "internal/harden", "internal/fleet"},
+	{"internal/host/snapshot", "internal/host/files"},
 	{"internal/host/remote", "internal/host/probe", "internal/host/shell"},
 	{"internal/ui"},
-	{"internal/core/settings", "internal/core/cases", "internal/core/plan"},
+	{"internal/host/machine"},
+	{"internal/core/settings", "internal/core/cases", "internal/core/plan", "internal/core/trust"},
 	{"internal/core/audit"},
 	{"internal/core/kind"},
 	{"internal/core/check"},
 	{"internal/core/control"},
 	{"internal/core/fact", "internal/core/account"},
-	{"internal/core/ruleset", "internal/core/app", "internal/core/compose", "internal/core/change"},
-	{"internal/core/snap", "internal/core/edit", "internal/core/pamauth", "internal/core/passhash", "internal/core/sudoers", "internal/core/yaml", "catalogue"},
+	{"internal/core/ruleset", "internal/core/app", "internal/core/compose", "internal/core/change", "internal/core/inventory"},
+	{"internal/core/snap", "internal/core/edit", "internal/core/pamauth", "internal/core/passhash", "internal/core/pinned", "internal/core/sshwords", "internal/core/sudoers", "internal/core/yaml", "catalogue"},
 }
 
 // outside holds what is no part of the program: tests and tools may use all.

@@ -87,11 +87,12 @@ func (b *bridge) plug(pid, n int) error {
 	}
 	return run(exec.Command("nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "sh", "-ec", fmt.Sprintf(`
 		ip link set lo up
+		ip link set eth0 address %[5]s
 		ip addr add %[1]s/24 dev eth0
 		ip addr add %[2]s/64 dev eth0 nodad
 		ip link set eth0 up
 		ip route add default via %[3]s
-		ip -6 route add default via %[4]s1`, address(n), address6(n), bridgeIP, network6)))
+		ip -6 route add default via %[4]s1`, address(n), address6(n), bridgeIP, network6, hardware(n))))
 }
 
 // cable takes host n's cable out of the bridge, or puts it back.
@@ -102,6 +103,10 @@ func (b *bridge) cable(n int, in bool) error {
 	}
 	return run(b.command("ip", "link", "set", portName(n), state))
 }
+
+// hardware is the address of host n's card: the same at each start, as that of a real one, so that nobody asks in vain at the
+// former.
+func hardware(n int) string { return fmt.Sprintf("02:00:00:00:%02x:%02x", n>>8, n&0xff) }
 
 func portName(n int) string { return fmt.Sprintf("port%d", n) }
 func address(n int) string  { return fmt.Sprintf("%s%d", network, firstHost+n) }

@@ -121,7 +121,7 @@ var BenchEngine = Role{
 
 // Judged is Pioreactor with the same tools, and with avahi.
 var Judged = Role{
-	Name: "judged", Users: []string{"operator"}, over: &Pioreactor, setup: Bench.setup,
+	Name: "judged", Users: Pioreactor.Users, over: &Pioreactor, setup: Bench.setup,
 	packages: append([]string{"avahi-daemon"}, Bench.packages...),
 }
 

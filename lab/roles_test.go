@@ -101,7 +101,7 @@ func TestGood(t *testing.T) {
 	// Bans are read from the journal, and made in the kernel.
 	intruder := lab.Start(t, lab.Debian)
 	for range 6 {
-		intruder.Try("ssh", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes", "nobody-here@"+h.Addr())
+		intruder.Try("timeout", "10", "ssh", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes", "nobody-here@"+h.Addr())
 	}
 	banned := ""
 	for start := time.Now(); time.Since(start) < 20*time.Second && !strings.Contains(banned, intruder.Addr()); time.Sleep(200 * time.Millisecond) {

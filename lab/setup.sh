@@ -18,7 +18,7 @@ fi
 
 # systemd-container first and alone: it may bring a newer systemd with it, and
 # an upgrade that stopped half way is finished before anything else.
-wanted='systemd-container mmdebstrap iproute2 openssh-client openssh-server util-linux nftables iptables busybox-static shellcheck ssh-audit dash procps gcc libc6-dev'
+wanted='systemd-container mmdebstrap iproute2 openssh-client openssh-server util-linux nftables iptables busybox-static shellcheck ssh-audit ansible-core dash procps gcc libc6-dev'
 missing=
 for p in $wanted; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed$' || missing="$missing $p"

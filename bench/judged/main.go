@@ -64,6 +64,11 @@ func bench(ctx context.Context, name, profile string) error {
 	defer os.RemoveAll(dir)
 	fmt.Printf("%s; %s; %s; ssh-audit %s\n\n", h.Sh(ctx, booted.Picket+" --version"), h.Sh(ctx, "dpkg-query -W -f='${Package} ${Version}, ' lynis openscap-scanner ssg-debian openssh-server systemd"),
 		"profile "+profile+", every risk accepted", version())
+	// The leader of a cluster drives itself over SSH as it does its workers: that has to work as before. That its client
+	// insists on one old key exchange, for which the list of them is left alone (T19), is tried elsewhere: TestApplyKeepsPeers.
+	driver := role.Users[len(role.Users)-1]
+	h.Sh(ctx, `runuser -u `+driver+` -- sh -ec 'cd; [ ! -f .ssh/config ] || sed -i "/KexAlgorithms/d" .ssh/config; ssh-keygen -q -t ed25519 -N "" -f .ssh/id_ed25519; cat .ssh/id_ed25519.pub >>.ssh/authorized_keys
+		ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new `+h.Addr()+` true'`)
 	var looks []look
 	at := func(what string) error {
 		fmt.Fprintln(os.Stderr, "looking at the host:", what)
@@ -75,7 +80,7 @@ func bench(ctx context.Context, name, profile string) error {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "picket apply")
-	out, err := applied(ctx, h, dir, profile)
+	out, err := applied(ctx, h, dir, profile, driver)
 	if err != nil {
 		return err
 	}
@@ -102,7 +107,7 @@ func bench(ctx context.Context, name, profile string) error {
 }
 
 // applied runs picket apply over SSH from outside, as the operator, and gives its last words.
-func applied(ctx context.Context, h *booted.Host, dir, profile string) (string, error) {
+func applied(ctx context.Context, h *booted.Host, dir, profile, driver string) (string, error) {
 	password := filepath.Join(dir, "password")
 	if err := os.WriteFile(password, []byte(lab.OperatorPassword+"\n"), 0o600); err != nil {
 		return "", err
@@ -112,7 +117,7 @@ func applied(ctx context.Context, h *booted.Host, dir, profile string) (string, 
 		return "", fmt.Errorf("build picket: %w\n%s", err, out)
 	}
 	cmd := h.Command(program, "apply", "ssh://operator@"+h.Addr(), "--profile", profile, "--yes", "--accept-risk", "lose-ssh,lose-network,reboot,data", "--confirm-within", "10m",
-		"--identity", h.KeyFile(), "--known-hosts", h.KnownHosts(), "--sudo-password-file", password)
+		"--identity", h.KeyFile(), "--known-hosts", h.KnownHosts(), "--sudo-password-file", password, "--peer", "ssh://"+driver+"@"+h.Addr()+"="+h.Addr())
 	cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK=", "HOME="+dir)
 	out, err := cmd.CombinedOutput()
 	text := strings.Split(strings.TrimSpace(string(out)), "\n")
@@ -120,7 +125,10 @@ func applied(ctx context.Context, h *booted.Host, dir, profile string) (string, 
 		return "", fmt.Errorf("picket apply: %w\n%s", err, strings.Join(text[max(0, len(text)-40):], "\n"))
 	}
 	var kept []string
-	for _, l := range text {
+	for i, l := range text {
+		if strings.HasPrefix(l, "the host is as it was; once more") && i > 0 {
+			kept = append(kept, "taken back: "+text[i-1])
+		}
 		if strings.Contains(l, "findings:") || strings.HasPrefix(l, "not done:") || strings.Contains(l, "kept") {
 			kept = append(kept, l)
 		}

@@ -38,8 +38,8 @@ func TestDist(t *testing.T) {
 					t.Errorf("is not static: it has %v", p.Type)
 				}
 			}
-			if info, err := os.Stat(file); err != nil || info.Size() > 20<<20 {
-				t.Errorf("is larger than 20 MB, or %v", err)
+			if info, err := os.Stat(file); err != nil || info.Size() > 24<<20 {
+				t.Errorf("is larger than 24 MB, or %v", err)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"picket/internal/cli"
+	"picket/internal/host/machine"
 	"picket/internal/ui"
 )
 
@@ -26,5 +27,5 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us whatever we wait for
-	os.Exit(cli.Main(ctx, os.Args, ui.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Getenv))
+	os.Exit(cli.Main(ctx, os.Args, ui.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, machine.Getenv))
 }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,12 +36,16 @@ type applyOptions struct {
 	risks  []string
 	yes    bool
 	peers  []string
+
+	wave   int    // of several hosts: how many at a time, after the first
+	canary string // the one that goes first; "": the first that does not lead
+	words  []string
 }
 
 func (p *program) applyCommand() *cobra.Command {
 	opt := applyOptions{auditOptions: auditOptions{guess: snapshot.DefaultGuess}}
 	cmd := &cobra.Command{
-		Use:   "apply [TARGET | FILE [TARGET]]",
+		Use:   "apply [TARGET… | FILE [TARGET]]",
 		Short: "change a host as planned, prove that it holds, or take it back",
 		Long: `Reads a host, plans as "picket plan" does, asks, and has the host take the
 steps.
@@ -60,6 +66,15 @@ all of it back. picket history on the host says which. What could cost the way i
 or the way to root is left there, as no login can prove it: apply it once the
 host runs.
 
+Of several hosts, or a group of picket.yaml, or all, each finding is shown once,
+with the hosts that have it. One host goes first; when the change holds there the
+others follow in waves, and those that lead them (roles: [leader]) last. Who reaches
+whom today is found out before: the leaders the others over SSH, each account with
+the settings of its own client, and the others the leaders at the ports that they
+serve. All of that has to work after each change, or it is taken back. A host that
+is away stops nobody; a change that does not hold stops the next wave. The same
+command again goes on where one stopped.
+
 FILE is a plan that was kept with "picket plan --save FILE". Just that is done,
 to the host that it names; it is refused where a file that it changes is not as
 it was, or where a new plan for the same findings would be another.
@@ -67,10 +82,14 @@ it was, or where a new plan for the same findings would be another.
 ` + changeHelp,
 		Example: `  picket apply ssh://pi@leader --only cron
   picket apply ssh://pi@leader --accept-risk lose-ssh
+  picket apply all --canary worker1
   picket apply leader.plan
   sudo picket apply image:/mnt/card
   sudo picket apply --only network`,
-		RunE: func(cmd *cobra.Command, args []string) error { return p.apply(cmd.Context(), args, opt) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opt.words = args
+			return p.apply(cmd.Context(), args, opt)
+		},
 	}
 	f := cmd.Flags()
 	opt.choosing(cmd)
@@ -78,7 +97,10 @@ it was, or where a new plan for the same findings would be another.
 	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
 	f.StringArrayVar(&opt.peers, "peer", nil, "a `HOST` whose ssh has to reach the target as before: ssh://pi@leader, or ssh://pi@leader=pi@worker1 with what is typed there; may be repeated")
 	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
+	f.IntVar(&opt.wave, "wave", DefaultWave, "`NUMBER` of hosts that are changed at a time, of several, after the first")
+	f.StringVar(&opt.canary, "canary", "", "the `HOST` that goes first, of several (default: the first that does not lead)")
 	opt.ssh.flags(f)
+	opt.many.flags(f, 10*time.Minute)
 	_ = cmd.RegisterFlagCompletionFunc("accept-risk", cobra.FixedCompletions(control.Risks, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
@@ -104,10 +126,22 @@ func (p *program) mayChange(target string) error {
 		return withHint(usage(errors.New("PICKET_NO_LOCAL is set, so nothing is changed on this machine")), "unset PICKET_NO_LOCAL, or name another target")
 	case target == "local" && os.Geteuid() != 0:
 		return withHint(usage(errors.New("only root can change this machine")), "type `"+p.againAsRoot()+"`")
-	case target == "local", strings.HasPrefix(target, "ssh://"), strings.HasPrefix(target, "image:"):
-		return checkTarget(target)
+	case p.isSSH(target) && p.getenv("PICKET_NO_LOCAL") != "" && p.isHere(target):
+		return withHint(usage(fmt.Errorf("PICKET_NO_LOCAL is set, and %s is this machine: nothing is changed on it", target)), "unset PICKET_NO_LOCAL, or name another target")
+	case target == "local", p.isSSH(target), strings.HasPrefix(target, "image:"):
+		return p.checkTarget(target)
 	}
 	return p.notRunning(target)
+}
+
+// isHere reports whether a host's address is one of this machine's loopback interface. Behind a jump host it is that one's.
+func (p *program) isHere(target string) bool {
+	t, err := p.remoteTarget(target)
+	if way, _ := p.jump(target); err != nil || len(way) > 0 {
+		return false
+	}
+	ip := net.ParseIP(strings.Trim(t.Host, "[]"))
+	return t.Host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // notRunning says of a target that is no running host what to type instead.
@@ -116,7 +150,7 @@ func (p *program) notRunning(target string) error {
 	if dir, ok := strings.CutPrefix(target, "image:"); ok {
 		return withHint(err, "`"+p.typed("plan image:"+dir)+"` shows what to change on the card by hand; or start it, and name it as ssh://user@host")
 	}
-	if err := checkTarget(target); err != nil {
+	if err := p.checkTarget(target); err != nil {
 		return err
 	}
 	if s, saved := snapshot.Open(target); saved == nil {
@@ -130,6 +164,11 @@ func (p *program) notRunning(target string) error {
 }
 
 func (p *program) apply(ctx context.Context, args []string, opt applyOptions) error {
+	if targets, several, err := p.severalTargets(args); err != nil {
+		return err
+	} else if several {
+		return p.applyMany(ctx, targets, opt)
+	}
 	h, err := p.toChange(args, opt)
 	if err != nil {
 		return err
@@ -137,6 +176,11 @@ func (p *program) apply(ctx context.Context, args []string, opt applyOptions) er
 	defer h.close()
 	if strings.HasPrefix(h.target, "image:") {
 		return h.card(ctx)
+	}
+	if _, node := p.node(h.target); node {
+		w := p.walker(opt.ssh)
+		defer w.close()
+		h.ways = p.waysOf(ctx, w, []string{h.target}, opt.many)
 	}
 	for round := 1; ; round++ {
 		made, err := h.decide(ctx)
@@ -147,8 +191,7 @@ func (p *program) apply(ctx context.Context, args []string, opt applyOptions) er
 		if errors.Is(err, errByHand) {
 			return nil
 		}
-		// What was installed or set up may bring rules with it that apply only now.
-		next := without(done.Next.Planned(), slices.Concat(made.Planned(), slices.Collect(maps.Keys(done.Left))))
+		next := newlyPlanned(made, done)
 		if err != nil || h.saved != nil || round == rounds || len(next) == 0 {
 			return err
 		}
@@ -160,6 +203,11 @@ func (p *program) apply(ctx context.Context, args []string, opt applyOptions) er
 // rounds are how often apply looks for what applies only after what it has done.
 const rounds = 3
 
+// newlyPlanned are the controls that can be mended only now: what was installed or set up may bring rules with it.
+func newlyPlanned(made plan.Plan, done harden.Done) []string {
+	return without(done.Next.Planned(), slices.Concat(made.Planned(), slices.Collect(maps.Keys(done.Left))))
+}
+
 func newFindings(n int) string {
 	if n == 1 {
 		return "1 more finding can be mended"
@@ -170,20 +218,31 @@ func newFindings(n int) string {
 // errByHand is that a person has to log in anew: nothing more is done before.
 var errByHand = errors.New("")
 
-// do has the host take the steps, and says how it ended.
-func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err error) {
-	p := h.p
+// take has the host take the steps, and proves them.
+func (h *changed) take(ctx context.Context, made plan.Plan) (done harden.Done, err error) {
 	if err := h.connect(ctx); err != nil {
 		return done, err
 	}
-	paths, closePaths, err := p.paths(ctx, h.target, h.opt, made)
+	paths, closePaths, err := h.p.paths(ctx, h.target, h.opt, made)
 	if err != nil {
 		return done, err
 	}
 	defer closePaths()
-	paths = append(paths, h.health()...)
-	id := h.newID()
-	done, err = harden.Apply(ctx, h, made, harden.Options{ID: id, Within: h.opt.within, Whole: h.saved != nil, Paths: paths, Prove: h.atNewPort(made), Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
+	for _, w := range h.ways {
+		paths = append(paths, w.path())
+	}
+	opt := harden.Options{ID: h.newID(), Within: h.opt.within, Whole: h.saved != nil, Paths: append(paths, h.health()...), Prove: h.atNewPort,
+		Say: func(line string) { fmt.Fprintln(h.p.io.Err, ui.Clean(line)) }}
+	if h.tell != nil {
+		opt.Say, opt.Wait = h.tell.Say, h.opt.within+time.Minute
+	}
+	return harden.Apply(ctx, h, made, opt)
+}
+
+// do has the host take the steps, and says how it ended.
+func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err error) {
+	p := h.p
+	done, err = h.take(ctx, made)
 	switch {
 	case errors.Is(err, harden.ErrByHand):
 		p.byHand(done.ID, h.opt.within)
@@ -202,39 +261,65 @@ func (h *changed) do(ctx context.Context, made plan.Plan) (done harden.Done, err
 		}
 	}
 	fmt.Fprintf(p.io.Out, "To take it back: %s\n", p.typed("rollback "+done.ID+" "+h.target))
-	if left := len(made.Items) - len(made.Planned()) + len(done.Left); left > 0 {
+	if left := leftBy(done.Next); left > 0 {
 		fmt.Fprintf(p.io.Out, "%s left to you: %s\n", leftOver(left), p.typed("plan "+h.target))
+	}
+	if ids, risks := costly(done.Next); len(ids) > 0 {
+		fmt.Fprintf(p.io.Out, "%s\n  %s\n", ui.Wrap("Left out for what it could cost, and serious: "+strings.Join(ids, ", "), p.width(), "  "),
+			p.typed("apply "+h.target+h.opt.chosenAs()+" --accept-risk "+strings.Join(risks, ",")))
 	}
 	return done, nil
 }
 
-// atNewPort proves of a plan that has sshd listen at another port that somebody logs in there; nil for all others.
-func (h *changed) atNewPort(made plan.Plan) func(context.Context, shell.Shell) error {
-	if made.Opens == 0 {
+// leftBy counts the findings that are left to a person.
+func leftBy(next plan.Plan) int {
+	return len(slices.DeleteFunc(slices.Clone(next.Items), func(i plan.Item) bool { return i.Left == plan.Waits }))
+}
+
+// costly are the worst findings that were left for what their change could cost, and the risks.
+func costly(next plan.Plan) (ids, risks []string) {
+	for _, i := range next.Items {
+		if strings.HasPrefix(i.Left, notAccepted) && i.Severity.Rank() >= control.High.Rank() {
+			ids = append(ids, i.Control)
+			risks = append(risks, without(i.Risk, risks)...)
+		}
+	}
+	return ids, risks
+}
+
+// atNewPort proves of a plan that has sshd listen at another port that somebody logs in there. Whoever came in before still
+// does, so that nothing but the move is to be left out where it fails.
+func (h *changed) atNewPort(ctx context.Context, p plan.Plan, _ shell.Shell) error {
+	if p.Opens == 0 {
 		return nil
 	}
-	return func(ctx context.Context, _ shell.Shell) error {
-		ssh := h.opt.ssh
-		ssh.port = made.Opens
-		sh, err := h.p.rootShell(ctx, h.target, ssh)
-		if err != nil {
-			return fmt.Errorf("a new login at port %d fails: %w", made.Opens, err)
-		}
-		defer sh.Close()
-		_, exit, err := sh.Run(ctx, "true", nil, nil)
-		if err == nil && exit != 0 {
-			err = errors.New("it does not become root")
-		}
-		if err != nil {
-			return fmt.Errorf("a new login at port %d: %w", made.Opens, err)
-		}
-		return nil
+	if err := h.loginAtNewPort(ctx, p); err != nil {
+		return harden.Unheld{p.Mover: err.Error()}
 	}
+	return nil
+}
+
+func (h *changed) loginAtNewPort(ctx context.Context, p plan.Plan) error {
+	ssh := h.opt.ssh
+	ssh.port = p.Opens
+	sh, err := h.p.rootShell(ctx, h.target, ssh, h.tell)
+	if err != nil {
+		return fmt.Errorf("a new login at port %d fails: %w", p.Opens, err)
+	}
+	defer sh.Close()
+	_, exit, err := sh.Run(ctx, "true", nil, nil)
+	if err == nil && exit != 0 {
+		err = errors.New("it does not become root")
+	}
+	if err != nil {
+		return fmt.Errorf("a new login at port %d: %w", p.Opens, err)
+	}
+	return nil
 }
 
 // newID is a name for a transaction: the time, and no other of this run.
 func (h *changed) newID() string {
-	id := h.p.now().UTC().Format("20060102-150405")
+	id := cmp.Or(h.id, h.p.now().UTC().Format("20060102-150405"))
 	for n := 'b'; slices.Contains(h.ids, id); n++ {
 		id = id[:15] + string(n)
 	}
@@ -304,7 +389,7 @@ func (h *changed) show(made plan.Plan) error {
 // connect gets a shell of root on the host, once.
 func (h *changed) connect(ctx context.Context) (err error) {
 	if h.shell == nil {
-		h.shell, err = h.p.rootShell(ctx, h.target, h.opt.ssh)
+		h.shell, err = h.p.rootShell(ctx, h.target, h.opt.ssh, h.tell)
 	}
 	return err
 }
@@ -323,15 +408,15 @@ func (h *changed) Fresh(ctx context.Context) (shell.Shell, error) {
 	if h.target == "local" {
 		return nil, harden.ErrByHand
 	}
-	return h.p.rootShell(ctx, h.target, h.opt.ssh)
+	return h.p.rootShell(ctx, h.target, h.opt.ssh, h.tell)
 }
 
-// rootShell is a shell of root on a target.
-func (p *program) rootShell(ctx context.Context, target string, opt sshOptions) (shell.Shell, error) {
+// rootShell is a shell of root on a target. tell makes room for questions; it may be nil.
+func (p *program) rootShell(ctx context.Context, target string, opt sshOptions, tell ui.Teller) (shell.Shell, error) {
 	if target == "local" {
 		return shell.Local(), nil
 	}
-	c, t, password, err := p.dial(ctx, target, opt, nil)
+	c, t, password, err := p.dial(ctx, target, opt, tell)
 	if err != nil {
 		return nil, err
 	}

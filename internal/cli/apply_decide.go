@@ -39,8 +39,11 @@ type changed struct {
 	accepted []string          // risks
 	tried    map[string]string // controls and units that were tried and did not hold, with why
 	raw      map[string][]byte // files of the host as they are, of those that hold secrets
+	id       string            // of the run over several hosts
 	ids      []string          // of the transactions so far
 	shell    shell.Shell       // nil until connect
+	tell     ui.Teller         // of one of several hosts: hears what is being done; nil: that is written, a line each
+	ways     []way             // of several hosts: by which this one and others reach each other
 }
 
 // toChange finds what is wrong with a command before any host is read.
@@ -123,24 +126,51 @@ func (h *changed) choose() (err error) {
 
 // look reads the host and judges it.
 func (h *changed) look(ctx context.Context) (*snap.Snapshot, audit.Report, error) {
-	shot, err := h.p.snapshot(ctx, h.target, h.controls, h.opt.auditOptions, nil)
+	shot, err := h.p.snapshot(ctx, h.target, h.controls, h.opt.auditOptions, nil, h.tell)
 	if err != nil {
 		return nil, audit.Report{}, err
 	}
 	return shot, audit.Evaluate(h.controls, shot, audit.Options{Version: Version, Profile: h.profile, Now: h.p.now(), Waivers: h.settings.Policy.Audit()}), nil
 }
 
+const notAccepted = "its risk was not accepted: --accept-risk "
+
 // plan makes a plan that leaves out what costs more than was accepted.
 func (h *changed) plan(shot *snap.Snapshot, r audit.Report, accepted []string) plan.Plan {
-	return plan.Make(h.controls, shot, r, plan.Options{Policy: h.policy, Raw: h.raw, Tried: h.tried, Card: shot.Source.Kind == "image", Leave: func(c control.Control) string {
+	return plan.Make(h.controls, shot, r, plan.Options{Policy: h.policy, Raw: h.raw, Tried: h.tried, Card: shot.Source.Kind == "image", Peers: h.peers(), Clients: h.clients(), Leave: func(c control.Control) string {
 		if why, not := h.tried[c.ID]; not {
 			return "it was tried and taken back: " + why
 		}
 		if more := without(c.Risk, accepted); len(more) > 0 {
-			return "its risk was not accepted: --accept-risk " + strings.Join(more, ",")
+			return notAccepted + strings.Join(more, ",")
 		}
 		return ""
 	}})
+}
+
+// peers are the accounts of those who come in from other nodes, as --peer names them or as was found.
+func (h *changed) peers() (accounts []string) {
+	for _, w := range h.ways {
+		if w.to == h.target && w.account != "" {
+			accounts = append(accounts, w.account)
+		}
+	}
+	for _, peer := range h.opt.peers {
+		from, _, _ := strings.Cut(peer, "=")
+		t, _ := h.p.remoteTarget(from) // an error is told when it is tried
+		accounts = append(accounts, t.User)
+	}
+	return accounts
+}
+
+// clients are those of other nodes of which it is known what they agree to.
+func (h *changed) clients() (all []plan.Client) {
+	for _, w := range h.ways {
+		if w.to == h.target && w.account != "" {
+			all = append(all, plan.Client{Name: w.account + " on " + w.from, Offers: w.offers})
+		}
+	}
+	return all
 }
 
 // Judge implements harden.Host.
@@ -283,6 +313,7 @@ func (h *changed) askRisks(ctx context.Context, made plan.Plan, risks []string) 
 			if answer == r || answer == "" {
 				break
 			}
+			fmt.Fprintf(out, "type exactly %s, or nothing\n", r)
 		}
 	}
 	return nil

@@ -44,14 +44,14 @@ func TestRisksAreAskedFor(t *testing.T) {
 		changes []string
 		refused bool
 	}{
-		"accepted":             {nil, []string{"lose-ssh\n", "yes\n"}, []string{risk, question}, []string{"ssh/password-login", "network/accept-redirects", "network/rp-filter", "ssh/root-login"}, false},
-		"after a slip":         {nil, []string{"yes\n", "lose-ssh\n", "yes\n"}, []string{risk, risk, question}, []string{"ssh/password-login", "network/accept-redirects", "network/rp-filter", "ssh/root-login"}, false},
+		"accepted":             {nil, []string{"lose-ssh\n", "yes\n"}, []string{risk, question}, []string{"ssh/password-login", "network/accept-redirects", "network/rp-filter", "ssh/root-login", "ssh/audit-policy", "ssh/host-key-algorithms", "ssh/key-exchange", "ssh/macs"}, false},
+		"after a slip":         {nil, []string{"yes\n", "lose-ssh\n", "yes\n"}, []string{risk, risk, question}, []string{"ssh/password-login", "network/accept-redirects", "network/rp-filter", "ssh/root-login", "ssh/audit-policy", "ssh/host-key-algorithms", "ssh/key-exchange", "ssh/macs"}, false},
 		"a slip, and left out": {nil, []string{"yes\n", "\n", "yes\n"}, []string{risk, risk, question}, []string{"network/accept-redirects", "network/rp-filter"}, false},
 		"left out":             {nil, []string{"\n", "yes\n"}, []string{risk, question}, []string{"network/accept-redirects", "network/rp-filter"}, false},
 		"no":                   {nil, []string{"lose-ssh\n", "no\n"}, []string{risk, question}, nil, true},
 		"no answer at all":     {nil, []string{"\x04"}, []string{risk}, nil, true},
 		"no answer in the end": {nil, []string{"\n", "\x04"}, []string{risk, question}, nil, true},
-		"accepted beforehand":  {[]string{"lose-ssh"}, []string{"yes\n"}, []string{question}, []string{"ssh/password-login", "network/accept-redirects", "network/rp-filter", "ssh/root-login"}, false},
+		"accepted beforehand":  {[]string{"lose-ssh"}, []string{"yes\n"}, []string{question}, []string{"ssh/password-login", "network/accept-redirects", "network/rp-filter", "ssh/root-login", "ssh/audit-policy", "ssh/host-key-algorithms", "ssh/key-exchange", "ssh/macs"}, false},
 		"another accepted":     {[]string{"data"}, []string{"yes\n"}, []string{question}, []string{"network/accept-redirects", "network/rp-filter"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

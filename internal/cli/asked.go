@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type asked struct {
 	opt    askedOptions
 	name   string // as the history and the journal call it
 	title  string // what is done, for the owner
+	id     string // of the change; "": as the time is when it is made
 	shell  shell.Shell
 	shot   *snap.Snapshot
 	host   *fact.Host
@@ -52,12 +54,28 @@ type asked struct {
 	ends   []string                    // accounts that are meant not to come in any more
 	by     string                      // who confirms where a person has to
 	first  func(context.Context) error // what is done before, once it was agreed to; may be nil
-	prove  func(context.Context, shell.Shell) error
-	brief  []string // new files whose content need not be shown
+	prove  func(context.Context, plan.Plan, shell.Shell) error
+	paths  []harden.Path // those that can be gone before still have to be after
+	brief  []string      // new files whose content need not be shown
+	tell   ui.Teller     // where several are changed at once; nil: what is done is said on standard error
+}
+
+// say tells what is being done.
+func (a *asked) say(line string) {
+	if a.tell != nil {
+		a.tell.Say(ui.Clean(line))
+		return
+	}
+	fmt.Fprintln(a.p.io.Err, ui.Clean(line))
 }
 
 // begin reads the host, and becomes root on it.
 func (p *program) begin(ctx context.Context, target string, opt askedOptions) (*asked, error) {
+	return p.beginTelling(ctx, target, opt, nil)
+}
+
+// beginTelling is begin among others: tell is told what is being done. It may be nil.
+func (p *program) beginTelling(ctx context.Context, target string, opt askedOptions, tell ui.Teller) (*asked, error) {
 	if opt.within < 10*time.Second {
 		return nil, usage(fmt.Errorf("--confirm-within %v: want ten seconds or more: a login takes some", opt.within))
 	}
@@ -67,29 +85,26 @@ func (p *program) begin(ctx context.Context, target string, opt askedOptions) (*
 	if strings.HasPrefix(target, "image:") {
 		return nil, withHint(usage(fmt.Errorf("%s does not run: accounts and passwords are changed on a running host", target)), "start it, and name it as ssh://user@host")
 	}
-	if opt.ssh.typed == nil {
-		opt.ssh.typed = map[string][]byte{}
-	}
 	a := &asked{p: p, target: target, opt: opt, raw: map[string][]byte{}}
 	var err error
-	if a.shot, err = a.look(ctx, opt.ssh); err != nil {
+	if a.shot, err = a.look(ctx, opt.ssh, tell); err != nil {
 		return nil, err
 	}
 	a.host = fact.Parse(a.shot)
 	if !a.shot.Root() && target == "local" {
 		return nil, withHint(usage(errors.New("only root can change this machine")), "type `sudo picket`")
 	}
-	a.shell, err = p.rootShell(ctx, target, opt.ssh)
+	a.shell, err = p.rootShell(ctx, target, opt.ssh, tell)
 	return a, err
 }
 
 // look reads what there is to know of the host, without a walk over its disk or a guess at a password.
-func (a *asked) look(ctx context.Context, ssh sshOptions) (*snap.Snapshot, error) {
+func (a *asked) look(ctx context.Context, ssh sshOptions, tell ui.Teller) (*snap.Snapshot, error) {
 	return a.p.take(ctx, a.target, ssh, func(s *snap.Snapshot) snap.Manifest {
 		m := fact.Ask(s).Minus(s)
 		m.Walk = nil
 		return m
-	}, takeOptions{guess: time.Millisecond})
+	}, takeOptions{guess: time.Millisecond, tell: tell})
 }
 
 // more reads files, as they are, that no topic asks for.
@@ -110,7 +125,21 @@ func (a *asked) more(ctx context.Context, paths ...string) error {
 
 // run makes the change: shows it, asks, has the host take it, and proves it. done is false when there was nothing to do.
 func (a *asked) run(ctx context.Context, fix func(*fact.Host, *change.Draft) error) (done bool, err error) {
-	p := a.p
+	made, err := a.plan(ctx, fix)
+	if err != nil || len(made.Steps) == 0 {
+		return false, err
+	}
+	if err := a.show(made); err != nil {
+		return false, err
+	}
+	if err := a.p.agreed(ctx, a.opt.yes, fmt.Sprintf("Change %s so?", a.target)); err != nil {
+		return false, err
+	}
+	return a.take(ctx, made)
+}
+
+// plan works out the change; without steps there is nothing to do.
+func (a *asked) plan(ctx context.Context, fix func(*fact.Host, *change.Draft) error) (made plan.Plan, err error) {
 	var failed error
 	make := func(raw map[string][]byte) plan.Plan {
 		for path, content := range a.raw {
@@ -122,57 +151,77 @@ func (a *asked) run(ctx context.Context, fix func(*fact.Host, *change.Draft) err
 		failed = err
 		return made
 	}
-	made, err := harden.Anew(ctx, a.shell, make(map[string][]byte{}), make)
+	made, err = harden.Anew(ctx, a.shell, make(map[string][]byte{}), make)
 	if err := errors.Join(err, failed); err != nil {
-		return false, withCode(ExitRefused, fmt.Errorf("%s: %w", a.target, err))
+		return made, withCode(ExitRefused, fmt.Errorf("%s: %w", a.target, err))
 	}
 	for _, i := range made.Items {
 		if i.Left != "" {
-			return false, withCode(ExitRefused, fmt.Errorf("%s: %s", a.target, i.Left))
+			return made, withCode(ExitRefused, fmt.Errorf("%s: %s", a.target, i.Left))
 		}
-	}
-	if len(made.Steps) == 0 {
-		return false, nil
 	}
 	made.Ways = slices.DeleteFunc(made.Ways, func(w plan.Way) bool { return slices.Contains(a.ends, w.User) })
-	if err := (report.Plan{Width: p.width(), Style: p.style, Brief: a.brief}).Asked(p.io.Out, made); err != nil {
-		return false, err
+	return made, nil
+}
+
+// show writes what would be done.
+func (a *asked) show(made plan.Plan) error {
+	return (report.Plan{Width: a.p.width(), Style: a.p.style, Brief: a.brief}).Asked(a.p.io.Out, made)
+}
+
+// agreed asks, and gives the error of who does not agree.
+func (p *program) agreed(ctx context.Context, yes bool, question string) error {
+	if yes {
+		return nil
 	}
-	if !a.opt.yes {
-		prompt := ui.Prompt{IO: p.io, Context: ctx}
-		if !prompt.Possible() {
-			return false, withHint(usage(errors.New("there is no terminal to ask on")), "--yes takes the steps without asking")
-		}
-		if ok, err := prompt.Confirm(fmt.Sprintf("Change %s so?", a.target)); err != nil || !ok {
-			return false, errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
-		}
+	prompt := ui.Prompt{IO: p.io, Context: ctx}
+	if !prompt.Possible() {
+		return withHint(usage(errors.New("there is no terminal to ask on")), "--yes takes the steps without asking")
 	}
-	if a.first != nil {
-		if err := a.first(ctx); err != nil {
-			return false, withCode(ExitRefused, fmt.Errorf("%s: %w", a.target, err))
-		}
+	if ok, err := prompt.Confirm(question); err != nil || !ok {
+		return errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
 	}
-	id := p.now().UTC().Format("20060102-150405")
-	tx, err := harden.Apply(ctx, a, made, harden.Options{ID: id, Within: a.opt.within, Whole: true, By: a.by, Prove: a.prove, Say: func(line string) { fmt.Fprintln(p.io.Err, ui.Clean(line)) }})
-	switch {
+	return nil
+}
+
+// take has the host take a change, proves it, and says how to take it back.
+func (a *asked) take(ctx context.Context, made plan.Plan) (done bool, err error) {
+	p := a.p
+	switch id, err := a.change(ctx, made); {
 	case errors.Is(err, harden.ErrByHand):
 		who := "Log in anew from elsewhere"
 		if a.by != "" {
 			who = "Log in as " + a.by + " from elsewhere"
 		}
-		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\n%s, and if that works type there: %s\n", a.opt.within, who, p.typedAsRoot("confirm "+tx.ID))
-		return true, nil
-	case errors.Is(err, harden.ErrRefused):
-		return false, withCode(ExitRefused, err)
-	case errors.Is(err, harden.ErrRolledBack):
-		return false, withCode(ExitRolledBack, err)
-	case errors.Is(err, harden.ErrNotUndone):
-		return false, withCode(ExitNotUndone, err)
+		fmt.Fprintf(p.io.Out, "\nThe change is made and not kept yet: this machine goes back by itself in %v.\n%s, and if that works type there: %s\n", a.opt.within, who, p.typedAsRoot("confirm "+id))
 	case err != nil:
 		return false, err
+	default:
+		fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", a.target, id, p.typed(strings.TrimSpace("rollback "+id+" "+a.target)))
 	}
-	fmt.Fprintf(p.io.Out, "\n%s: done and kept as %s. To take it back: %s\n", a.target, tx.ID, p.typed(strings.TrimSpace("rollback "+tx.ID+" "+a.target)))
 	return true, nil
+}
+
+// change has the host take a change, and proves it. It gives what the change is called there. The error is harden.ErrByHand where it
+// waits for a person to confirm it.
+func (a *asked) change(ctx context.Context, made plan.Plan) (string, error) {
+	p := a.p
+	if a.first != nil {
+		if err := a.first(ctx); err != nil {
+			return "", withCode(ExitRefused, fmt.Errorf("%s: %w", a.target, err))
+		}
+	}
+	id := cmp.Or(a.id, p.now().UTC().Format("20060102-150405"))
+	tx, err := harden.Apply(ctx, a, made, harden.Options{ID: id, Within: a.opt.within, Whole: true, By: a.by, Prove: a.prove, Paths: a.paths, Say: a.say})
+	switch {
+	case errors.Is(err, harden.ErrRefused):
+		err = withCode(ExitRefused, err)
+	case errors.Is(err, harden.ErrRolledBack):
+		err = withCode(ExitRolledBack, err)
+	case errors.Is(err, harden.ErrNotUndone):
+		err = withCode(ExitNotUndone, err)
+	}
+	return tx.ID, err
 }
 
 // Shell implements harden.Host.
@@ -192,7 +241,7 @@ func (a *asked) Fresh(ctx context.Context) (shell.Shell, error) {
 	if a.target == "local" {
 		return nil, harden.ErrByHand
 	}
-	return a.p.rootShell(ctx, a.target, a.later())
+	return a.p.rootShell(ctx, a.target, a.later(), a.tell)
 }
 
 // Plan is what is tried when a part does not hold: nothing, since what was asked for is done whole or not at all.
@@ -200,7 +249,7 @@ func (a *asked) Plan(context.Context, map[string]string) (plan.Plan, error) { re
 
 // Judge implements harden.Host: no control is judged, but who comes in. That it has the effect is shown by its own proof.
 func (a *asked) Judge(ctx context.Context) (audit.Report, plan.Plan, error) {
-	s, err := a.look(ctx, a.later())
+	s, err := a.look(ctx, a.later(), a.tell)
 	if err != nil {
 		return audit.Report{}, plan.Plan{}, err
 	}

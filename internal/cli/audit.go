@@ -30,6 +30,8 @@ type auditOptions struct {
 	outputs []string
 	failOn  string
 	save    string
+	since   string
+	drift   *drift // nil without since
 	probe   string
 	tries   bool // --probe was given
 	router  bool
@@ -39,6 +41,7 @@ type auditOptions struct {
 	keep    func(*snap.Snapshot) // may be nil
 	fixes   map[string]bool      // of which controls Picket can change what is wrong
 	ssh     sshOptions
+	many    manyOptions
 }
 
 func (p *program) auditCommand() *cobra.Command {
@@ -66,7 +69,8 @@ made. Over SSH they come from here, so they show what this computer can do there
   picket audit image:/mnt/card --output json
   picket audit ssh://pi@leader --probe=list # what --probe would try
   picket audit --only ssh/password-login    # with the whole fix
-  picket audit --only ssh --all`,
+  picket audit --only ssh --all
+  picket audit all --since last.json -o text -o json:last.json   # drift, and kept`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.tries = cmd.Flags().Changed("probe")
 			return p.audit(cmd.Context(), args, opt)
@@ -79,6 +83,7 @@ made. Over SSH they come from here, so they show what this computer can do there
 	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: "+strings.Join(report.Names(), ", ")+" (default text)")
 	f.StringVar(&opt.failOn, "fail-on", "", "exit with 1 for findings of this `SEVERITY` or above: low, medium, high, critical, none (default high)")
 	f.StringVar(&opt.save, "save", "", "keep what was read in this `FILE`, to be audited again later; it holds no secrets")
+	f.StringVar(&opt.since, "since", "", "say only what has changed since a report that was kept, `FILE`, as --output json:FILE has written it")
 	f.StringVar(&opt.probe, "probe", "", "after reading, also try what should not be possible on this host alone: factory passwords, pages without one, old TLS; `HOW` is run or, to see them first, list")
 	f.Lookup("probe").NoOptDefVal = probeRun
 	f.BoolVar(&opt.router, "ask-router", false, "after reading, also ask the host's router, by UPnP, which ports it forwards to the host")
@@ -86,12 +91,16 @@ made. Over SSH they come from here, so they show what this computer can do there
 	f.BoolVar(&opt.timings, "timings", false, "say on stderr how long each command and step took")
 	f.DurationVar(&opt.guess, "guess-time", snapshot.DefaultGuess, "how long passwords are tried, `TIME` after all else has been read; a slow board with many accounts may want 2m")
 	opt.ssh.flags(f)
+	opt.many.flags(f, 10*time.Minute)
 	completeAudit(cmd)
 	return cmd
 }
 
 // short is picket without a command.
 func (p *program) short(ctx context.Context) error {
+	if err := p.checkTarget("local"); err != nil {
+		return err
+	}
 	s, err := p.settings()
 	if err != nil {
 		return err
@@ -172,11 +181,14 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	if opt.tries && opt.probe != probeRun && opt.probe != probeList {
 		return withHint(usage(fmt.Errorf("--probe=%s: want run or list", opt.probe)), "--probe alone is --probe=run")
 	}
-	if len(targets) == 0 {
-		targets = []string{"local"}
+	if err := opt.many.check(); err != nil {
+		return err
+	}
+	if targets, err = p.targets(targets); err != nil {
+		return err
 	}
 	for _, t := range targets {
-		if err := checkTarget(t); err != nil {
+		if err := p.checkTarget(t); err != nil {
 			if opt.probe == probeRun && (t == probeRun || t == probeList) {
 				err = withHint(usage(fmt.Errorf("unknown target %q", t)), "type --probe="+t+", without a blank")
 			}
@@ -204,6 +216,13 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 		if err := canWrite("--save", opt.save, "audit.snapshot", false); err != nil {
 			return err
 		}
+	}
+	if opt.since != "" {
+		before, err := p.stored(opt.since)
+		if err != nil {
+			return err
+		}
+		opt.drift = &drift{opt.since, before}
 	}
 	for _, out := range outputs {
 		if len(targets) > 1 && !report.Several(out.format) {
@@ -236,6 +255,13 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 	if err := errors.Join(unwritten...); err != nil {
 		return err // also with findings: what was asked for is not there
 	}
+	if opt.drift != nil {
+		worse, joined := opt.drift.worse(reports)
+		if worse {
+			return errFindings
+		}
+		reports = joined
+	}
 	if err := exit(reports, limit); err != nil || unread == nil {
 		return err
 	}
@@ -245,31 +271,46 @@ func (p *program) audit(ctx context.Context, targets []string, opt auditOptions)
 // judge takes a snapshot of each target and evaluates it. One that cannot be
 // read does not keep the others from being judged: the error names all such.
 func (p *program) judge(ctx context.Context, targets []string, controls []control.Control, profile string, s settings.Settings, opt auditOptions) ([]audit.Report, error) {
-	var reports []audit.Report
-	var unread []error
-	for _, target := range targets {
+	one := func(ctx context.Context, target string, tell ui.Teller) (r audit.Report, err error) {
 		var timed *timings
 		if opt.timings {
 			timed = &timings{now: p.now, since: p.now()}
 		}
-		shot, err := p.snapshot(ctx, target, controls, opt, timed)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+		shot, err := p.snapshot(ctx, target, controls, opt, timed, tell)
 		if err != nil {
-			unread = append(unread, err)
-			continue
+			return r, err
 		}
 		if opt.keep != nil {
 			opt.keep(shot)
 		}
 		begin := p.now()
-		reports = append(reports, audit.Evaluate(controls, shot, audit.Options{
+		r = audit.Evaluate(controls, shot, audit.Options{
 			Version: Version, Profile: profile, Now: p.now(), Waivers: s.Policy.Audit(),
-		}))
+		})
 		if timed != nil {
 			timed.add("judging", p.now().Sub(begin))
 			timed.write(p.io.Err)
+		}
+		return r, nil
+	}
+	var all []audit.Report
+	var errs []error
+	if len(targets) == 1 {
+		r, err := one(ctx, targets[0], nil)
+		all, errs = []audit.Report{r}, []error{err}
+	} else {
+		all, errs = many(ctx, p, targets, opt.many, one, report.Line)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	var reports []audit.Report
+	var unread []error
+	for i, err := range errs {
+		if err != nil {
+			unread = append(unread, err)
+		} else {
+			reports = append(reports, all[i])
 		}
 	}
 	switch len(unread) {
@@ -281,23 +322,28 @@ func (p *program) judge(ctx context.Context, targets []string, controls []contro
 	return reports, &several{unread}
 }
 
-func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions, timed *timings) (*snap.Snapshot, error) {
+func (p *program) snapshot(ctx context.Context, target string, controls []control.Control, opt auditOptions, timed *timings, tell ui.Teller) (*snap.Snapshot, error) {
 	ask := func(s *snap.Snapshot) snap.Manifest { return audit.Ask(controls, s) }
-	return p.take(ctx, target, opt.ssh, ask, takeOptions{guess: opt.guess, timed: timed, probe: opt.probe, router: opt.router})
+	return p.take(ctx, target, opt.ssh, ask, takeOptions{guess: opt.guess, timed: timed, probe: opt.probe, router: opt.router, tell: tell})
 }
 
 type takeOptions struct {
 	guess  time.Duration
-	timed  *timings // may be nil
-	probe  string   // run, list, or "": nothing is tried
-	router bool     // ask it
+	timed  *timings  // may be nil
+	probe  string    // run, list, or "": nothing is tried
+	router bool      // ask it
+	tell   ui.Teller // what is being done; nil: a line of its own
 }
 
 // take reads of a target what ask wants of it.
 func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask func(*snap.Snapshot) snap.Manifest, opt takeOptions) (*snap.Snapshot, error) {
-	progress := ui.NewProgress(p.progressTo(), "reading "+target, p.now)
-	defer progress.Stop()
-	taker, saved, err := p.open(ctx, target, ssh, progress, opt.timed.hook())
+	tell := opt.tell
+	if tell == nil {
+		progress := ui.NewProgress(p.progressTo(), "reading "+target, p.now)
+		defer progress.Stop()
+		tell = progress
+	}
+	taker, saved, err := p.open(ctx, target, ssh, tell, opt.timed.hook())
 	if saved != nil && opt.wanted() != "" {
 		return nil, withHint(usage(fmt.Errorf("%s: %s was saved before; there is no host to try", opt.wanted(), target)), "leave them out; what was tried when it was saved is judged again")
 	}
@@ -305,8 +351,8 @@ func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask f
 		return saved, err
 	}
 	defer taker.Close()
-	shot, err := snapshot.Take(ctx, taker, ask, snapshot.Options{Now: p.now, Guess: opt.guess, Timed: opt.timed.hook(),
-		Progress: func(what string) { progress.Say(target + ": " + what) }})
+	shot, err := snapshot.Take(ctx, taker, ask, snapshot.Options{Now: p.now, Guess: opt.guess, Memory: p.memory, Timed: opt.timed.hook(),
+		Progress: func(what string) { tell.Say(target + ": " + what) }})
 	if err != nil && !strings.HasPrefix(err.Error(), target+": ") { // SSH names it already
 		err = fmt.Errorf("%s: %w", target, err)
 	}
@@ -318,7 +364,7 @@ func (p *program) take(ctx context.Context, target string, ssh sshOptions, ask f
 		return nil, err
 	}
 	if opt.probe != "" || opt.router {
-		p.probe(ctx, target, opt, taker, shot, progress)
+		p.probe(ctx, target, opt, taker, shot, tell)
 	}
 	return shot, ctx.Err()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"picket/internal/core/account"
 	"picket/internal/core/audit"
 	"picket/internal/core/control"
 	"picket/internal/core/plan"
@@ -30,7 +31,7 @@ func (p *program) about(r audit.Report, verb string) string {
 	switch verb, flags, _ := strings.Cut(verb, " "); {
 	case r.Host.Via == "local":
 		return p.typedAsRoot(strings.TrimSpace(verb + " " + flags + profile))
-	case r.Host.Via == "ssh" && strings.HasPrefix(r.Host.Target, "ssh://"):
+	case r.Host.Via == "ssh" && p.isSSH(r.Host.Target):
 		return p.typed(strings.TrimSpace(verb+" "+snap.CommandKey(r.Host.Target)+" "+flags) + profile)
 	}
 	return ""
@@ -39,11 +40,34 @@ func (p *program) about(r audit.Report, verb string) string {
 // applies is the command that has Picket make what a finding of a report is about right.
 func (p *program) applies(r audit.Report, opt auditOptions) func(string) string {
 	return func(id string) string {
+		if id == "accounts/factory-password" {
+			return p.newPasswordFor(r)
+		}
 		if !opt.fixes[id] {
 			return ""
 		}
 		return p.about(r, "apply --only "+id)
 	}
+}
+
+// newPasswordFor is the command that gives the first account of a report with a password that is known to all another one.
+func (p *program) newPasswordFor(r audit.Report) string {
+	for _, res := range r.Results {
+		if res.Control != "accounts/factory-password" {
+			continue
+		}
+		for _, e := range res.Evidence {
+			if user, ok := strings.CutPrefix(e.Fact, "password of "); ok && account.CheckName(user) == nil {
+				switch {
+				case r.Host.Via == "local":
+					return p.typedAsRoot("passwd " + user)
+				case r.Host.Via == "ssh" && p.isSSH(r.Host.Target):
+					return p.typed("passwd " + user + " " + snap.CommandKey(r.Host.Target))
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // afterAudit is what to type after an audit: as root where that was missing, then what Picket would change and how to
@@ -65,7 +89,7 @@ func (p *program) afterAudit(r audit.Report, short bool, opt auditOptions) (out 
 		out = append(out, report.Hint{Command: p.typedAsRoot("audit"), Does: "as root: all of it"})
 	}
 	if planned := p.about(r, "plan"); can > 0 && planned != "" {
-		how := fmt.Sprintf("what would be changed, for %d of %d", can, findings)
+		how := fmt.Sprintf("what would be changed, for up to %d of %d", can, findings)
 		if findings == 1 {
 			how = "what would be changed"
 		}
@@ -79,7 +103,11 @@ func (p *program) afterAudit(r audit.Report, short bool, opt auditOptions) (out 
 	case short && (findings > 1 || r.Counts.Unknown > 0):
 		out = append(out, report.Hint{Command: p.typed("audit"), Does: "all of it, and what to do by hand"})
 	case worst != "":
-		out = append(out, report.Hint{Command: p.typed("explain " + worst), Does: "what it means; by hand"})
+		explain := "explain " + worst
+		if r.Host.Via == "ssh" {
+			explain += " " + snap.CommandKey(r.Host.Target)
+		}
+		out = append(out, report.Hint{Command: p.typed(explain), Does: "what it means; by hand"})
 	}
 	return out
 }

@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"picket/catalogue"
 	"picket/internal/core/app"
 	"picket/internal/core/control"
 	"picket/internal/core/kind"
 	"picket/internal/core/yaml"
+	"picket/internal/host/machine"
 )
 
 // Where controls and profiles of one's own are looked for.
@@ -146,11 +146,11 @@ func (f ownFS) ReadFile(name string) ([]byte, error) {
 // foreign says why a file or folder is not to be trusted: somebody else than
 // root and the caller could have written it.
 func foreign(info fs.FileInfo) string {
-	st, ok := info.Sys().(*syscall.Stat_t)
+	uid, _, ok := machine.Owner(info)
 	switch {
-	case ok && st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return fmt.Sprintf("it is not read: it belongs to another user (uid %d); sudo chown root it", st.Uid)
-	case info.Mode().Perm()&0o022 != 0:
+	case ok && uid != 0 && uid != os.Geteuid():
+		return fmt.Sprintf("it is not read: it belongs to another user (uid %d); sudo chown root it", uid)
+	case ok && info.Mode().Perm()&0o022 != 0:
 		return fmt.Sprintf("it is not read: others can write it (mode %04o); chmod go-w it", info.Mode().Perm())
 	}
 	return ""

@@ -86,7 +86,7 @@ func (p *program) side(ctx context.Context, what string, opt auditOptions) (audi
 		}
 		return rs[0], nil
 	}
-	if err := checkTarget(what); err != nil {
+	if err := p.checkTarget(what); err != nil {
 		return audit.Report{}, err
 	}
 	if err := opt.ssh.check(); err != nil {

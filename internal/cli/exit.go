@@ -72,9 +72,9 @@ func (p *program) fail(err error) int {
 	}
 	var many *several
 	if errors.As(err, &many) {
-		code := ExitPartial
+		code := 0 // the worst
 		for _, e := range many.errs {
-			code = p.fail(e)
+			code = max(code, p.fail(e))
 		}
 		return code
 	}

@@ -12,6 +12,7 @@ import (
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/plan"
+	"picket/internal/core/snap"
 	"picket/internal/core/yaml"
 	"picket/internal/report"
 	"picket/internal/ui"
@@ -19,21 +20,25 @@ import (
 
 func (p *program) explainCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "explain CONTROL",
+		Use:     "explain CONTROL [TARGET]",
 		Short:   "why a control matters, what is read, what to do, who else asks for it",
-		Example: "  picket explain ssh/password-login",
+		Example: "  picket explain ssh/password-login\n  picket explain ssh/password-login ssh://pi@leader   # with the commands about that host",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return withHint(usage(fmt.Errorf("want one control, found %d", len(args))), "`picket controls list` shows all")
+			if len(args) == 0 || len(args) > 2 {
+				return withHint(usage(fmt.Errorf("want one control, and at most one target behind it, found %d", len(args))), "`picket controls list` shows all")
 			}
 			return nil
 		},
 		ValidArgsFunction: completeControls,
-		RunE:              func(cmd *cobra.Command, args []string) error { return p.explain(args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return p.explain(args[0], targetOf(args[1:])) },
 	}
 }
 
-func (p *program) explain(id string) error {
+// explain says what a control is about; target is the host that the commands are to be for.
+func (p *program) explain(id, target string) error {
+	if err := p.checkTarget(target); err != nil {
+		return err
+	}
 	all, profiles, err := p.catalogue()
 	if err != nil {
 		return err
@@ -57,7 +62,7 @@ func (p *program) explain(id string) error {
 		}
 		return withHint(err, "`"+p.typed("controls list")+"` shows all")
 	}
-	return p.showControl(all[i], profiles)
+	return p.showControl(all[i], profiles, target)
 }
 
 // nearControls are those with a similar id, or with the word in it.
@@ -74,7 +79,13 @@ func nearControls(id string, ids []string) []string {
 	return out
 }
 
-func (p *program) showControl(c control.Control, profiles []control.Profile) error {
+func (p *program) showControl(c control.Control, profiles []control.Profile, target string) error {
+	command := func(verb, flags string) string {
+		if target == "local" {
+			return p.typedAsRoot(verb + " " + flags)
+		}
+		return p.typed(verb + " " + snap.CommandKey(target) + " " + flags)
+	}
 	width := p.width()
 	w, bold := &strings.Builder{}, func(s string) string { return p.style.Paint(s, ui.Bold) }
 	fmt.Fprintf(w, "%s · %s · %s\n%s\n", bold(c.ID), c.Severity, c.Layer, ui.Wrap(c.Title, width, ""))
@@ -85,7 +96,7 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 			fmt.Fprintf(w, "  %s\n", ui.Wrap(line, width, "    "))
 		}
 	}
-	again := "audit --only " + c.ID
+	again := "--only " + c.ID
 	if flag, tried := fact.ProbesFor(c.ID); len(tried) > 0 {
 		again += " " + flag
 		fmt.Fprintf(w, "\n%s\n", bold("What "+flag+" tries"))
@@ -95,7 +106,7 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 	}
 	fmt.Fprintf(w, "\n%s\n", bold("What to do"))
 	if plan.CanFix(c) {
-		fmt.Fprintf(w, "  Picket does it; the first shows what it would change:\n      %s\n      %s\n  By hand:\n", bold(p.typedAsRoot("plan --only "+c.ID)), bold(p.typedAsRoot("apply --only "+c.ID)))
+		fmt.Fprintf(w, "  Picket does it; the first shows what it would change:\n      %s\n      %s\n  By hand:\n", bold(command("plan", "--only "+c.ID)), bold(command("apply", "--only "+c.ID)))
 	} else {
 		fmt.Fprintln(w, "  By hand: Picket has no change of its own for it.")
 	}
@@ -108,7 +119,11 @@ func (p *program) showControl(c control.Control, profiles []control.Profile) err
 			fmt.Fprintf(w, "      %s\n", bold(strings.TrimSuffix(line, "\n")))
 		}
 	}
-	fmt.Fprintf(w, "  Written out for your host:\n      %s\n", bold(p.typedAsRoot(again)))
+	written := "Written out for this machine; for another, put its name behind the control:"
+	if target != "local" {
+		written = "Written out for " + target + ":"
+	}
+	fmt.Fprintf(w, "  %s\n      %s\n", ui.Wrap(written, width, "  "), bold(command("audit", again)))
 	if c.Note != "" {
 		fmt.Fprintf(w, "\n%s\n  %s\n", bold("Good to know"), ui.Wrap(c.Note, width, "  "))
 	}

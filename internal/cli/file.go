@@ -1,19 +1,16 @@
 package cli
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"syscall"
-)
 
-// Modes of access(2).
-const (
-	mayWrite = 2
-	mayEnter = 1
+	"picket/internal/host/machine"
 )
 
 // canWrite finds out before a host is read whether the file that a flag names
@@ -27,7 +24,7 @@ func canWrite(flag, file, name string, device bool) error {
 	case err == nil && !info.Mode().IsRegular() && !device:
 		return usage(fmt.Errorf("%s: %s is no plain file", flag, file))
 	case err == nil && !info.Mode().IsRegular(): // replaceFile writes into it
-		if err := syscall.Access(file, mayWrite); err != nil {
+		if err := machine.Access(file, machine.MayWrite); err != nil {
 			return usage(fmt.Errorf("%s: %s cannot be written: %w", flag, file, err))
 		}
 		return nil
@@ -43,7 +40,7 @@ func canWrite(flag, file, name string, device bool) error {
 	case err == nil && !info.IsDir():
 		return usage(fmt.Errorf("%s %s: %s is not a folder", flag, file, dir))
 	}
-	if err := syscall.Access(dir, mayWrite|mayEnter); err != nil {
+	if err := machine.Access(dir, machine.MayWrite|machine.MayEnter); err != nil {
 		return withHint(usage(fmt.Errorf("%s %s: nothing can be written in the folder %s: %w", flag, file, dir, err)),
 			"name a file in a folder of yours, as ~/"+name)
 	}
@@ -55,17 +52,27 @@ func canWrite(flag, file, name string, device bool) error {
 // as /dev/null, is written to: it must not be replaced by a file.
 func replaceFile(name string, data []byte) error { return replace(name, data, 0o666) } // less the umask
 
+// writeFile is replaceFile of what is written piece by piece. When that fails the old file stays.
+func writeFile(name string, write func(io.Writer) error) error { return replaceBy(name, 0o666, write) }
+
 // replacePrivate does the same with a file that nobody else is to read, whoever could read the one before.
 func replacePrivate(name string, data []byte) error { return replace(name, data, 0o600) }
 
 func replace(name string, data []byte, mode fs.FileMode) error {
+	return replaceBy(name, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+func replaceBy(name string, mode fs.FileMode, write func(io.Writer) error) error {
 	private := mode == 0o600
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("%s is a folder", name)
 	case err == nil && !info.Mode().IsRegular():
-		return writeInto(name, data)
+		return writeInto(name, write)
 	case err == nil:
 		if !private {
 			mode = info.Mode().Perm()
@@ -86,7 +93,8 @@ func replace(name string, data []byte, mode fs.FileMode) error {
 		return err
 	}
 	defer os.Remove(tmp) // of no use once it has been renamed
-	_, err = f.Write(data)
+	buffered := bufio.NewWriterSize(f, 64<<10)
+	err = errors.Join(write(buffered), buffered.Flush())
 	var at *fs.PathError
 	if errors.As(err, &at) {
 		err = &fs.PathError{Op: "write", Path: name, Err: at.Err}
@@ -100,11 +108,10 @@ func replace(name string, data []byte, mode fs.FileMode) error {
 	return os.Rename(tmp, name)
 }
 
-func writeInto(name string, data []byte) error {
+func writeInto(name string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
+	return errors.Join(write(f), f.Close())
 }

@@ -89,6 +89,8 @@ func (p *program) stands(target string, c harden.Change) string {
 	switch c.State {
 	case "applied":
 		return "goes back by itself in " + span(c.Left) + "; to keep it:\n" + column + p.typedOn(target, "confirm "+c.ID)
+	case "prepared":
+		return "refused before its first step: nothing was changed"
 	case "stuck":
 		return "not all could be taken back; to try again:\n" + column + p.typedOn(target, "rollback "+c.ID)
 	}
@@ -112,7 +114,11 @@ func (p *program) wholeChange(w io.Writer, target string, c harden.Change) {
 	if text := p.stands(target, c); text != "" {
 		fmt.Fprintf(w, "%s%s\n", column, text)
 	}
-	fmt.Fprintf(w, "\n%s\n", bold("What it changed"))
+	title := "What it changed"
+	if c.State == "prepared" {
+		title = "What it would have changed"
+	}
+	fmt.Fprintf(w, "\n%s\n", bold(title))
 	for _, l := range c.Steps {
 		fmt.Fprintf(w, "  %s\n", ui.Wrap(ui.Clean(l.InWords()), p.width(), "    "))
 		fmt.Fprintf(w, "    %s\n", p.style.Paint(ui.Wrap(ui.Clean("for "+strings.Join(l.Controls, ", ")), p.width(), "    "), ui.Dim))

@@ -120,7 +120,7 @@ func TestPasswd(t *testing.T) {
 	out, code := as(t, h, operator, "passwd", "TARGET", "--password-file", secretFile(t, next), "--yes")
 	own := kept(t, h, out, code)
 	noSecrets(t, h, out, next, lab.OperatorPassword)
-	if !regexp.MustCompile(`1 line .*secret`).MatchString(out) {
+	if !regexp.MustCompile(`(?m)^ *\+operator:\[yescrypt, another one\]`).MatchString(out) {
 		t.Errorf("what changes is not told:\n%s", out)
 	}
 	if err := h.TryPassword("operator", next); err != nil {

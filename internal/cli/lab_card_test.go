@@ -37,7 +37,7 @@ func TestApplyCard(t *testing.T) {
 		if code != 0 || m == nil {
 			t.Fatalf("exit code %d\n%s", code, out)
 		}
-		_, left, _ := strings.Cut(strings.Join(strings.Fields(out), " "), "once the host runs, `picket apply ssh://USER@HOST --accept-risk lose-ssh` does it")
+		_, left, _ := strings.Cut(strings.Join(strings.Fields(out), " "), "apply ssh://USER@HOST --accept-risk lose-ssh` does it")
 		for _, id := range []string{"ssh/macs", "pam/lockout", "ssh/root-login"} {
 			if !strings.Contains(left, id) {
 				t.Errorf("%s is not left with what to type:\n%s", id, out)

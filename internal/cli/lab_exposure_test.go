@@ -81,3 +81,48 @@ socketserver.TCPServer(('${at%:*}', ${at#*:}), http.server.SimpleHTTPRequestHand
 		t.Error("the repaired rule shuts nobody out")
 	}
 }
+
+// TestExposureFrom has the nodes of a cluster connect to each other, and holds what comes of it to the rules.
+func TestExposureFrom(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "leader", "worker1", "worker2")
+	w := c.hosts["worker1"]
+	w.Sh(`for at in 0.0.0.0:7001 0.0.0.0:7002 0.0.0.0:7003 127.0.0.1:7004; do
+			systemd-run --quiet --unit web${at#*:} systemd-socket-activate --accept -l $at /bin/cat
+		done
+		nft add table inet own
+		nft 'add chain inet own in { type filter hook input priority 0; }'
+		nft add rule inet own in tcp dport 7001 drop
+		nft add rule inet own in tcp dport 7002 ip saddr ` + c.hosts["leader"].Addr() + ` reject with tcp reset
+		for i in $(seq 100); do [ "$(ss -Hltn | grep -cE ':700[1-4] ')" != 4 ] || break; sleep 0.1; done`)
+	c.hosts["worker2"].Sh(`nft add table inet own; nft 'add chain inet own out { type filter hook output priority 0; }'; nft add rule inet own out tcp dport 7003 reject`)
+
+	out, code := c.run("exposure", "worker1", "--from", "all", "--output", "json")
+	var e audit.Exposure
+	if at := strings.Index(out, "{"); code != 0 || at < 0 || json.Unmarshal([]byte(out[at:]), &e) != nil {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
+	want := map[int]string{
+		22:   "leader open |worker2 open ",
+		7001: "leader shut |worker2 shut ",
+		7002: "leader shut the host's rules let strangers in: one about this node, or something in between, does not|worker2 open ",
+		7003: "leader open |worker2 shut the host's rules let strangers in: one about this node, or something in between, does not",
+		7004: "leader shut |worker2 shut ",
+	}
+	for _, p := range e.Ports {
+		var got []string
+		for _, try := range p.Tried {
+			got = append(got, try.From+" "+try.Result+" "+try.Against)
+		}
+		if text := strings.Join(got, "|"); p.Proto == "tcp" && want[p.Port] != "" && text != want[p.Port] {
+			t.Errorf("port %d: %q, want %q (rules: %+v)", p.Port, text, want[p.Port], p.Network)
+		}
+		delete(want, p.Port)
+	}
+	if len(want) > 0 {
+		t.Errorf("not listed: %v", want)
+	}
+	if text, _ := c.run("exposure", "all", "--from", "leader"); !strings.Contains(text, "tried from leader: open") || !strings.Contains(text, "tried from leader: shut (no answer)") {
+		t.Errorf("the table:\n%s", text)
+	}
+}

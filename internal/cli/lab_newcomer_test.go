@@ -122,7 +122,7 @@ func TestNewcomer(t *testing.T) {
 	if out := logIn(t, h, "sudo picket history").answers(sudo, lab.OperatorPassword); !strings.Contains(out, "  confirmed  ") {
 		t.Errorf("the history:\n%s", out)
 	}
-	if out := logIn(t, h, back).answers(sudo, lab.OperatorPassword); !strings.Contains(out, "was taken back") {
+	if out := logIn(t, h, back).answers(sudo, lab.OperatorPassword, "is in this as it was before? (yes/no)", "yes"); !strings.Contains(out, "was taken back") {
 		t.Errorf("going back:\n%s", out)
 	}
 	if err := h.TryPassword("operator", lab.OperatorPassword); err != nil {

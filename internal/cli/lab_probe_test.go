@@ -100,7 +100,7 @@ proxy.server = ("" => (("host" => "127.0.0.1", "port" => 4999)))
 		mosquitto_passwd -b /etc/mosquitto/pw.txt pioreactor 'another 9932'; systemctl restart mosquitto
 		dot=/home/pioreactor/.pioreactor; sed -i 's/^password=raspberry/password=another 9932/' $dot/config.ini
 		for f in INSTALLS UPLOADS FILE_SYSTEM; do touch $dot/DISALLOW_UI_$f; done`)
-	r, _, _ = over(t, h, "--probe", sudoPassword(t))
+	r, _, _ = over(t, h, "--probe", "--guess-time", "2m", sudoPassword(t))
 	for id, evidence := range map[string]string{
 		"ssh/password-login":          "which ways to log in sshd offers, as operator: no password",
 		"app/pioreactor-flags":        "tried: the unit's files without a password: 403 without TLS",

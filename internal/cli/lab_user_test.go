@@ -12,7 +12,7 @@ const annPassword = "lantern-Mosaic-21-umbrella"
 
 // plantPi makes the account that an image comes with, and what has grown around it.
 func plantPi(h *lab.Host) {
-	h.Sh(`groupadd -r gpio; useradd -m -s /bin/bash -G sudo,gpio,dialout,video pi; echo pi:raspberry | chpasswd
+	h.Sh(`groupadd -rf gpio; useradd -m -s /bin/bash -G sudo,gpio,dialout,video pi; echo pi:raspberry | chpasswd
 		install -d -o pi -g pi -m 700 /home/pi/.ssh; cp /home/operator/.ssh/authorized_keys /home/pi/.ssh/; chown pi:pi /home/pi/.ssh/authorized_keys
 		echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/010_pi-nopasswd; chmod 440 /etc/sudoers.d/010_pi-nopasswd
 		printf '#!/bin/sh\n# reads /home/pi/data\nexec sleep 10000\n' >/usr/local/bin/bot; chmod 755 /usr/local/bin/bot

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -65,11 +64,7 @@ func (p *program) emit(out output, render func(io.Writer, ui.Style) error) error
 	if out.file == "" {
 		return render(p.io.Out, p.style)
 	}
-	var b bytes.Buffer
-	if err := render(&b, ui.Style{}); err != nil {
-		return err
-	}
-	if err := replaceFile(out.file, b.Bytes()); err != nil {
+	if err := writeFile(out.file, func(w io.Writer) error { return render(w, ui.Style{}) }); err != nil {
 		return fmt.Errorf("--output %s: %w", out.format, err)
 	}
 	fmt.Fprintf(p.io.Err, "wrote %s\n", out.file)
@@ -99,16 +94,25 @@ func formats(args []string, what string, has ...string) ([]output, error) {
 
 func (p *program) render(w io.Writer, format string, reports []audit.Report, several bool, opt auditOptions, style ui.Style) error {
 	if format == "text" {
+		whole := func(r audit.Report) error {
+			t := report.Text{Width: p.width(), Style: style, All: opt.all, Fixes: opt.all || len(opt.only) > 0, Name: p.typed(""), Next: p.afterAudit(r, false, opt), Apply: p.applies(r, opt)}
+			return t.Write(w, r)
+		}
+		if opt.drift != nil {
+			return opt.drift.write(w, reports, p.width(), style, whole)
+		}
 		for i, r := range reports {
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			t := report.Text{Width: p.width(), Style: style, All: opt.all, Fixes: opt.all || len(opt.only) > 0, Name: p.typed(""), Next: p.afterAudit(r, false, opt), Apply: p.applies(r, opt)}
-			if err := t.Write(w, r); err != nil {
+			if err := whole(r); err != nil {
 				return err
 			}
 		}
 		return nil
+	}
+	if format == "html" {
+		return report.Page{Next: p.afterAudit(reports[0], false, opt), Apply: p.applies(reports[0], opt)}.Write(w, reports[0])
 	}
 	if format == "json" && several {
 		return report.JSONArray(w, reports)

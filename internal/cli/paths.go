@@ -32,7 +32,7 @@ func (p *program) paths(ctx context.Context, target string, opt applyOptions, ma
 	if target == "local" {
 		return nil, done, nil
 	}
-	t, err := remote.ParseTarget(target)
+	t, err := p.remoteTarget(target)
 	if err != nil {
 		return nil, done, usage(err)
 	}
@@ -66,18 +66,17 @@ func (p *program) paths(ctx context.Context, target string, opt applyOptions, ma
 			}
 		}})
 	}
+	anew := made.Restarts()
 	for _, port := range made.Ports {
 		if made.Stops(port.Unit) {
 			continue
 		}
 		at := net.JoinHostPort(t.Host, strconv.Itoa(port.Number))
-		all = append(all, harden.Path{Name: fmt.Sprintf("port %d (%s)", port.Number, port.Unit), Unit: port.Unit, Try: func(ctx context.Context) error {
-			c, err := new(net.Dialer).DialContext(ctx, "tcp", at)
-			if err == nil {
-				c.Close()
-			}
-			return err
-		}})
+		try := func(ctx context.Context) error { return connects(ctx, at) }
+		if anew[port.Unit] != nil && isWeb(port.Number) {
+			try = answers(at)
+		}
+		all = append(all, harden.Path{Name: fmt.Sprintf("port %d (%s)", port.Number, port.Unit), Unit: port.Unit, Try: try})
 	}
 	return all, done, nil
 }
@@ -91,6 +90,9 @@ func ownArgs(t remote.Target, opt sshOptions) []string {
 	args := slices.Clone(sshTry)
 	for _, i := range opt.identities {
 		args = append(args, "-i", i)
+	}
+	if t.Identity != "" {
+		args = append(args, "-i", t.Identity)
 	}
 	if opt.config != "" {
 		args = append(args, "-F", opt.config)
@@ -149,9 +151,9 @@ func lastLine(said string, err error) string {
 
 // fetch is a command that gets a URL with what the host has for that. Whose certificate it is is another matter.
 const fetch = `u=%s
-if command -v curl; then curl -fsSk -m 10 -o /dev/null "$u"
-elif command -v wget; then wget -q -T 10 -t 1 --no-check-certificate -O /dev/null "$u"
-elif command -v python3; then python3 -c 'import ssl, sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=10, context=ssl._create_unverified_context())' "$u"
+if command -v curl >/dev/null; then curl -fsSk -m 10 -o /dev/null "$u"
+elif command -v wget >/dev/null; then wget -q -T 10 -t 1 --no-check-certificate -O /dev/null "$u"
+elif command -v python3 >/dev/null; then python3 -c 'import ssl, sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=10, context=ssl._create_unverified_context())' "$u"
 else echo 'there is no curl, no wget and no python3 to get it with'; false; fi`
 
 // health are the checks that the owner has named of services.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,7 @@ type planOptions struct {
 func (p *program) planCommand() *cobra.Command {
 	opt := planOptions{auditOptions: auditOptions{guess: snapshot.DefaultGuess}}
 	cmd := &cobra.Command{
-		Use:   "plan [TARGET]",
+		Use:   "plan [TARGET…]",
 		Short: "what would be changed on a host, as a diff; nothing is changed",
 		Long: `Reads a host, judges it as audit does, and works out what would make it right:
 each finding with the change of each file as a diff, what is installed, started
@@ -36,17 +37,26 @@ Nothing is changed on the host. Own settings go into files of their own, such as
 /etc/ssh/sshd_config.d/00-picket.conf; the files of others stay as they are
 wherever that is possible.
 
+Of several hosts, or a group of picket.yaml, or all, each finding is shown once, with
+the hosts on which it would be mended.
+
 With --save the plan is kept in a file: others can review it (picket plan FILE),
 and picket apply FILE does just that, or refuses if the host has changed since.
 
 ` + otherHelp,
 		Example: `  sudo picket plan
   picket plan ssh://pi@leader --only ssh
+  picket plan all
   picket plan ssh://pi@leader --save leader.plan
   picket plan leader.plan --output markdown
   picket plan leader.snapshot --profile strict --script`,
-		Args: oneTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch targets, several, err := p.severalTargets(args); {
+			case err != nil:
+				return err
+			case several:
+				return p.planMany(cmd.Context(), args, targets, opt)
+			}
 			return p.plan(cmd.Context(), targetOf(args), opt)
 		},
 	}
@@ -57,6 +67,7 @@ and picket apply FILE does just that, or refuses if the host has changed since.
 	f.StringArrayVarP(&opt.outputs, "output", "o", nil, "`FORMAT[:FILE]`, may be repeated: text, json (docs/plan.schema.json), markdown (default text)")
 	f.DurationVar(&opt.guess, "guess-time", snapshot.DefaultGuess, "how long passwords are tried, `TIME` after all else has been read")
 	opt.ssh.flags(f)
+	opt.many.flags(f, 10*time.Minute)
 	return cmd
 }
 
@@ -103,7 +114,7 @@ func (p *program) plan(ctx context.Context, target string, opt planOptions) erro
 		if opt.chosenAs() != "" || opt.save != "" {
 			return withHint(usage(fmt.Errorf("%s is a plan that was made before: --profile, --only, --skip and --save are for a new one", target)), "name the host")
 		}
-	} else if saved, err = p.newPlan(ctx, target, opt); err != nil {
+	} else if saved, err = p.newPlan(ctx, target, opt, nil); err != nil {
 		return err
 	}
 	if opt.script {
@@ -138,8 +149,61 @@ func (p *program) plan(ctx context.Context, target string, opt planOptions) erro
 	return errors.Join(unwritten...)
 }
 
+// planMany shows what would be changed on several hosts.
+func (p *program) planMany(ctx context.Context, words, targets []string, opt planOptions) error {
+	for flag, given := range map[string]bool{"--save": opt.save != "", "--script": opt.script, "--output": len(opt.outputs) > 0} {
+		if given {
+			return withHint(usage(fmt.Errorf("%s takes one target at a time", flag)), "`"+p.typed("plan "+snap.CommandKey(targets[0]))+" …` is about one of them")
+		}
+	}
+	if err := opt.many.check(); err != nil {
+		return err
+	}
+	if opt.guess <= 0 {
+		return usage(fmt.Errorf("--guess-time %v: want a time above zero", opt.guess))
+	}
+	for _, t := range targets {
+		if err := p.checkTarget(t); err != nil {
+			return err
+		}
+	}
+	saved, errs := many(ctx, p, targets, opt.many, func(ctx context.Context, target string, tell ui.Teller) (plan.Saved, error) {
+		return p.newPlan(ctx, target, opt, tell)
+	}, func(s plan.Saved) string { return report.PlanLine(s.Plan) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var names []string
+	var plans []plan.Plan
+	var unread []error
+	steps := 0
+	for i, err := range errs {
+		if err != nil {
+			unread = append(unread, named(targets[i], err))
+			continue
+		}
+		names, plans, steps = append(names, targets[i]), append(plans, saved[i].Plan), steps+len(saved[i].Plan.Steps)
+	}
+	if len(plans) > 0 {
+		fmt.Fprintln(p.io.Out)
+		if err := (report.Plans{Width: p.width(), Style: p.style, Show: func(host string) string { return p.typed("plan " + snap.CommandKey(host) + opt.chosenAs()) }}).Write(p.io.Out, names, plans); err != nil {
+			return err
+		}
+	}
+	if steps > 0 {
+		fmt.Fprintf(p.io.Out, "to change them: %s\n", p.typed("apply "+strings.Join(words, " ")+opt.chosenAs()))
+	}
+	switch len(unread) {
+	case 0:
+		return nil
+	case 1:
+		return unread[0]
+	}
+	return &several{unread}
+}
+
 // newPlan reads a host and plans.
-func (p *program) newPlan(ctx context.Context, target string, opt planOptions) (plan.Saved, error) {
+func (p *program) newPlan(ctx context.Context, target string, opt planOptions, tell ui.Teller) (plan.Saved, error) {
 	s, err := p.settings()
 	if err != nil {
 		return plan.Saved{}, err
@@ -148,10 +212,10 @@ func (p *program) newPlan(ctx context.Context, target string, opt planOptions) (
 	if err != nil {
 		return plan.Saved{}, err
 	}
-	if err := errors.Join(opt.ssh.check(), checkTarget(target)); err != nil {
+	if err := errors.Join(opt.ssh.check(), p.checkTarget(target)); err != nil {
 		return plan.Saved{}, err
 	}
-	shot, err := p.snapshot(ctx, target, controls, opt.auditOptions, nil)
+	shot, err := p.snapshot(ctx, target, controls, opt.auditOptions, nil, tell)
 	if err != nil {
 		return plan.Saved{}, err
 	}
@@ -180,7 +244,7 @@ func (p *program) savePlan(file string, saved plan.Saved) error {
 
 // afterPlan is what to type after a plan.
 func (p *program) afterPlan(target string, kept bool, made plan.Plan, opt planOptions) []report.Hint {
-	live := target == "local" || strings.HasPrefix(target, "ssh://")
+	live := target == "local" || p.isSSH(target)
 	if !made.Host.Root && target == "local" && len(made.Unknown) > 0 {
 		return []report.Hint{{Command: p.typedAsRoot("plan" + opt.chosenAs()), Does: "as root: all of it"}}
 	}

@@ -13,7 +13,7 @@ import (
 // savedPlan reads a plan from a file, where a target names one: a file that begins as JSON does. A saved snapshot
 // does not.
 func (p *program) savedPlan(target string) (s plan.Saved, is bool, err error) {
-	if target == "local" || strings.HasPrefix(target, "ssh://") || strings.HasPrefix(target, "image:") {
+	if target == "local" || p.isSSH(target) || strings.HasPrefix(target, "image:") {
 		return s, false, nil
 	}
 	info, err := os.Stat(target)

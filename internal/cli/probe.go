@@ -46,7 +46,7 @@ func (p *program) mayTry(target string, opt auditOptions) error {
 
 // probe says which attempts at the services of a host would show something, and
 // makes them. What keeps it from that is told beside the answers of the host.
-func (p *program) probe(ctx context.Context, target string, opt takeOptions, t snapshot.Taker, s *snap.Snapshot, progress *ui.Progress) {
+func (p *program) probe(ctx context.Context, target string, opt takeOptions, t snapshot.Taker, s *snap.Snapshot, progress ui.Teller) {
 	var there, here netip.Addr
 	if c, ok := t.(interface {
 		Ends() (there, here netip.Addr)

@@ -146,6 +146,37 @@ func TestUnknownHostIsAskedAbout(t *testing.T) {
 	}
 }
 
+// TestOnePasswordForAll: -K asks once, before anything is done, however many hosts there are.
+func TestOnePasswordForAll(t *testing.T) {
+	a, b := sshserver.Fake(t, sshserver.Behaviour{}), sshserver.Fake(t, sshserver.Behaviour{})
+	known := filepath.Join(t.TempDir(), "known_hosts")
+	for _, s := range []*sshserver.Server{a, b} {
+		text, err := os.ReadFile(s.KnownHosts(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(known, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = f.Write(text)
+		f.Close()
+	}
+	w := sitDown(t)
+	code := w.runs(t.Context(), "exec", a.Target(), b.Target(), "-K", "--known-hosts", known, "-i", a.Key, "-i", b.Key, "--", "echo", "is-done")
+	w.sees("sudo password, for all hosts: ", 1, "s3cret-typed\n")
+	w.ends(code, ExitFine)
+	w.sees("2 of 2 hosts done", 1, "")
+	if text := w.text(); strings.Count(text, "sudo password") != 1 || strings.Contains(text, "s3cret-typed") || strings.Count(text, "is-done") != 2 {
+		t.Errorf("the terminal shows\n%s", text)
+	}
+	var errs strings.Builder
+	got := Main(t.Context(), []string{"picket", "exec", a.Target(), "-K", "--known-hosts", known, "-i", a.Key, "--", "true"}, ui.IO{In: strings.NewReader(""), Out: &errs, Err: &errs}, func(string) string { return "" })
+	if got == ExitFine || !strings.Contains(errs.String(), "there is no terminal to ask on") {
+		t.Errorf("nobody there: exit code %d\n%s", got, errs.String())
+	}
+}
+
 // TestInterrupted: Ctrl-C ends at once, at a prompt and while a host is silent.
 func TestInterrupted(t *testing.T) {
 	asks := sshserver.Fake(t, sshserver.Behaviour{Password: "raspberry"})
@@ -183,13 +214,30 @@ func TestInterruptedBetweenHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
-	time.AfterFunc(time.Second, interrupt)
-	var out, errs strings.Builder
+	var out strings.Builder
+	errs := &heard{word: "score", times: 2, then: interrupt} // when both others are done
 	args := []string{"picket", "audit", saved, silent.Target(), saved, "--known-hosts", silent.KnownHosts(t)}
-	code := Main(ctx, args, ui.IO{In: strings.NewReader(""), Out: &out, Err: &errs}, func(name string) string { return map[string]string{"HOME": t.TempDir(), "USER": "amy"}[name] })
-	if code != ExitInterrupted || out.Len() > 0 || errs.String() != "picket: interrupted\n" {
+	code := Main(ctx, args, ui.IO{In: strings.NewReader(""), Out: &out, Err: errs}, func(name string) string { return map[string]string{"HOME": t.TempDir(), "USER": "amy"}[name] })
+	if code != ExitInterrupted || out.Len() > 0 || !strings.HasSuffix(errs.String(), "interrupted\npicket: interrupted\n") {
 		t.Errorf("exit code %d, %q, and %d bytes of a report", code, errs.String(), out.Len())
 	}
+}
+
+// heard does something once a word has been written so many times. It is written to by one at a time.
+type heard struct {
+	strings.Builder
+	word  string
+	times int
+	then  func()
+}
+
+func (h *heard) Write(b []byte) (int, error) {
+	n, err := h.Builder.Write(b)
+	if h.then != nil && strings.Count(h.String(), h.word) >= h.times {
+		h.then()
+		h.then = nil
+	}
+	return n, err
 }
 
 // TestPromptIsCleaned: the name of an account comes from the host.

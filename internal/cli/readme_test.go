@@ -45,8 +45,13 @@ func TestReadmeCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, name := range []string{"leader.snapshot", "worker.snapshot"} {
+		if err := os.WriteFile(name, recorded, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	elsewhere := regexp.MustCompile(`\b(ssh://|image:)\S+`)
-	tries := regexp.MustCompile(` --probe(=\w+)?`) // what was saved before has no services; TestProbe has
+	tries := regexp.MustCompile(` --probe(=\w+)?| --from \S+`) // what was saved before has no services; TestProbe and TestExposureFrom have
 	ran := 0
 	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
 		for line := range strings.Lines(block[1]) {
@@ -56,11 +61,16 @@ func TestReadmeCommands(t *testing.T) {
 				continue
 			}
 			ran++
-			if slices.Contains([]string{"apply", "history", "rollback", "confirm", "passwd", "user"}, args[1]) { // for running hosts: TestApply has them
+			if slices.Contains([]string{"apply", "history", "rollback", "confirm", "passwd", "user", "exec", "copy", "reboot", "shutdown", "keys", "init", "join"}, args[1]) { // for running hosts: TestApply, TestKeys and TestFromYourGuide have them
 				args = append(args[:2], "--help")
 			}
 			if slices.Contains([]string{"user", "passwd"}, args[1]) { // the same: TestUser has them; the flags are looked at
 				args = append(args, "--help")
+			}
+			for i, a := range args {
+				if a == "all" { // the nodes of picket.yaml
+					args[i] = host
+				}
 			}
 			args = strings.Fields(tries.ReplaceAllString(elsewhere.ReplaceAllString(strings.Join(args[1:], " "), host), ""))
 			if (args[0] == "audit" || args[0] == "exposure") && !strings.Contains(strings.Join(args, " "), ".snapshot") { // this machine

@@ -9,12 +9,16 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"picket/internal/core/inventory"
 	"picket/internal/core/snap"
+	"picket/internal/host/remote"
+	"picket/internal/host/snapshot"
 	"picket/internal/ui"
 )
 
@@ -35,6 +39,12 @@ type program struct {
 
 	configs     []string // --config
 	controlDirs []string // --controls
+
+	nodes *inventory.Inventory // see cluster
+	hops  *remote.Hops         // the hosts on the way to others, shared by all that are reached through them
+
+	passwords *typedPasswords
+	memory    *snapshot.Memory // of guesses at the hosts' passwords
 }
 
 // Main runs picket with its arguments, the first of which is its name as it was
@@ -42,6 +52,8 @@ type program struct {
 // arguments, the environment or the clock by itself.
 func Main(ctx context.Context, args []string, io ui.IO, getenv func(string) string) int {
 	p := &program{name: args[0], args: args[1:], io: io, getenv: getenv, now: time.Now}
+	p.hops, p.passwords, p.memory = new(remote.Hops), new(typedPasswords), snapshot.NewMemory()
+	defer p.hops.Close()
 	p.style = ui.Style{On: ui.Color(io.Out, getenv)}
 	root := p.root()
 	root.SetArgs(args[1:])
@@ -86,13 +98,22 @@ Nothing is changed, and nothing leaves the machine.
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(p.usage)
 	root.AddCommand(
+		p.initCommand(),
 		p.auditCommand(),
 		p.explainCommand(),
 		p.exposureCommand(),
 		p.planCommand(),
 		p.applyCommand(),
+		p.execCommand(),
+		p.copyCommand(),
+		p.rebootCommand(),
+		p.shutdownCommand(),
 		p.passwdCommand(),
 		p.userCommand(),
+		p.trustCommand(),
+		p.snapshotCommand(),
+		p.joinCommand(),
+		p.keysCommand(),
 		p.reportCommand(),
 		p.compareCommand(),
 		p.controlsCommand(),
@@ -135,10 +156,41 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // typed is a command as it can be typed here: the program may run from its
 // sources, or not be in the path.
 func (p *program) typed(args string) string {
+	known := func(w string) bool { // what was read already: an error of the settings may be what is told
+		if p.nodes == nil {
+			return false
+		}
+		_, is := p.nodes.Node(w)
+		return is
+	}
+	if strings.Contains(args, "ssh://") || slices.ContainsFunc(strings.Fields(args), known) {
+		args += p.reaching()
+	}
 	if strings.Contains(p.name, "/go-build") {
 		return strings.TrimSuffix("go run ./cmd/picket "+args, " ")
 	}
 	return strings.TrimSuffix(p.name+" "+args, " ")
+}
+
+// reaching are the flags of the command line that say how hosts are reached, as they were typed: without them what is
+// printed would not come in.
+func (p *program) reaching() (out string) {
+	for i, a := range p.args {
+		name, value, whole := strings.Cut(a, "=")
+		if a == "-K" || a == "--ask-sudo-password" {
+			out += " -K"
+		}
+		if !slices.Contains([]string{"-i", "--identity", "--known-hosts", "--ssh-config", "--sudo-password-file", "--config"}, name) {
+			continue
+		}
+		if !whole && i+1 < len(p.args) {
+			value = p.args[i+1]
+		}
+		if value != "" {
+			out += " " + name + " " + snap.CommandKey(value)
+		}
+	}
+	return out
 }
 
 // typedAsRoot is the same with sudo, which seldom knows where Go is.

@@ -6,14 +6,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"picket/internal/core/settings"
 	"picket/internal/core/yaml"
+	"picket/internal/host/machine"
 )
 
 // maxSettings is the largest settings file that is read, in bytes.
 const maxSettings = yaml.MaxSize
+
+// settingsName is what the file of settings is called where none is named.
+const settingsName = "picket.yaml"
 
 // settings reads the files named by --config, or the first picket.yaml of the
 // working folder, the user's configuration folder and /etc/picket.
@@ -53,7 +56,7 @@ func (p *program) findSettings() (string, error) {
 	}
 	dirs = append(dirs, "/etc/picket")
 	for _, d := range dirs {
-		file := filepath.Join(d, "picket.yaml")
+		file := filepath.Join(d, settingsName)
 		info, err := os.Stat(file)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			continue
@@ -75,11 +78,11 @@ func (p *program) findSettings() (string, error) {
 // strange says why a settings file of the working folder is not to be
 // trusted: somebody else could have put it there.
 func strange(info fs.FileInfo) string {
-	st, ok := info.Sys().(*syscall.Stat_t)
+	uid, _, ok := machine.Owner(info)
 	switch {
-	case ok && int(st.Uid) != os.Geteuid():
+	case ok && uid != os.Geteuid():
 		return "it belongs to another user"
-	case info.Mode().Perm()&0o022 != 0:
+	case ok && info.Mode().Perm()&0o022 != 0:
 		return fmt.Sprintf("others can write it (mode %04o)", info.Mode().Perm())
 	}
 	return ""

@@ -9,12 +9,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 
 	"picket/internal/core/snap"
 	"picket/internal/core/yaml"
+	"picket/internal/host/machine"
 	"picket/internal/host/remote"
 	"picket/internal/host/snapshot"
 	"picket/internal/ui"
@@ -26,10 +29,12 @@ type sshOptions struct {
 	knownHosts       string
 	config           string
 	sudoPasswordFile string
+	askSudo          bool // once, for all hosts
 
-	port   int               // instead of the target's; 0: that
-	secret []byte            // sudo's password where a command knows it; nil: from the file, or asked for
-	typed  map[string][]byte // what was typed for sudo, by user and host, where a command logs in more than once; may be nil
+	user   string // who to be, instead of the target's; empty: that
+	given  bool   // the keys of the command line alone, not the node's
+	port   int    // instead of the target's; 0: that
+	secret []byte // sudo's password where a command knows it; nil: from the file, or asked for
 }
 
 func (o *sshOptions) flags(f *pflag.FlagSet) {
@@ -37,10 +42,21 @@ func (o *sshOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`FILE` of pinned host keys (default ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
 	f.StringVar(&o.config, "ssh-config", "", "settings `FILE` of ssh, for aliases, users, ports and keys; none: no file (default ~/.ssh/config)")
 	f.StringVar(&o.sudoPasswordFile, "sudo-password-file", "", "`FILE` with the password for sudo on the target (default: asked for, once)")
+	f.BoolVarP(&o.askSudo, "ask-sudo-password", "K", false, "ask for the password for sudo once, before anything else, and use it on all hosts")
 }
 
 // check finds files that flags name and that are not there.
 func (o *sshOptions) check() error {
+	for flag, files := range map[string][]string{"identity": o.identities, "known-hosts": {o.knownHosts}, "ssh-config": {o.config}, "sudo-password-file": {o.sudoPasswordFile}} {
+		for _, f := range files {
+			if strings.Contains(f, "://") {
+				return withHint(usage(fmt.Errorf("--%s %s: that is a target, and no file", flag, f)), "the flag's own value is missing before it")
+			}
+		}
+	}
+	if o.askSudo && o.sudoPasswordFile != "" {
+		return usage(errors.New("--ask-sudo-password and --sudo-password-file exclude each other"))
+	}
 	for _, f := range o.identities {
 		if _, err := os.Stat(f); errors.Is(err, fs.ErrNotExist) {
 			return withHint(usage(fmt.Errorf("--identity %s: there is no such file", f)), "`ls ~/.ssh` shows the keys that you have; ssh-keygen -t ed25519 makes one")
@@ -58,11 +74,11 @@ func isTarget(word string) bool {
 }
 
 // open turns a target into a taker, or into a snapshot that was saved before.
-func (p *program) open(ctx context.Context, target string, opt sshOptions, progress *ui.Progress, timed snapshot.Timed) (snapshot.Taker, *snap.Snapshot, error) {
+func (p *program) open(ctx context.Context, target string, opt sshOptions, progress ui.Teller, timed snapshot.Timed) (snapshot.Taker, *snap.Snapshot, error) {
 	switch {
 	case target == "local":
 		return snapshot.NewLocal(snapshot.LocalOptions{Timed: timed}), nil, nil
-	case strings.HasPrefix(target, "ssh://"):
+	case p.isSSH(target):
 		t, err := p.openSSH(ctx, target, opt, progress)
 		return t, nil, err
 	case strings.HasPrefix(target, "image:"):
@@ -84,8 +100,11 @@ func (p *program) open(ctx context.Context, target string, opt sshOptions, progr
 }
 
 // checkTarget finds what is wrong with a target before any host is read.
-func checkTarget(target string) error {
-	if target == "local" {
+func (p *program) checkTarget(target string) error {
+	if target == "local" && runtime.GOOS != "linux" {
+		return withHint(usage(machine.ErrNotLinux), "`"+p.typed("audit ssh://USER@HOST")+"`")
+	}
+	if _, ok := p.node(target); ok || target == "local" {
 		return nil
 	}
 	if dir, ok := strings.CutPrefix(target, "image:"); ok {
@@ -193,7 +212,7 @@ func imageHint(dir string) string {
 }
 
 // openSSH connects to a host that is to be read.
-func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, progress *ui.Progress) (snapshot.Taker, error) {
+func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, progress ui.Teller) (snapshot.Taker, error) {
 	c, _, password, err := p.dial(ctx, target, opt, progress)
 	if err != nil {
 		return nil, err
@@ -204,20 +223,10 @@ func (p *program) openSSH(ctx context.Context, target string, opt sshOptions, pr
 // dial connects to a host. Whoever is asked for something is asked on the
 // terminal; where there is none, nothing is asked and what it was for fails
 // with its reason. password gives that for the host's sudo; it is nil where nobody can be asked.
-func (p *program) dial(ctx context.Context, target string, opt sshOptions, progress *ui.Progress) (c *remote.Client, t remote.Target, password func(string) ([]byte, error), err error) {
-	t, err = remote.ParseTarget(target)
+func (p *program) dial(ctx context.Context, target string, opt sshOptions, progress ui.Teller) (c *remote.Client, t remote.Target, password func(string) ([]byte, error), err error) {
+	t, o, err := p.way(target, opt)
 	if err != nil {
-		return nil, t, nil, usage(err)
-	}
-	if opt.port != 0 {
-		t = t.At(opt.port)
-	}
-	o := remote.Options{
-		User: p.getenv("USER"), Home: p.getenv("HOME"), AgentSocket: p.getenv("SSH_AUTH_SOCK"),
-		Identities: opt.identities, Config: opt.config, Version: "picket_" + sshVersion(Version),
-	}
-	if opt.knownHosts != "" {
-		o.KnownHosts = []string{opt.knownHosts}
+		return nil, t, nil, err
 	}
 	if opt.sudoPasswordFile != "" {
 		if _, err := firstLine(opt.sudoPasswordFile); err != nil {
@@ -230,22 +239,91 @@ func (p *program) dial(ctx context.Context, target string, opt sshOptions, progr
 	}
 	password = sudoPassword(t.Host, opt.sudoPasswordFile, prompt)
 	switch ask := password; {
+	case opt.askSudo && opt.secret == nil:
+		secret, err := p.passwords.forAll(prompt)
+		if err != nil {
+			return nil, t, nil, err
+		}
+		password = func(string) ([]byte, error) { return bytes.Clone(secret), nil }
 	case opt.secret != nil:
-		password = func(string) ([]byte, error) { return opt.secret, nil }
-	case ask != nil && opt.typed != nil:
+		password = func(string) ([]byte, error) { return bytes.Clone(opt.secret), nil } // whoever gets it clears it
+	case ask != nil:
 		password = func(user string) ([]byte, error) {
-			return once(opt.typed, user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
+			return p.passwords.once(user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
 		}
 	}
 	c, err = remote.Dial(ctx, t, o)
 	if err != nil {
-		var h remote.Hinter
-		if errors.As(err, &h) {
-			return nil, t, nil, withHint(err, h.Hint())
-		}
-		return nil, t, nil, err
+		return nil, t, nil, hinted(err, target, opt)
 	}
 	return c, c.Target(), password, nil
+}
+
+// way is who to be on which host, and how it is reached. Nobody is asked.
+func (p *program) way(target string, opt sshOptions) (remote.Target, remote.Options, error) {
+	t, err := p.remoteTarget(target)
+	if err != nil {
+		return t, remote.Options{}, usage(err)
+	}
+	if opt.user != "" {
+		t.User = opt.user
+	}
+	if opt.given {
+		t.Identity = ""
+	}
+	if opt.port != 0 {
+		t = t.At(opt.port)
+	}
+	jump, err := p.jump(target)
+	if err != nil {
+		return t, remote.Options{}, usage(err)
+	}
+	o := p.dialing(opt)
+	o.Jump = jump
+	return t, o, nil
+}
+
+// dialing is what holds for every host that is reached.
+func (p *program) dialing(opt sshOptions) remote.Options {
+	o := remote.Options{
+		User: p.getenv("USER"), Home: p.getenv("HOME"), AgentSocket: p.getenv("SSH_AUTH_SOCK"),
+		Identities: opt.identities, Hops: p.hops, Config: opt.config, Version: "picket_" + sshVersion(Version),
+	}
+	if opt.knownHosts != "" {
+		o.KnownHosts = []string{opt.knownHosts}
+	}
+	return o
+}
+
+// hinted says what to type after a connection failed.
+func hinted(err error, target string, opt sshOptions) error {
+	var key *remote.HostKeyError
+	var hop *remote.HopError
+	if errors.As(err, &key) {
+		own := *key // several hosts may have it, of one on their way
+		own.Typed = target
+		if errors.As(err, &hop) {
+			own.Typed = key.Target.String()
+		}
+		own.Typed += opt.where()
+		return withHint(err, own.Hint())
+	}
+	var h remote.Hinter
+	if errors.As(err, &h) {
+		return withHint(err, h.Hint())
+	}
+	return err
+}
+
+// where are the flags that say which files know hosts, to be typed again.
+func (o *sshOptions) where() (flags string) {
+	if o.knownHosts != "" {
+		flags += " --known-hosts " + snap.CommandKey(o.knownHosts)
+	}
+	if o.config != "" {
+		flags += " --ssh-config " + snap.CommandKey(o.config)
+	}
+	return flags
 }
 
 // sshVersion is a version as the SSH protocol allows it: no blanks, no minus.
@@ -272,14 +350,47 @@ func sudoPassword(host, file string, prompt ui.Prompt) func(user string) ([]byte
 	return nil
 }
 
-// once asks for what was not typed yet.
-func once(typed map[string][]byte, who string, ask func() ([]byte, error)) ([]byte, error) {
-	if had, ok := typed[who]; ok {
+// typedPasswords are what was typed for sudo, by user and host, so that a command that logs in more than once asks once.
+type typedPasswords struct {
+	mu sync.Mutex
+	of map[string][]byte
+
+	asking sync.Mutex
+	all    []byte
+}
+
+// forAll asks for the one password of all hosts, if it was not typed yet.
+func (t *typedPasswords) forAll(prompt ui.Prompt) (secret []byte, err error) {
+	t.asking.Lock()
+	defer t.asking.Unlock()
+	if t.all == nil {
+		if !prompt.Possible() {
+			return nil, withHint(usage(errors.New("--ask-sudo-password: there is no terminal to ask on")), "--sudo-password-file FILE takes it from a file")
+		}
+		t.all, err = prompt.Password("sudo password, for all hosts: ")
+	}
+	return t.all, err
+}
+
+// once asks for what was not typed yet. A nil t keeps nothing.
+func (t *typedPasswords) once(who string, ask func() ([]byte, error)) ([]byte, error) {
+	if t == nil {
+		return ask()
+	}
+	t.mu.Lock()
+	had, ok := t.of[who]
+	t.mu.Unlock()
+	if ok {
 		return bytes.Clone(had), nil
 	}
 	got, err := ask()
 	if err == nil {
-		typed[who] = bytes.Clone(got)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.of == nil {
+			t.of = map[string][]byte{}
+		}
+		t.of[who] = bytes.Clone(got)
 	}
 	return got, err
 }

@@ -12,6 +12,7 @@ import (
 	"picket/internal/core/account"
 	"picket/internal/core/change"
 	"picket/internal/core/fact"
+	"picket/internal/core/plan"
 	"picket/internal/core/snap"
 	"picket/internal/harden"
 	"picket/internal/host/shell"
@@ -21,7 +22,7 @@ import (
 func (p *program) userCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
-		Short: "make a personal account on a host, or close one that an image came with",
+		Short: "make a personal account on one host or many, or close one that an image came with",
 		Long:  "Makes and closes accounts. A new one has to log in and, where it may, to become\nroot before it is kept; an old one is closed only after that.",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -43,7 +44,7 @@ type addOptions struct {
 func (p *program) userAddCommand() *cobra.Command {
 	var opt addOptions
 	cmd := &cobra.Command{
-		Use:   "add NAME [TARGET]",
+		Use:   "add NAME [TARGET…]",
 		Short: "make a personal account, and prove that it comes in",
 		Long: `Makes an account with a group of its own, a home that only it can look into, and
 the key that lets it in. --from gives it the groups of another account, such as
@@ -53,14 +54,18 @@ It is kept only if a login with its key works, and sudo with --sudo. For that th
 private key has to be here, in a file or an agent; --unproven keeps the account of
 somebody whose key is elsewhere.
 
+On several hosts one goes first; when the account holds there the others follow.
+Its password is the same on all.
+
 ` + changeHelp,
 		Example: `  picket user add ann ssh://pi@leader --from pi --key ~/.ssh/id_ed25519.pub --sudo
+  picket user add ann all --from pi --key ~/.ssh/id_ed25519.pub --sudo
   picket user add ann ssh://pi@leader --key ann.pub --unproven`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 1 || len(args) > 2 {
+			if len(args) < 1 {
 				return usage(errors.New("want the name of the new account, and the host"))
 			}
-			return p.userAdd(cmd.Context(), args[0], targetOf(args[1:]), opt)
+			return p.userAdd(cmd.Context(), args[0], args[1:], opt)
 		},
 	}
 	f := cmd.Flags()
@@ -74,62 +79,80 @@ somebody whose key is elsewhere.
 	return cmd
 }
 
-func (p *program) userAdd(ctx context.Context, name, target string, opt addOptions) error {
+func (p *program) userAdd(ctx context.Context, name string, words []string, opt addOptions) error {
 	if err := account.CheckName(name); err != nil {
 		return usage(err)
 	}
-	if err := p.mayChange(target); err != nil {
-		return err
-	}
-	public, private, err := readKeys(opt.keys)
+	targets, err := p.changeable(words)
 	if err != nil {
 		return err
 	}
-	if !opt.unproven && target != "local" && len(private) == 0 && p.getenv("SSH_AUTH_SOCK") == "" {
+	made := adding{name: name, opt: opt}
+	if made.public, made.private, err = readKeys(opt.keys); err != nil {
+		return err
+	}
+	if !opt.unproven && targets[0] != "local" && len(made.private) == 0 && p.getenv("SSH_AUTH_SOCK") == "" {
 		return withHint(usage(errors.New("the private half of the key is not here, so that nobody can see whether the account comes in")), "--unproven keeps it all the same")
 	}
-	var secret []byte
 	switch asked := opt.password.file != "" || opt.password.generate; {
 	case opt.noPassword && asked:
 		return usage(errors.New("--no-password and a password exclude each other"))
 	case opt.noPassword && !opt.sudo:
 		return usage(errors.New("--no-password is about sudo: add --sudo"))
 	case asked, opt.sudo && !opt.noPassword: // sudo asks for it
-		if secret, err = p.newPassword(opt.password, name, ui.Prompt{IO: p.io, Context: ctx}); err != nil {
+		if made.secret, err = p.newPassword(opt.password, name, ui.Prompt{IO: p.io, Context: ctx}); err != nil {
 			return err
 		}
 	}
-	a, err := p.begin(ctx, target, opt.askedOptions)
-	if err != nil {
-		return err
+	all, errs := p.beginAll(ctx, targets, opt.askedOptions)
+	defer closeAll(all)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	defer a.shell.Close()
-	made, err := a.newAccount(ctx, name, opt, public)
-	if err != nil {
-		return err
+	done, err := p.eachOf(ctx, all, errs, opt.askedOptions, func(a *asked) (part, error) { return a.added(ctx, made) })
+	if len(done) > 0 && opt.password.generate {
+		fmt.Fprintf(p.io.Out, "The password of %s, shown this once: %s\n", name, made.secret)
 	}
-	if secret != nil {
+	return err
+}
+
+// adding is an account that is to be made, on each host alike.
+type adding struct {
+	name            string
+	opt             addOptions
+	public, private []string
+	secret          []byte // nil: it gets no password
+}
+
+// added is the change that makes an account.
+func (a *asked) added(ctx context.Context, n adding) (part, error) {
+	name, opt := n.name, n.opt
+	made, err := a.newAccount(ctx, name, opt, n.public)
+	if err != nil {
+		return part{}, err
+	}
+	if n.secret != nil {
 		var note string
-		if made.Hash, note, err = hashed(a.host, name, secret); err != nil {
-			return err
+		if made.Hash, note, err = hashed(a.host, name, n.secret); err != nil {
+			return part{}, err
 		}
 		if note != "" {
-			fmt.Fprintln(p.io.Err, note)
+			fmt.Fprintln(a.p.io.Err, note)
 		}
 	}
 	a.name, a.title, a.by = "user add "+name, "a new account "+name, name
 	switch {
 	case opt.unproven:
 		a.by = ""
-	case target != "local": // there, whoever confirms it proves it
-		a.prove = func(ctx context.Context, _ shell.Shell) error {
-			if err := p.comesIn(ctx, target, name, a.opt.ssh, private, opt.sudo, secret); err != nil {
+	case a.target != "local": // there, whoever confirms it proves it
+		a.prove = func(ctx context.Context, _ plan.Plan, _ shell.Shell) error {
+			if err := a.p.comesIn(ctx, a.target, name, a.opt.ssh, n.private, opt.sudo, n.secret, a.say); err != nil {
 				return errors.Join(err, lists(a.host))
 			}
 			return nil
 		}
 	}
-	done, err := a.run(ctx, func(_ *fact.Host, d *change.Draft) error {
+	return part{asked: a, fix: func(_ *fact.Host, d *change.Draft) error {
 		if _, err := account.Add(d, made); err != nil {
 			return err
 		}
@@ -145,11 +168,7 @@ func (p *program) userAdd(ctx context.Context, name, target string, opt addOptio
 		}
 		d.Do(change.Check, account.Check, account.CheckWords)
 		return nil
-	})
-	if done && opt.password.generate {
-		fmt.Fprintf(p.io.Out, "The password of %s, shown this once: %s\n", name, secret)
-	}
-	return err
+	}}, nil
 }
 
 // lists are those of sshd that may keep a new account out.

@@ -17,7 +17,6 @@ import (
 	"picket/internal/core/plan"
 	"picket/internal/core/snap"
 	"picket/internal/harden"
-	"picket/internal/host/remote"
 	"picket/internal/host/shell"
 	"picket/internal/ui"
 )
@@ -34,7 +33,7 @@ type closeOptions struct {
 func (p *program) userCloseCommand() *cobra.Command {
 	var opt closeOptions
 	cmd := &cobra.Command{
-		Use:   "close OLD [TARGET] --for NAME",
+		Use:   "close OLD [TARGET…] --for NAME",
 		Short: "close an account, once another has proven to come in",
 		Long: `Closes an account such as pi: its password is locked, it has ended, and its keys
 lie where sshd does not look. Nothing of it is deleted, and all of it can be taken
@@ -51,12 +50,13 @@ away, what still runs as the account is ended; its services have to be NAME's by
 
 ` + changeHelp,
 		Example: `  picket user close pi ssh://ann@leader --for ann
+  picket user close pi all --for ann
   picket user close pi ssh://ann@leader --for ann --rewrite --give-home`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 1 || len(args) > 2 || opt.stays == "" {
+			if len(args) < 1 || opt.stays == "" {
 				return usage(errors.New("want the account to close, the host, and --for NAME: who comes in from then on"))
 			}
-			return p.userClose(cmd.Context(), args[0], targetOf(args[1:]), opt)
+			return p.userClose(cmd.Context(), args[0], args[1:], opt)
 		},
 	}
 	f := cmd.Flags()
@@ -69,7 +69,7 @@ away, what still runs as the account is ended; its services have to be NAME's by
 	return cmd
 }
 
-func (p *program) userClose(ctx context.Context, old, target string, opt closeOptions) error {
+func (p *program) userClose(ctx context.Context, old string, words []string, opt closeOptions) error {
 	switch {
 	case account.CheckName(old) != nil, account.CheckName(opt.stays) != nil:
 		return usage(errors.Join(account.CheckName(old), account.CheckName(opt.stays)))
@@ -80,43 +80,110 @@ func (p *program) userClose(ctx context.Context, old, target string, opt closeOp
 	case opt.archive && opt.give:
 		return usage(errors.New("--archive-home and --give-home exclude each other: archive it first"))
 	}
-	if err := p.mayChange(target); err != nil {
-		return err
-	}
-	opt.ssh.typed = map[string][]byte{}
-	if target != "local" { // whoever is closed must not be who comes back to see
-		t, err := remote.ParseTarget(target)
-		if err != nil {
-			return usage(err)
-		}
-		t.User = opt.stays
-		target = t.String()
-		if err := p.comesIn(ctx, target, opt.stays, opt.ssh, nil, true, nil); err != nil {
-			return withCode(ExitRefused, fmt.Errorf("%s is not closed: %w", old, err))
-		}
-	}
-	a, err := p.begin(ctx, target, opt.askedOptions)
+	targets, err := p.changeable(words)
 	if err != nil {
 		return err
 	}
-	defer a.shell.Close()
-	h := a.host
+	if targets[0] != "local" { // whoever is closed must not be who comes back to see
+		opt.ssh.user = opt.stays
+	}
+	all, errs := p.beginEach(ctx, targets, func(ctx context.Context, target string, tell ui.Teller) (*asked, error) {
+		return p.beginAs(ctx, old, target, opt, tell)
+	})
+	defer closeAll(all)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	closings := map[*asked]*closing{}
+	done, err := p.eachOf(ctx, all, errs, opt.askedOptions, func(a *asked) (part, error) {
+		if len(targets) > 1 {
+			fmt.Fprintf(p.io.Out, "\n%s\n", p.style.Paint(ui.Clean(a.target), ui.Bold))
+		}
+		c, err := a.closing(ctx, old, opt)
+		if err != nil {
+			return part{}, err
+		}
+		closings[a] = c
+		return part{asked: a, fix: c.fix}, nil
+	})
+	if ctx.Err() != nil || err != nil && len(targets) == 1 {
+		return err
+	}
+	var failed []error
+	for _, a := range all {
+		c := closings[a]
+		changed := slices.Contains(done, a)
+		if c == nil || !changed && c.open {
+			continue // it could not be closed
+		}
+		if !changed {
+			fmt.Fprintf(p.io.Out, "%s: %s is closed already\n", a.target, old)
+		}
+		switch {
+		case !opt.archive && !opt.give:
+		case changed && a.target == "local":
+			fmt.Fprintf(p.io.Out, "Its home comes after that: type the same once more.\n")
+		default:
+			if err := a.home(ctx, c.was, opt); err != nil {
+				failed = append(failed, named(a.target, err))
+			}
+		}
+	}
+	if len(targets) == 1 {
+		return allOf(failed)
+	}
+	if err != nil {
+		failed = append([]error{err}, failed...)
+	}
+	return allOf(failed)
+}
+
+// beginAs begins on a host as who stays, once that account is seen to come in and to become root.
+func (p *program) beginAs(ctx context.Context, old, target string, opt closeOptions, tell ui.Teller) (*asked, error) {
+	if target != "local" {
+		t, err := p.remoteTarget(target)
+		if err != nil {
+			return nil, usage(err)
+		}
+		if _, node := p.node(target); !node {
+			t.User = opt.stays
+			target = t.String()
+		}
+		say := (&asked{p: p, tell: tell}).say
+		if err := p.comesIn(ctx, target, opt.stays, opt.ssh, nil, true, nil, say); err != nil {
+			return nil, withCode(ExitRefused, fmt.Errorf("%s is not closed: %w", old, err))
+		}
+	}
+	return p.beginTelling(ctx, target, opt.askedOptions, tell)
+}
+
+// A closing is how an account of one host is closed.
+type closing struct {
+	was   fact.User
+	open  bool // it is not closed yet
+	fix   func(*fact.Host, *change.Draft) error
+	units []string // that are started anew as another account
+}
+
+// closing works out how an account is closed, and tells what names it.
+func (a *asked) closing(ctx context.Context, old string, opt closeOptions) (*closing, error) {
+	h, target := a.host, a.target
 	was, ok := h.Accounts.User(old)
 	switch {
 	case !ok:
-		return usage(fmt.Errorf("%s: there is no account %s", target, old))
+		return nil, usage(fmt.Errorf("%s: there is no account %s", target, old))
 	case was.UID == 0 || h.Accounts.System(was):
-		return usage(fmt.Errorf("%s: %s belongs to the system, not to a person", target, old))
+		return nil, usage(fmt.Errorf("%s: %s belongs to the system, not to a person", target, old))
 	}
 	if _, ok := h.Accounts.User(opt.stays); !ok {
-		return withHint(usage(fmt.Errorf("%s: there is no account %s", target, opt.stays)), "`picket user add "+opt.stays+" --from "+old+"` makes it")
+		return nil, withHint(usage(fmt.Errorf("%s: there is no account %s", target, opt.stays)), "`picket user add "+opt.stays+" --from "+old+"` makes it")
 	}
 	if refused := plan.NoAdmin(h, opt.stays); target == "local" && refused != "" {
-		return withCode(ExitRefused, fmt.Errorf("%s is not closed: %s", old, refused))
+		return nil, withCode(ExitRefused, fmt.Errorf("%s is not closed: %s", old, refused))
 	}
 	mentions, err := a.mentions(ctx, was)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var keys []string
 	for _, k := range h.Keys.Files[old] {
@@ -127,13 +194,13 @@ func (p *program) userClose(ctx context.Context, old, target string, opt closeOp
 	var files []string
 	if opt.rewrite {
 		if files, err = a.readable(ctx, mentions); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	var units []string
+	c := &closing{was: was}
 	a.name, a.title, a.by, a.ends = "user close "+old, old+" is closed, and "+opt.stays+" comes in", opt.stays, []string{old}
-	a.prove = func(ctx context.Context, sh shell.Shell) error { return stillRun(ctx, sh, h, units) }
-	done, err := a.run(ctx, func(h *fact.Host, d *change.Draft) error {
+	a.prove = func(ctx context.Context, _ plan.Plan, sh shell.Shell) error { return stillRun(ctx, sh, h, c.units) }
+	c.fix = func(h *fact.Host, d *change.Draft) (err error) {
 		if err := account.Close(d, old, keys); err != nil {
 			return err
 		}
@@ -142,38 +209,24 @@ func (p *program) userClose(ctx context.Context, old, target string, opt closeOp
 				return err
 			}
 		}
-		units, err = account.HandOver(d, old, opt.stays, files)
-		if err != nil {
+		if c.units, err = account.HandOver(d, old, opt.stays, files); err != nil {
 			return err
 		}
-		if len(units) > 0 {
+		if len(c.units) > 0 {
 			d.Do(change.Act, "systemctl daemon-reload")
-			for _, u := range units {
+			for _, u := range c.units {
 				if !unitName.MatchString(u) {
 					return fmt.Errorf("%q is no name of a unit that could be started anew", u)
 				}
 				d.Do(change.Act, "systemctl try-restart '"+u+"'")
 			}
 		}
-		if len(d.Edits()) > 0 {
+		if c.open = len(d.Edits()) > 0; c.open {
 			d.Do(change.Check, account.Check, account.CheckWords)
 		}
 		return nil
-	})
-	if err != nil {
-		return err
 	}
-	if !done {
-		fmt.Fprintf(p.io.Out, "%s: %s is closed already\n", target, old)
-	}
-	if opt.archive || opt.give {
-		if done && target == "local" {
-			fmt.Fprintf(p.io.Out, "Its home comes after that: type the same once more.\n")
-			return nil
-		}
-		return a.home(ctx, was, opt)
-	}
-	return nil
+	return c, nil
 }
 
 // mentions lists what names the account.

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"picket/internal/host/remote"
 	"picket/internal/host/shell"
 	"picket/internal/ui"
 )
@@ -60,41 +59,50 @@ func readKeys(files []string) (public, private []string, err error) {
 }
 
 // comesIn logs in as an account, with its key and nothing else, and becomes root if it is to.
-func (p *program) comesIn(ctx context.Context, target, name string, opt sshOptions, private []string, root bool, secret []byte) error {
-	fmt.Fprintf(p.io.Err, "logging in as %s\n", name)
-	t, err := remote.ParseTarget(target)
+func (p *program) comesIn(ctx context.Context, target, name string, opt sshOptions, private []string, root bool, secret []byte, say func(string)) error {
+	say("logging in as " + name)
+	t, err := p.remoteTarget(target)
 	if err != nil {
 		return err
 	}
-	t.User = name
+	opt.user = name
 	if len(private) > 0 {
-		opt.identities = private
+		opt.identities, opt.given = private, true
 	}
+	every := opt.askSudo
+	opt.askSudo = false
 	quiet := *p
+	quiet.passwords = new(typedPasswords)
 	quiet.io.In = strings.NewReader("") // a password would prove nothing
-	c, _, password, err := quiet.dial(ctx, t.String(), opt, nil)
+	c, _, password, err := quiet.dial(ctx, target, opt, nil)
 	if err != nil {
 		return fmt.Errorf("%s does not come in: %w", name, err)
 	}
 	if !root {
 		defer c.Close()
-		in, out, _, err := c.Start("id -un")
+		const is = "picket-is " // what comes before and behind is said by the login's own files
+		in, out, _, err := c.Start("echo; echo '" + is + "'$(id -un)")
 		if err != nil {
 			return fmt.Errorf("%s comes in and can do nothing: %w", name, err)
 		}
 		in.Close()
-		if said, _ := io.ReadAll(io.LimitReader(out, 1000)); strings.TrimSpace(string(said)) != name {
-			return fmt.Errorf("%s comes in, and its shell does not work: it says %q", name, said)
+		if said, _ := io.ReadAll(io.LimitReader(out, 1<<16)); !strings.Contains(string(said), "\n"+is+name+"\n") {
+			return fmt.Errorf("%s comes in, and its shell does not work: it says %q", name, said[:min(len(said), 1000)])
 		}
 		return nil
 	}
 	switch {
 	case secret != nil:
-		password = func(string) ([]byte, error) { return secret, nil }
+		password = func(string) ([]byte, error) { return bytes.Clone(secret), nil }
+	case password == nil && every:
+		password = func(string) ([]byte, error) {
+			all, err := p.passwords.forAll(ui.Prompt{IO: p.io, Context: ctx})
+			return bytes.Clone(all), err
+		}
 	case password == nil:
 		if ask := sudoPassword(t.Host, opt.sudoPasswordFile, ui.Prompt{IO: p.io, Context: ctx}); ask != nil {
 			password = func(user string) ([]byte, error) {
-				return once(opt.typed, user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
+				return p.passwords.once(user+"@"+t.Host, func() ([]byte, error) { return ask(user) })
 			}
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 
 	"picket/internal/core/change"
 	"picket/internal/core/plan"
+	"picket/internal/host/machine"
 )
 
 // A Card is the root folder of a host that does not run: a mounted SD card. Nothing outside of it is ever touched,
@@ -109,7 +109,7 @@ func (c *Card) Apply(p plan.Plan, opt Options) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errors.Join(err, c.Back(opt.ID)), ErrRolledBack)
 	}
-	syscall.Sync()
+	machine.Sync()
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (c *Card) Back(id string) error {
 			return err
 		}
 	}
-	syscall.Sync()
+	machine.Sync()
 	return nil
 }
 

@@ -10,12 +10,12 @@ import (
 	"os"
 	"path"
 	"strings"
-	"syscall"
 	"time"
 
 	"picket/internal/core/change"
 	"picket/internal/core/plan"
 	"picket/internal/core/snap"
+	"picket/internal/host/machine"
 )
 
 func inside(p string) string { return strings.TrimPrefix(p, "/") }
@@ -91,8 +91,8 @@ func (c *Card) keep(to, p string) error {
 
 // owned are a file's mode with set-id and sticky bits, and its owner.
 func owned(info fs.FileInfo) (mode uint32, uid, gid int) {
-	st, _ := info.Sys().(*syscall.Stat_t)
-	return st.Mode & 0o7777, int(st.Uid), int(st.Gid)
+	uid, gid, _ = machine.Owner(info)
+	return machine.Mode(info), uid, gid
 }
 
 // take takes a step of the verb file.

@@ -18,8 +18,6 @@ import (
 	"time"
 
 	"picket/internal/core/audit"
-	"picket/internal/core/change"
-	"picket/internal/core/control"
 	"picket/internal/core/plan"
 	"picket/internal/host/shell"
 )
@@ -38,13 +36,14 @@ type Host interface {
 
 // Options of Apply.
 type Options struct {
-	ID     string                                             // of the transaction: a name of a folder
-	Within time.Duration                                      // after which the host goes back by itself when nothing has confirmed
-	Say    func(string)                                       // progress, a line each; may be nil
-	Whole  bool                                               // all of the plan or nothing; else it is done without what does not hold
-	Paths  []Path                                             // those that can be gone before still have to be after
-	By     string                                             // who has to confirm where only a person can: an account of the host; "" for anybody
-	Prove  func(ctx context.Context, fresh shell.Shell) error // what else has to hold; may be nil
+	ID     string                                                          // of the transaction: a name of a folder
+	Within time.Duration                                                   // after which the host goes back by itself when nothing has confirmed
+	Say    func(string)                                                    // progress, a line each; may be nil
+	Whole  bool                                                            // all of the plan or nothing; else it is done without what does not hold
+	Paths  []Path                                                          // those that can be gone before still have to be after
+	By     string                                                          // who has to confirm where only a person can: an account of the host; "" for anybody
+	Wait   time.Duration                                                   // for a host that cannot be reached, until it is left to go back by itself; 0: for as long as that may take it
+	Prove  func(ctx context.Context, p plan.Plan, fresh shell.Shell) error // what else has to hold of what was done; may be nil
 }
 
 // Kinds of how it ended, each with the exit code of its name.
@@ -52,6 +51,8 @@ var (
 	ErrRefused    = errors.New("nothing was changed")
 	ErrRolledBack = errors.New("it was taken back: the host is as it was")
 	ErrNotUndone  = errors.New("it could not be taken back by itself")
+	// ErrAway comes with ErrNotUndone: it may be back by now.
+	ErrAway = errors.New("the host cannot be reached; it goes back by itself")
 	// ErrByHand is what Host.Fresh gives where only a person can log in anew: the change waits for that.
 	ErrByHand = errors.New("it waits to be confirmed after a new login")
 )
@@ -63,8 +64,8 @@ type Done struct {
 	Next plan.Plan // what would be done next, of the host as it is now
 }
 
-// rounds are how often Apply tries without what did not hold.
-const rounds = 3
+// rounds are how often Apply tries without what did not hold: a client may fail at one setting of sshd after the other.
+const rounds = 5
 
 // Apply has a host take the steps of a plan, and keeps them if they hold. Where some do not, all is taken back, and done
 // anew without those. The error says, besides what went wrong, how the host was left: one of ErrRefused, ErrRolledBack
@@ -167,72 +168,6 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 	return next, nil
 }
 
-// Unheld are controls that were changed and do not pass, and units that do not work with what was changed, with why.
-type Unheld map[string]string
-
-// Error names them all.
-func (u Unheld) Error() string { return strings.Join(u.Lines(), "; ") }
-
-// Lines are the reasons, each with its controls.
-func (u Unheld) Lines() (all []string) {
-	of := map[string][]string{}
-	for _, c := range slices.Sorted(maps.Keys(u)) {
-		of[u[c]] = append(of[u[c]], c)
-	}
-	for why, controls := range of {
-		all = append(all, strings.Join(controls, ", ")+": "+why)
-	}
-	slices.Sort(all)
-	return all
-}
-
-// shutOut is why somebody cannot come in any more. Which change did it is not known, so that it is held against all that
-// carry that risk.
-func shutOut(p plan.Plan, why error) error {
-	out := Unheld{}
-	for _, i := range p.Items {
-		if i.Changes() && (slices.Contains(i.Risk, "lose-ssh") || slices.Contains(i.Risk, "lose-network")) {
-			out[i.Control] = why.Error()
-		}
-	}
-	if len(out) == 0 {
-		return why
-	}
-	return out
-}
-
-// unheld are those of a plan. What is in force later has to hold after a reboot at least.
-func unheld(p plan.Plan, r audit.Report) Unheld {
-	out := Unheld{}
-	for _, i := range p.Items {
-		if !i.Changes() {
-			continue
-		}
-		why := "it is not judged any more"
-		for _, res := range r.Results {
-			if res.Control != i.Control {
-				continue
-			}
-			good := res.Verdict == control.Pass || res.Verdict == control.NotApplicable
-			later := len(i.Later) > 0 && res.Persistent != nil && *res.Persistent
-			if why = fmt.Sprintf("still %s: %s", res.Verdict, res.Reason); good || later || i.Rest != "" && !about(res, i) {
-				why = ""
-			}
-		}
-		if why != "" {
-			out[i.Control] = why
-		}
-	}
-	return out
-}
-
-// about reports whether a result is still about a unit that an item starts anew.
-func about(res audit.Result, i plan.Item) bool {
-	return slices.ContainsFunc(i.Steps, func(s change.Step) bool {
-		return s.Verb == change.Unit && slices.ContainsFunc(res.Evidence, func(e control.Evidence) bool { return e.Fact == s.Name })
-	})
-}
-
 // stepFailed is how the host tells which step it was; what it said before is why.
 var stepFailed = regexp.MustCompile(`^step (\d{3}) failed`)
 
@@ -280,7 +215,7 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, wat
 		return next, broken
 	}
 	if opt.Prove != nil && !byHand {
-		if err := opt.Prove(ctx, fresh); err != nil {
+		if err := opt.Prove(ctx, p, fresh); err != nil {
 			return next, shutOut(p, err)
 		}
 	}
@@ -314,104 +249,12 @@ func prove(ctx context.Context, h Host, at string, p plan.Plan, opt Options, wat
 	if byHand {
 		return after, ErrByHand // all else holds
 	}
-	if _, exit, err := fresh.Run(ctx, "sh "+at+"/tx confirm", nil, say); err != nil || exit != 0 {
+	if _, exit, err := fresh.Run(ctx, "sh "+at+"/tx confirm", nil, say); err == nil && exit == 4 {
+		return next, fmt.Errorf("it went back by itself before it was confirmed: proving it took longer than %v (--confirm-within)", opt.Within)
+	} else if err != nil || exit != 0 {
 		return next, fmt.Errorf("it could not be confirmed%s", because(err))
 	}
 	return after, nil
-}
-
-// grace is how long a host has for its steps, besides the time in which it is to be confirmed; as tx has it.
-const grace = 15 * time.Minute
-
-// How often a host is asked: one that is reached and is still at it, and one that is not, of which failures are counted
-// there.
-const (
-	askAgain  = 3 * time.Second
-	comeAgain = 20 * time.Second
-	comeLater = 2 * time.Minute
-)
-
-// back has the host go back, over the connection that is there or a new one, and says how that ended. Where it cannot be
-// told to, it does so by itself: that is waited for, for as long as it may take.
-func back(ctx context.Context, h Host, at string, why error, opt Options) error {
-	limited, cancel := context.WithTimeout(ctx, opt.Within+grace+time.Minute)
-	defer cancel()
-	end, told := goBack(limited, h.Shell(), at, opt.Say)
-	wait := time.Duration(0)
-	for try := 0; end == nil && limited.Err() == nil; try++ {
-		switch {
-		case try == 1:
-			if opt.Say != nil {
-				opt.Say(fmt.Sprintf("root cannot be had there any more; the host goes back by itself within %v, or, if it still takes steps, after them: waiting for that", opt.Within))
-			}
-			wait = opt.Within + 5*time.Second
-		case try > 1 && try < 4:
-			wait = comeAgain
-		case try >= 4:
-			wait = comeLater
-		}
-		select {
-		case <-limited.Done():
-			continue
-		case <-time.After(wait):
-		}
-		if s, err := h.Fresh(limited); err == nil {
-			var reached bool
-			end, reached = goBack(limited, s, at, opt.Say)
-			told = told || reached
-			s.Close()
-		}
-	}
-	switch {
-	case end != nil:
-		return fmt.Errorf("%w: %w", why, end)
-	case told:
-		return fmt.Errorf("%w: the host was told to go back, and has not ended: %w; how it stands: sudo sh %s/tx state", why, ErrNotUndone, at)
-	}
-	return fmt.Errorf("%w: the host cannot be reached; it goes back by itself: %w", why, ErrNotUndone)
-}
-
-// goBack has the host go back, and waits while it still takes its steps, or goes back already. end is how that ended, nil
-// where the connection ended before; told is that the host has heard of it.
-func goBack(ctx context.Context, s shell.Shell, at string, say func(string)) (end error, told bool) {
-	for {
-		_, exit, err := s.Run(ctx, Away("sh "+at+"/tx undo"), nil, say)
-		switch {
-		case err != nil:
-			return nil, told
-		case exit == 0:
-			return ErrRolledBack, true
-		case exit != 4 && exit != 6:
-			return nil, told // root is not had
-		}
-		out, code, err := s.Run(ctx, "sh "+at+"/tx state", nil, nil)
-		if err != nil || code != 0 {
-			return nil, told
-		}
-		switch state := strings.TrimSpace(string(out)); {
-		case state == "undone":
-			return ErrRolledBack, true
-		case exit == 6, state != "applying" && state != "applied" && state != "undoing":
-			return fmt.Errorf("this is %s: %w; on the host: sudo sh %s/tx undo", state, ErrNotUndone, at), true
-		}
-		told = true
-		select { // another has hold of it: the steps themselves, or its own way back
-		case <-ctx.Done():
-			return nil, told
-		case <-time.After(askAgain):
-		}
-	}
-}
-
-// lost finds out how a host is that was lost on the way.
-func lost(ctx context.Context, h Host, at string, why error, opt Options) error {
-	if ctx.Err() != nil {
-		ctx = context.WithoutCancel(ctx)
-		limited, cancel := context.WithTimeout(ctx, 30*time.Second)
-		defer cancel()
-		ctx = limited
-	}
-	return back(ctx, h, at, why, opt)
 }
 
 // left are the findings that the plan leaves to a person, a line each: the history tells of them.

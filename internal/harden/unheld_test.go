@@ -2,6 +2,7 @@ package harden
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"picket/internal/core/audit"
@@ -49,6 +50,24 @@ func TestShutOut(t *testing.T) {
 	}
 	if got := shutOut(plan.Plan{Items: items}, why).Error(); got != "a/net, a/ssh: a new login fails" {
 		t.Error(got)
+	}
+	if got := shutOut(plan.Plan{Items: items}, Unheld{"a/ssh": "no login at the new port"}).Error(); got != "a/ssh: no login at the new port" {
+		t.Errorf("which one it is is known: %s", got)
+	}
+	says := func(words, before, after string) plan.Item {
+		return plan.Item{Control: "ssh/" + words, Risk: []string{"lose-ssh"}, Edits: []change.Edit{{Path: "/etc/ssh/x", Before: change.Thing{Content: []byte(before)}, After: change.Thing{Content: []byte(after)}}}}
+	}
+	const noKex = "ssh w from l worked before and does not any more: Unable to negotiate with 10.0.0.1 port 22: no matching key exchange method found. Their offer: a,b"
+	algorithms := plan.Plan{Items: append(slices.Clone(items), says("kex", "", "KexAlgorithms a\n"), says("macs", "KexAlgorithms a\n", "KexAlgorithms a\nMACs b\n"))}
+	for why, want := range map[string]string{
+		noKex:                                    "ssh/kex: " + noKex,
+		noKex + "; ssh v: no matching MAC found": "ssh/kex, ssh/macs: " + noKex + "; ssh v: no matching MAC found",
+		noKex + "; port 80: timeout":             "a/net, a/ssh, ssh/kex, ssh/macs: " + noKex + "; port 80: timeout",
+		"no matching cipher found":               "a/net, a/ssh, ssh/kex, ssh/macs: no matching cipher found",
+	} {
+		if got := shutOut(algorithms, errors.New(why)).Error(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 	if got := shutOut(plan.Plan{Items: items[:1]}, why); got != why {
 		t.Errorf("nothing carries the risk: %v", got)

@@ -138,6 +138,35 @@ func (t Exposure) port(b *strings.Builder, p audit.ExposedPort) {
 		line := from + l.from[len(l.from)-1] + ": " + l.said
 		fmt.Fprintf(b, "%s%s\n", strings.Repeat(" ", left), t.Style.Paint(ui.Wrap(oneLine(line), t.Width, strings.Repeat(" ", left+2)), ui.Dim))
 	}
+	t.tried(b, p, left)
+}
+
+// tried writes what came of connections that were really made.
+func (t Exposure) tried(b *strings.Builder, p audit.ExposedPort, left int) {
+	for i := 0; i < len(p.Tried); {
+		one := p.Tried[i]
+		from := []string{one.From}
+		for i++; i < len(p.Tried); i++ {
+			next := p.Tried[i]
+			if next.Result != one.Result || next.Says != one.Says || next.Against != one.Against {
+				break
+			}
+			from = append(from, next.From)
+		}
+		said := map[string]string{audit.TryOpen: "open", audit.TryShut: "shut", audit.TryFailed: "could not be tried"}[one.Result]
+		if one.Says != "" {
+			said += " (" + one.Says + ")"
+		}
+		color := ui.Dim
+		if one.Against != "" {
+			said += ": " + one.Against
+			color = ui.Yellow
+			if one.Result == audit.TryOpen {
+				color = ui.Red
+			}
+		}
+		fmt.Fprintf(b, "%s%s\n", strings.Repeat(" ", left), t.Style.Paint(ui.Wrap(oneLine("tried from "+strings.Join(from, ", ")+": "+said), t.Width, strings.Repeat(" ", left+2)), color))
+	}
 }
 
 func reachText(r audit.ReachOf) string {

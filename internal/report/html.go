@@ -39,12 +39,13 @@ var htmlPage = template.Must(template.New("report").Funcs(template.FuncMap{
 	"day":     func(t time.Time) string { return t.Format("2 January 2006, 15:04 MST") },
 	"lastDay": func(t time.Time) string { return t.AddDate(0, 0, -1).Format("2 January 2006") },
 	"refs":    htmlRefs,
-	"facets":  facets,
+	"facets":  func(r found) []facet { return facets(r.Result) },
 	"steps":   Steps,
 	"risks":   Risks,
 	"join":    func(s []string) string { return strings.Join(s, " · ") },
+	"finding": func(r audit.Result, apply string) found { return found{r, apply} },
 	"anchor":  func(id string) string { return strings.ReplaceAll(id, "/", "-") },
-	"urgent": func(r audit.Result) bool {
+	"urgent": func(r found) bool {
 		return r.Severity.Rank() >= control.High.Rank() || r.Verdict == control.Error
 	},
 	"head": func(ev []control.Evidence) []control.Evidence { return ev[:min(len(ev), mostEvidence)] },
@@ -56,8 +57,28 @@ const mostEvidence = 6
 
 // HTML writes one self-contained page. It needs no network, and no script: the
 // small one in it filters and copies.
-func HTML(w io.Writer, r audit.Report) error {
-	return htmlPage.Execute(w, newPage(r))
+func HTML(w io.Writer, r audit.Report) error { return Page{}.Write(w, r) }
+
+// Page is HTML with the commands to type at the terminal from which it was written.
+type Page struct {
+	Next []Hint // after the audit; may be empty
+	// Apply is the command that has Picket make what a finding is about right, "" where it cannot; nil: it never can.
+	Apply func(control string) string
+}
+
+// Write writes the page.
+func (o Page) Write(w io.Writer, r audit.Report) error {
+	p := newPage(r)
+	p.Next = o.Next
+	for _, f := range p.Findings {
+		if o.Apply == nil {
+			break
+		}
+		if c := o.Apply(f.Control); c != "" {
+			p.Applies[f.Control] = c
+		}
+	}
+	return htmlPage.Execute(w, p)
 }
 
 // page is what the template shows.
@@ -75,10 +96,18 @@ type page struct {
 	Arc       float64 // length of the score's arc, of a circle of 100
 	Bars      []bar
 	Findings  []audit.Result
+	Applies   map[string]string // commands of Picket, by control
+	Next      []Hint
 	Unknown   []UnknownGroup
 	Waived    []audit.Result
 	Passed    []audit.Result
 	Other     []audit.Result // not applicable
+}
+
+// found is a finding, and the command that has Picket make it right.
+type found struct {
+	audit.Result
+	Apply string // "" where there is none
 }
 
 // bar is the count of findings of one severity.
@@ -92,8 +121,8 @@ func newPage(r audit.Report) page {
 	p := page{
 		Report: r, CSS: template.CSS(htmlCSS), Script: template.JS(htmlScript), Hash: scriptHash,
 		Arc: float64(r.Score), Band: band(r), Cap: audit.CriticalCap, Unknown: Unknowns(r),
-		There: elsewhere(r),
-		How:   map[string]string{"local": "on the host itself", "ssh": "over SSH", "image": "from its disk"}[r.Host.Via],
+		There: elsewhere(r), Applies: map[string]string{},
+		How: map[string]string{"local": "on the host itself", "ssh": "over SSH", "image": "from its disk"}[r.Host.Via],
 	}
 	counts := map[control.Severity]int{}
 	most := 1

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"picket/internal/core/audit"
 	"picket/internal/core/change"
 	"picket/internal/core/plan"
 	"picket/internal/core/snap"
@@ -22,13 +23,16 @@ type Plan struct {
 	Name  string   // of the program, as it can be typed here; "" is picket
 	Next  []Hint   // what to type next; may be empty
 	Brief []string // new files whose content is not shown
+
+	host audit.Host // of the plan that is written
 }
 
 // Write writes the plan.
 func (t Plan) Write(w io.Writer, p plan.Plan) error {
+	t.host = p.Host
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s · %s\n", t.Style.Paint(oneLine(p.Host.Name), ui.Bold), oneLine(p.Host.OS))
-	fmt.Fprintln(b, ui.Wrap(planSum(p), t.Width, "  "))
+	fmt.Fprintln(b, ui.Wrap(PlanLine(p), t.Width, "  "))
 	for _, i := range p.Items {
 		if i.Changes() {
 			t.item(b, i)
@@ -67,8 +71,8 @@ func (t Plan) after(b *strings.Builder, p plan.Plan) {
 	}
 }
 
-// planSum says in a line what a plan comes to.
-func planSum(p plan.Plan) string {
+// PlanLine says in a line what a plan comes to.
+func PlanLine(p plan.Plan) string {
 	switch done := len(p.Planned()); {
 	case len(p.Items) == 0 && len(p.Unknown) > 0:
 		return fmt.Sprintf("nothing to change, as far as could be judged: no finding among %s, and %d that could not be", count(p.Judged, "control"), len(p.Unknown))

@@ -3,11 +3,13 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"picket/internal/core/control"
 	"picket/internal/core/plan"
+	"picket/internal/core/snap"
 	"picket/internal/ui"
 )
 
@@ -43,7 +45,7 @@ func (t Plan) left(b *strings.Builder, p plan.Plan) {
 		if n == 0 {
 			fmt.Fprintf(b, "\n%s\n", t.Style.Paint("Left to you", ui.Yellow, ui.Bold))
 		}
-		fmt.Fprintf(b, "\n%s\n", ui.Wrap(oneLine(g.why)+":", t.Width, ""))
+		fmt.Fprintf(b, "\n%s\n", ui.Wrap(t.about(oneLine(g.why))+":", t.Width, ""))
 		for _, i := range g.items {
 			fmt.Fprintf(b, "%s  %s\n", t.mark(i), t.Style.Paint(oneLine(i.Control), ui.Bold))
 			fmt.Fprintf(b, "%s%s\n", indent, ui.Wrap(oneLine(cmp.Or(i.Reason, i.Title)), t.Width, indent)) // what is wrong: that is what they work on
@@ -52,6 +54,21 @@ func (t Plan) left(b *strings.Builder, p plan.Plan) {
 			}
 		}
 	}
+}
+
+// changes are commands in prose that change a host.
+var changes = regexp.MustCompile("`picket (passwd|user|apply|rollback)( [^`]*)`")
+
+// about has the commands in a sentence name the host that they are about, where that is another machine.
+func (t Plan) about(text string) string {
+	return changes.ReplaceAllStringFunc(text, func(command string) string {
+		m := changes.FindStringSubmatch(command)
+		args := m[2]
+		if t.host.Via == "ssh" && strings.HasPrefix(t.host.Target, "ssh://") && !strings.Contains(args, "ssh://") {
+			args += " " + snap.CommandKey(t.host.Target)
+		}
+		return "`" + cmp.Or(t.Name, "picket") + " " + m[1] + args + "`"
+	})
 }
 
 // unknown names what nothing is done about, as it could not be judged.
@@ -85,7 +102,7 @@ func (t Plan) unknown(b *strings.Builder, p plan.Plan) {
 
 // steps are what a person types about a finding. In a long list what is only good order has no commands.
 func (t Plan) steps(b *strings.Builder, i plan.Item, brief bool) {
-	explain := t.Style.Paint(cmp.Or(t.Name, "picket")+" explain "+i.Control, ui.Dim)
+	explain := t.Style.Paint(explained(t.Name, i.Control, t.host), ui.Dim)
 	commands, more := firstCommands(i.Fix)
 	if brief && i.Severity == control.Low {
 		commands = nil

@@ -20,7 +20,7 @@ func PlanMarkdown(w io.Writer, s plan.Saved) error {
 			fmt.Fprintf(b, "%s · ", mdText(part))
 		}
 	}
-	fmt.Fprintf(b, "read %s · profile %s\n\n**%s**\n", s.Taken.UTC().Format("2006-01-02 15:04 UTC"), mdText(s.Profile), mdText(planSum(p)))
+	fmt.Fprintf(b, "read %s · profile %s\n\n**%s**\n", s.Taken.UTC().Format("2006-01-02 15:04 UTC"), mdText(s.Profile), mdText(PlanLine(p)))
 	if len(p.Planned()) > 0 {
 		b.WriteString("\n| Severity | Control | What holds then | Could cost |\n| --- | --- | --- | --- |\n")
 		for _, i := range p.Items {

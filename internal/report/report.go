@@ -2,6 +2,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"slices"
@@ -46,7 +47,34 @@ func Several(format string) bool { return format == "text" || format == "json" }
 func JSON(w io.Writer, r audit.Report) error { return encode(w, r) }
 
 // JSONArray writes the documents of several hosts as one array.
-func JSONArray(w io.Writer, rs []audit.Report) error { return encode(w, rs) }
+// One after the other: that of many hosts is not held in memory as a whole.
+func JSONArray(w io.Writer, rs []audit.Report) error {
+	for i, r := range rs {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("  ", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+		between := ",\n  "
+		if i == 0 {
+			between = "[\n  "
+		}
+		if _, err := io.WriteString(w, between); err != nil {
+			return err
+		}
+		if _, err := w.Write(bytes.TrimRight(b.Bytes(), "\n")); err != nil {
+			return err
+		}
+	}
+	end := "\n]\n"
+	if len(rs) == 0 {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(w, end)
+	return err
+}
 
 func encode(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

@@ -10,6 +10,7 @@ import (
 
 	"picket/internal/core/audit"
 	"picket/internal/core/control"
+	"picket/internal/core/snap"
 	"picket/internal/ui"
 )
 
@@ -25,6 +26,8 @@ type Text struct {
 
 	// Apply is the command that has Picket make what a finding is about right, "" where it cannot; nil: it never can.
 	Apply func(control string) string
+
+	host audit.Host // of the report that is written
 }
 
 // shortLines is how many lines the findings of the short form may take: with
@@ -40,6 +43,7 @@ var indent = strings.Repeat(" ", 10)
 
 // Write writes one report.
 func (t Text) Write(w io.Writer, r audit.Report) error {
+	t.host = r.Host
 	b := &strings.Builder{}
 	t.head(b, r)
 	if where := elsewhere(r); where != "" && !t.Short {
@@ -69,7 +73,7 @@ func elsewhere(r audit.Report) string {
 	}
 	switch r.Host.Via {
 	case "ssh":
-		return "What picket does is typed here; type all other fixes on " + oneLine(r.Host.Name) + "."
+		return "Commands of picket are typed on the computer from which it is run; all others on " + oneLine(r.Host.Name) + "."
 	case "image":
 		return "The fixes are for the system in this image: type them there once it runs, not here."
 	}
@@ -119,22 +123,7 @@ func (t Text) head(b *strings.Builder, r audit.Report) {
 	}
 	fmt.Fprintln(b)
 
-	counts := map[control.Severity]int{}
-	for _, res := range r.Results {
-		if res.Finding() {
-			counts[res.Severity]++
-		}
-	}
-	var parts []string
-	for i := len(control.Severities) - 1; i >= 0; i-- {
-		if s := control.Severities[i]; counts[s] > 0 {
-			parts = append(parts, t.Style.Paint(fmt.Sprintf("%d %s", counts[s], s), severityColor(s)...))
-		}
-	}
-	if len(parts) == 0 {
-		parts = []string{t.Style.Paint("no findings", ui.Green)}
-	}
-	fmt.Fprintf(b, "%s · %d passed", strings.Join(parts, ", "), r.Counts.Pass)
+	fmt.Fprintf(b, "%s · %d passed", findings(r, t.Style), r.Counts.Pass)
 	if r.Counts.Unknown > 0 {
 		fmt.Fprintf(b, " · %d unknown", r.Counts.Unknown)
 	}
@@ -342,7 +331,16 @@ func (t Text) whole(b *strings.Builder, res audit.Result, label string, line fun
 
 // explain is the command that says the rest.
 func (t Text) explain(res audit.Result) string {
-	return cmp.Or(t.Name, "picket") + " explain " + res.Control
+	return explained(t.Name, res.Control, t.host)
+}
+
+// explained is the command that explains a control, with the host that it is about, where that is another machine.
+func explained(name, control string, h audit.Host) string {
+	command := cmp.Or(name, "picket") + " explain " + control
+	if h.Via == "ssh" && h.Target != "" {
+		command += " " + snap.CommandKey(h.Target)
+	}
+	return command
 }
 
 // sentence is the reason; a rule whose reason is bare is introduced by what
@@ -439,4 +437,29 @@ func (t Text) list(b *strings.Builder, r audit.Report, title string, v control.V
 		}
 		fmt.Fprintf(b, "  %-34s %s\n", res.Control, ui.Wrap(ui.Clean(res.Reason), t.Width, strings.Repeat(" ", 37)))
 	}
+}
+
+// findings are how many there are of each severity, the worst first.
+func findings(r audit.Report, style ui.Style) string {
+	counts := map[control.Severity]int{}
+	for _, res := range r.Results {
+		if res.Finding() {
+			counts[res.Severity]++
+		}
+	}
+	var parts []string
+	for _, s := range slices.Backward(control.Severities) {
+		if counts[s] > 0 {
+			parts = append(parts, style.Paint(fmt.Sprintf("%d %s", counts[s], s), severityColor(s)...))
+		}
+	}
+	if len(parts) == 0 {
+		return style.Paint("no findings", ui.Green)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Line is a host's report in one line: its score and its findings.
+func Line(r audit.Report) string {
+	return fmt.Sprintf("score %d, %s", r.Score, findings(r, ui.Style{}))
 }

@@ -19,6 +19,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"picket/internal/host/machine"
 )
 
 // IO is where a program reads and writes. Terminals are recognised by the
@@ -61,7 +63,7 @@ func Width(w io.Writer, getenv func(string) string) int {
 // Color reports whether w is a terminal that wants colours.
 func Color(w io.Writer, getenv func(string) string) bool {
 	_, ok := terminal(w)
-	return ok && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	return ok && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb" && machine.Paints(w.(*os.File))
 }
 
 // Style paints text, or does not.
@@ -188,13 +190,19 @@ func (p *Progress) Stop() {
 	}
 }
 
+// Pause implements Teller: the line is gone for good, since who was asked has seen enough.
+func (p *Progress) Pause() (resume func()) {
+	p.Stop()
+	return func() {}
+}
+
 // ErrNoTerminal is returned by a prompt when nobody can answer.
 var ErrNoTerminal = errors.New("nobody can be asked: this is not a terminal")
 
 // Prompt asks on a terminal.
 type Prompt struct {
 	IO       IO
-	Progress *Progress // ended before somebody types
+	Progress Teller // makes room before somebody types; may be nil
 
 	// Context ends the waiting. What was being typed is then left behind: the
 	// program is about to end.
@@ -240,7 +248,7 @@ func (p Prompt) Password(prompt string) ([]byte, error) {
 		return nil, ErrNoTerminal
 	}
 	if p.Progress != nil {
-		p.Progress.Stop()
+		defer p.Progress.Pause()()
 	}
 	fmt.Fprint(p.IO.Err, Clean(prompt)) // it may name what a host has said
 	b, err := wait(p.Context, fd, func() ([]byte, error) { return term.ReadPassword(fd) })
@@ -255,7 +263,7 @@ func (p Prompt) Line(prompt string) (string, error) {
 		return "", ErrNoTerminal
 	}
 	if p.Progress != nil {
-		p.Progress.Stop()
+		defer p.Progress.Pause()()
 	}
 	fmt.Fprint(p.IO.Err, Clean(prompt))
 	line, err := wait(p.Context, fd, func() (string, error) { return readLine(p.IO.In) })
@@ -269,7 +277,7 @@ func (p Prompt) Confirm(prompt string) (bool, error) {
 		return false, ErrNoTerminal
 	}
 	if p.Progress != nil {
-		p.Progress.Stop()
+		defer p.Progress.Pause()()
 	}
 	for {
 		fmt.Fprint(p.IO.Err, Clean(prompt)+" (yes/no) ")
@@ -283,6 +291,7 @@ func (p Prompt) Confirm(prompt string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		fmt.Fprintln(p.IO.Err, "type yes or no, as a whole word")
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -24,7 +27,23 @@ type Behaviour struct {
 	MaxTries  int
 	Noise     string            // printed before every command, as a .bashrc would
 	Run       func(ssh.Channel) // in place of the shell; the channel is closed behind it
+
+	TurnAway  func(n int) (say string, closes bool) // the nth connection, from 1, is closed before the greeting
+	Hangs     Hang
+	Sessions  int  // at once; 0: any number, -1: none
+	NoForward bool // passes no connections on
 }
+
+// A Hang is where a server stops answering, or closes the connection.
+type Hang int
+
+// The zero value does not hang.
+const (
+	HangsGreeted  Hang = iota + 1 // it says who it is and no more
+	HangsLogin                    // while it looks at a key
+	DropsLogin                    // it closes the connection while it looks at a key
+	HangsLoggedIn                 // it opens no session and answers no keepalive
+)
 
 // Fake starts a server in this process.
 func Fake(t testing.TB, b Behaviour) *Server {
@@ -36,6 +55,9 @@ func Fake(t testing.TB, b Behaviour) *Server {
 	config := &ssh.ServerConfig{MaxAuthTries: b.MaxTries, BannerCallback: func(ssh.ConnMetadata) string { return b.Banner }}
 	config.AddHostKey(host)
 	config.PublicKeyCallback = func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		if b.Hangs == HangsLogin {
+			<-t.Context().Done()
+		}
 		if b.NoKeys || !bytes.Equal(key.Marshal(), s.Login.PublicKey().Marshal()) {
 			return nil, errors.New("not this one")
 		}
@@ -72,7 +94,17 @@ func Fake(t testing.TB, b Behaviour) *Server {
 				return
 			}
 			t.Cleanup(func() { c.Close() })
+			n := int(s.Came.Add(1))
+			if b.TurnAway != nil {
+				if say, closes := b.TurnAway(n); closes {
+					io.WriteString(c, say)
+					c.Close()
+					continue
+				}
+			}
 			switch {
+			case b.Hangs == HangsGreeted:
+				io.WriteString(c, "SSH-2.0-hangs\r\n")
 			case b.Silent:
 			case b.HangUp:
 				c.Close()
@@ -86,18 +118,41 @@ func Fake(t testing.TB, b Behaviour) *Server {
 
 func (b Behaviour) serve(c net.Conn, config *ssh.ServerConfig) {
 	defer c.Close()
+	if b.Hangs == DropsLogin {
+		own := *config
+		own.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+			c.Close()
+			return nil, io.EOF
+		}
+		config = &own
+	}
 	conn, chans, reqs, err := ssh.NewServerConn(c, config)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
+	if b.Hangs == HangsLoggedIn {
+		conn.Wait()
+		return
+	}
 	go ssh.DiscardRequests(reqs)
+	var sessions atomic.Int32
 	for n := range chans {
+		if n.ChannelType() == "direct-tcpip" {
+			go b.pass(n)
+			continue
+		}
+		if most := int32(b.Sessions); most != 0 && sessions.Load() >= max(most, 0) {
+			n.Reject(ssh.ConnectionFailed, "open failed")
+			continue
+		}
+		sessions.Add(1)
 		ch, reqs, err := n.Accept()
 		if err != nil {
 			return
 		}
 		go func() {
+			defer sessions.Add(-1)
 			defer ch.Close()
 			for r := range reqs {
 				var p struct{ Command string }
@@ -119,6 +174,34 @@ func (b Behaviour) serve(c net.Conn, config *ssh.ServerConfig) {
 	}
 }
 
+// pass connects to where the client wants to go on to.
+func (b Behaviour) pass(n ssh.NewChannel) {
+	var to struct {
+		Host     string
+		Port     uint32
+		From     string
+		FromPort uint32
+	}
+	if b.NoForward || ssh.Unmarshal(n.ExtraData(), &to) != nil {
+		n.Reject(ssh.Prohibited, "open failed")
+		return
+	}
+	c, err := net.Dial("tcp", net.JoinHostPort(to.Host, strconv.Itoa(int(to.Port))))
+	if err != nil {
+		n.Reject(ssh.ConnectionFailed, "Connection refused")
+		return
+	}
+	defer c.Close()
+	ch, reqs, err := n.Accept()
+	if err != nil {
+		return
+	}
+	go ssh.DiscardRequests(reqs)
+	go func() { io.Copy(c, ch); c.Close() }()
+	io.Copy(ch, c)
+	ch.Close()
+}
+
 func (b Behaviour) shell(ch ssh.Channel, command string) {
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Stdout, cmd.Stderr = ch, ch.Stderr()
@@ -128,4 +211,15 @@ func (b Behaviour) shell(ch ssh.Channel, command string) {
 	}
 	go func() { io.Copy(stdin, ch); stdin.Close() }()
 	cmd.Wait()
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		ch.SendRequest("exit-signal", false, ssh.Marshal(struct {
+			Signal string
+			Core   bool
+			Why    string
+			Lang   string
+		}{Signal: map[syscall.Signal]string{syscall.SIGKILL: "KILL", syscall.SIGTERM: "TERM"}[status.Signal()]}))
+		return
+	}
+	ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status.ExitStatus())}))
 }

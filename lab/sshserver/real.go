@@ -14,8 +14,10 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +36,7 @@ type Server struct {
 	Login   ssh.Signer // its public half may log in
 	Key     string     // the file of Login
 	Dir     string
+	Came    atomic.Int32 // connections to a Fake
 }
 
 // Target is the server as picket is told.
@@ -137,12 +140,21 @@ func Real(t testing.TB, options ...string) *Server {
 	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	// The signal of Pdeathsig comes when the thread ends that has started the program, not the process: so it is one that stays.
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		started <- cmd.Start()
+		<-done
+	}()
+	if err := <-started; err != nil {
+		close(done)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		cmd.Wait()
+		close(done)
 		log.Close()
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
@@ -150,7 +162,7 @@ func Real(t testing.TB, options ...string) *Server {
 		}
 	})
 	address := net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(30 * time.Second); ; {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()

@@ -136,7 +136,34 @@ func Evaluate(controls []control.Control, s *snap.Snapshot, opt Options) Report 
 	slices.SortStableFunc(r.Results, worstFirst)
 	r.count()
 	r.Score, r.ScoreWithoutWaivers, r.Confidence = Score(r.Results)
+	r.own()
 	return r
+}
+
+// own has a report hold what it says and no more. Its texts are often parts of the files and answers of the host, all of which
+// would be held as long as the report is: some megabytes for each of many hosts.
+func (r *Report) own() {
+	h := &r.Host
+	for _, s := range []*string{&h.Name, &h.Target, &h.OS, &h.Model, &h.Kernel} {
+		*s = strings.Clone(*s)
+	}
+	for i := range r.Results {
+		res := &r.Results[i]
+		res.Reason, res.Evidence = strings.Clone(res.Reason), slices.Clone(res.Evidence)
+		for k := range res.Evidence {
+			e := &res.Evidence[k]
+			for _, s := range []*string{&e.Fact, &e.Place, &e.Found, &e.File, &e.Account, &e.Group} {
+				*s = strings.Clone(*s)
+			}
+			e.Lines = slices.Clone(e.Lines)
+			for l := range e.Lines {
+				e.Lines[l] = strings.Clone(e.Lines[l])
+			}
+		}
+	}
+	for i := range r.Problems {
+		r.Problems[i] = strings.Clone(r.Problems[i])
+	}
 }
 
 // HostOf names a host for a report.

@@ -47,6 +47,54 @@ type ExposedPort struct {
 	Public bool `json:"public"`
 	// Local is whether it is for the host alone, whatever the rules.
 	Local bool `json:"local"`
+	// Tried are connections that were really made to it, from other hosts.
+	Tried []Try `json:"tried,omitempty"`
+}
+
+// A Try is what came of a connection that was really made to a port.
+type Try struct {
+	From    string `json:"from"`   // the host that it came from
+	Result  string `json:"result"` // open, shut, or failed: it could not be tried
+	Says    string `json:"says,omitempty"`
+	Against string `json:"against,omitempty"` // in so far as the host's rules say otherwise: why it is odd
+}
+
+// Results of a [Try].
+const (
+	TryOpen   = "open"
+	TryShut   = "shut"
+	TryFailed = "failed"
+)
+
+// Try notes what came of a connection, and holds it to what the rules say.
+func (p *ExposedPort) Try(from, result, says string) {
+	t := Try{From: from, Result: result, Says: cut(says, MaxText)}
+	lets := p.Network.Open() || p.Anywhere.Open() || p.VPN != nil && p.VPN.Open()
+	switch {
+	case result == TryOpen && p.Local:
+		t.Against = "it is reached, though it listens for the host alone: something there leads on to it"
+	case result == TryOpen && !lets:
+		t.Against = "it is reached, though the host's rules let nobody in"
+	case result == TryShut && !p.Local && p.Network.Reached == "yes":
+		t.Against = "the host's rules let strangers in: one about this node, or something in between, does not"
+	}
+	p.Tried = append(p.Tried, t)
+}
+
+// Contradicted reports whether a port is reached that the rules should keep shut.
+func (e Exposure) Contradicted() bool {
+	return slices.ContainsFunc(e.Ports, func(p ExposedPort) bool {
+		return slices.ContainsFunc(p.Tried, func(t Try) bool { return t.Result == TryOpen && t.Against != "" })
+	})
+}
+
+// ListensAt reports whether it listens on an address, or on all.
+func (p ExposedPort) ListensAt(addr string) bool {
+	return slices.ContainsFunc(p.Addresses, func(a string) bool {
+		host, _, _ := strings.Cut(a[:max(0, strings.LastIndexByte(a, ':'))], "%")
+		host = strings.Trim(host, "[]")
+		return host == "0.0.0.0" || host == "::" || host == "*" || host == "" || host == addr
+	})
 }
 
 // ReachOf says whether one kind of sender reaches a port, and by which rule.

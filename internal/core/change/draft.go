@@ -30,10 +30,12 @@ type Draft struct {
 	tried   map[string]string
 	wanted  []string // paths that have to be read anew
 	opens   int      // port at which SSH is to be reached from now on
+	mover   string   // the control that does it
 	shuts   []int    // ports at which it is not any more
 	secret  []string // further paths whose content must not be shown
 	hide    func(p string, content []byte) []byte
 	control string
+	worked  map[string]any // see Worked; as long as no file is changed
 }
 
 // On begins a draft of a host. raw are files as they are, of those that hold secrets.
@@ -43,12 +45,12 @@ func On(s *snap.Snapshot, raw map[string][]byte, p Policy) *Draft {
 
 // Hiding has the draft's snapshot hold no secret either: hide replaces those of the files that were read anew.
 func (d *Draft) Hiding(hide func(p string, content []byte) []byte) *Draft {
-	d.hide = hide
+	d.hide, d.worked = hide, nil
 	return d
 }
 
 // Hide says that a file of the draft holds secrets, as what comes from another does that was read anew.
-func (d *Draft) Hide(p string) { d.secret = append(d.secret, p) }
+func (d *Draft) Hide(p string) { d.secret, d.worked = append(d.secret, p), nil }
 
 // Hidden reports whether a file holds secrets that must not be shown.
 func (d *Draft) Hidden(p string) bool {
@@ -91,10 +93,11 @@ func cloneSteps(in []Step) []Step {
 }
 
 // Move has SSH be reached at another port, and no longer at others. It says so to who proves the change; the fix makes it.
-func (d *Draft) Move(opens int, shuts ...int) { d.opens, d.shuts = opens, shuts }
+func (d *Draft) Move(opens int, shuts ...int) { d.opens, d.shuts, d.mover = opens, shuts, d.control }
 
-// Moved are the port at which SSH is reached from now on, 0 for none that is new, and those at which it is not any more.
-func (d *Draft) Moved() (opens int, shuts []int) { return d.opens, d.shuts }
+// Moved are the port at which SSH is reached from now on, 0 for none that is new, those at which it is not any more, and the
+// control that does it.
+func (d *Draft) Moved() (opens int, shuts []int, mover string) { return d.opens, d.shuts, d.mover }
 
 // Leave says why a person has to do it.
 func (d *Draft) Leave(format string, args ...any) {
@@ -301,7 +304,7 @@ func (d *Draft) set(p string, from, to Thing) {
 	if _, ok := d.now[p]; !ok {
 		d.paths = append(d.paths, p)
 	}
-	d.now[p] = to
+	d.now[p], d.worked = to, nil
 	d.edits = append(d.edits, Edit{Control: d.control, Path: p, Before: from, After: to})
 }
 
@@ -392,6 +395,19 @@ func (d *Draft) ByFiles() *snap.Snapshot {
 	}
 	s.Source.Kind = "image"
 	return s
+}
+
+// Worked is what is worked out of a draft as it stands, under a name: once, until a file of it is changed.
+func Worked[T any](d *Draft, name string, work func() T) T {
+	if v, ok := d.worked[name].(T); ok {
+		return v
+	}
+	v := work()
+	if d.worked == nil {
+		d.worked = map[string]any{}
+	}
+	d.worked[name] = v
+	return v
 }
 
 // base is a file's content before anything was changed.

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"picket/internal/core/change"
 	"picket/internal/core/fact"
 )
@@ -33,6 +35,12 @@ func (c Check) Fix(h *fact.Host, d *change.Draft) error {
 	f, _ := repairs(c.Name)
 	return f(h, d)
 }
+
+// onlyLeft are the checks whose repair is only to say what a person types: a password, a name.
+var onlyLeft = []string{"accounts.default-user", "accounts.factory-password", "sudo.personal-admin"}
+
+// OnlyLeaves implements [control.Leaver].
+func (c Check) OnlyLeaves() bool { return slices.Contains(onlyLeft, c.Name) }
 
 // decisions say of checks by name in what a host is not as its owner has decided.
 var decisions = map[string]func(*fact.Host, change.Policy) string{

@@ -55,7 +55,7 @@ func leaveTo(judge func(*fact.Host) control.Outcome, blank, why string) repair {
 
 // stillBad leaves to a person what would not pass with the draft either.
 func stillBad(d *change.Draft, judge func(*fact.Host) control.Outcome) {
-	if o := judge(fact.Parse(d.Snapshot())); o.Verdict != control.Pass {
+	if o := judge(control.Drafted(d)); o.Verdict != control.Pass {
 		d.Leave("not all of it can be set by a machine: %s", o.Reason)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"picket/internal/core/account"
 	"picket/internal/core/change"
+	"picket/internal/core/control"
 	"picket/internal/core/fact"
 )
 
@@ -128,7 +129,7 @@ func closeUnused(h *fact.Host, d *change.Draft) error {
 		}
 		changed[name] = true
 	}
-	then := fact.Parse(d.Snapshot()).Accounts.Passwords.V
+	then := control.Drafted(d).Accounts.Passwords.V
 	for _, name := range slices.Sorted(maps.Keys(changed)) {
 		p := then[name]
 		last := p.Changed + p.Max

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"picket/internal/core/change"
+	"picket/internal/core/control"
 	"picket/internal/core/edit"
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
@@ -46,7 +47,7 @@ func repairAnonymous(h *fact.Host, d *change.Draft) error {
 		d.Do(change.Unit, "mosquitto.service", "restart")
 		return nil
 	}
-	if o := mosquittoAnonymous(fact.Parse(d.Snapshot())); o.Verdict.Bad() {
+	if o := mosquittoAnonymous(control.Drafted(d)); o.Verdict.Bad() {
 		d.Leave("it would still be wrong: %s", o.Reason)
 	}
 	return nil

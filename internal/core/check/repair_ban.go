@@ -106,7 +106,7 @@ func repairBanSSH(h *fact.Host, d *change.Draft) error {
 		return err
 	}
 	installed(h, d, "fail2ban", "python3-systemd", "nftables")
-	after := fact.Parse(d.Snapshot())
+	after := control.Drafted(d)
 	for _, j := range after.Ban.Jails { // one that cannot start keeps all from it
 		if why, _ := after.CannotStart(j); j.Enabled.V && has && why != "" && !strings.Contains(why, "python3-systemd") {
 			if !j.WatchesSSH() || j.Journal() {

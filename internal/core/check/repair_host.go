@@ -42,7 +42,7 @@ const timeAwaited = "timeout 15 sh -c 'until timedatectl show -p NTPSynchronized
 
 // stillSo leaves it to a person when the files as drafted would not bring what is wanted.
 func stillSo(judge func(*fact.Host) control.Outcome, d *change.Draft) {
-	if o := judge(fact.Parse(d.Snapshot())); o.Persistent == control.No {
+	if o := judge(control.Drafted(d)); o.Persistent == control.No {
 		d.Leave("another file would still win: %s", o.Reason)
 	}
 }

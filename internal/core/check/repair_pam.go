@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"picket/internal/core/change"
+	"picket/internal/core/control"
 	"picket/internal/core/edit"
 	"picket/internal/core/fact"
 )
@@ -109,7 +110,7 @@ func repairLockout(h *fact.Host, d *change.Draft) error {
 	}); err != nil {
 		return err
 	}
-	if why := counts(fact.Parse(d.Snapshot()).Session.PAM["common-auth"].V); why != "" {
+	if why := counts(control.Drafted(d).Session.PAM["common-auth"].V); why != "" {
 		d.Leave("%s", why)
 		return nil
 	}

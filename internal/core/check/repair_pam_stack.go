@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"picket/internal/core/change"
+	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/pamauth"
 	"picket/internal/core/snap"
@@ -32,7 +33,7 @@ var (
 
 // enable has stacks call a module: by profiles where pam-auth-update manages them, else by byHand, which edits them.
 func enable(h *fact.Host, d *change.Draft, module string, profiles map[string]string, byHand func() error) error {
-	before := fact.Parse(d.Snapshot()).Session.PAM
+	before := control.Drafted(d).Session.PAM
 	is, err := stacks(d)
 	if err == nil {
 		_, err = is.Using()
@@ -50,7 +51,7 @@ func enable(h *fact.Host, d *change.Draft, module string, profiles map[string]st
 	if err != nil {
 		return err
 	}
-	after := fact.Parse(d.Snapshot()).Session.PAM
+	after := control.Drafted(d).Session.PAM
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if why := otherWay(before[name].V, after[name].V, module); why != "" {
 			d.Leave("/etc/pam.d/%s: %s", name, why)

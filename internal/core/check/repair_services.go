@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"picket/internal/core/account"
@@ -65,7 +66,8 @@ type ownAccount struct {
 // planOwn works out what a service needs to run without root's rights, or why that cannot be known.
 func planOwn(h *fact.Host, d *change.Draft, unit string) (own ownAccount, why string) {
 	own.user = strings.ToLower(strings.TrimSuffix(unit, ".service"))
-	said, named := d.Policy().Service(unit)
+	said, _ := d.Policy().Service(unit)
+	named := said.User != "" || len(said.Writes) > 0 // a health check alone says nothing of what it needs
 	if said.User != "" {
 		own.user = said.User
 	}
@@ -89,8 +91,15 @@ func planOwn(h *fact.Host, d *change.Draft, unit string) (own ownAccount, why st
 	if c.Now["Type"] == "oneshot" || h.Units.Get(unit).Sub != "running" {
 		return own, "it is a job that ends, not a service: what it does as root may be what it is there for"
 	}
-	if run.Group != "" && run.Group != "root" {
-		own.group = run.Group
+	own.group = run.Group
+	if gid, err := strconv.Atoi(own.group); err == nil {
+		own.group = h.Accounts.GroupName(gid)
+	}
+	if own.group == "root" {
+		own.group = ""
+	}
+	if slices.Contains(powers, own.group) {
+		return own, "its unit has Group=" + own.group + ", which is as good as root: a user of its own would gain nothing"
 	}
 	if why = unknowable(c, run, named); why != "" {
 		return own, why
@@ -189,11 +198,9 @@ var powers = []string{"root", "disk", "kmem", "mem", "shadow", "docker", "sudo",
 func (o *ownAccount) devices(h *fact.Host, run fact.ServiceRun) string {
 	for _, e := range run.Devices {
 		g := h.Accounts.GroupName(e.GID)
-		at := e.Real
 		switch {
-		case strings.HasPrefix(at, "/dev/pts/") || at == "/dev/tty" || at == "/dev/console":
 		case e.Mode&0o060 == 0 || slices.Contains(powers, g) || !plain(g):
-			return "it uses " + at + ", which nobody but root may"
+			return "it uses " + e.Real + ", which nobody but root may"
 		case !slices.Contains(o.groups, g):
 			o.groups = append(o.groups, g)
 		}

@@ -28,7 +28,7 @@ func saySSHD(_ *fact.Host, d *change.Draft, option, value string, judge func(*fa
 	if err := d.Say(change.SSHDFile, 0o600, change.SSHD, "", option, value); err != nil {
 		return err
 	}
-	if o := judge(fact.Parse(d.ByFiles())); o.Verdict.Bad() {
+	if o := judge(control.DraftedFiles(d)); o.Verdict.Bad() {
 		d.Leave("another file or a Match would still win: %s", o.Reason)
 	}
 	return nil
@@ -151,7 +151,7 @@ func repairHostKeys(h *fact.Host, d *change.Draft) error {
 		return nil
 	}
 	named := 0
-	for _, s := range slices.Backward(h.SSHD.Config.Settings) { // from the end, so that lines keep their numbers
+	for _, s := range slices.Backward(control.DraftedFiles(d).SSHD.Config.Settings) { // where they stand by now
 		if s.Keyword != "hostkey" {
 			continue
 		}
@@ -167,7 +167,7 @@ func repairHostKeys(h *fact.Host, d *change.Draft) error {
 			return err
 		}
 	}
-	if o := sshHostKeySize(fact.Parse(d.ByFiles())); o.Verdict.Bad() {
+	if o := sshHostKeySize(control.DraftedFiles(d)); o.Verdict.Bad() {
 		d.Leave("it would still be shown: %s", o.Reason)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"picket/internal/core/change"
+	"picket/internal/core/control"
 	"picket/internal/core/edit"
 	"picket/internal/core/fact"
 	"picket/internal/core/ruleset"
@@ -63,7 +64,7 @@ func repairPort(h *fact.Host, d *change.Draft) error {
 		d.Leave("sshd listens at port %d, and who comes in there may have the others shut: `picket apply ssh://USER@HOST:%d --accept-risk lose-ssh`", want, want)
 		return nil
 	}
-	if err := sayPorts(h, d, keep); err != nil {
+	if err := sayPorts(d, keep); err != nil {
 		return err
 	}
 	if h.SSHD.Socket.InUse.V {
@@ -77,7 +78,7 @@ func repairPort(h *fact.Host, d *change.Draft) error {
 		d.Do(change.Act, sshSocketAnew)
 	}
 	var then []int
-	values := fact.Parse(d.ByFiles()).SSHD.Config.Find(fact.SSHDAnswer{}.Who, "Port").Values
+	values := control.DraftedFiles(d).SSHD.Config.Find(fact.SSHDAnswer{}.Who, "Port").Values
 	for _, v := range values {
 		n, _ := strconv.Atoi(v)
 		then = append(then, n)
@@ -122,10 +123,10 @@ func shutAt(h *fact.Host, ports []int, want int) string {
 }
 
 // sayPorts has sshd's files name these ports and no others. Each Port line adds one, wherever it stands.
-func sayPorts(h *fact.Host, d *change.Draft, keep []int) error {
+func sayPorts(d *change.Draft, keep []int) error {
 	var mine []int
 	mine = append(mine, keep...)
-	for _, s := range h.SSHD.Config.Settings {
+	for _, s := range control.DraftedFiles(d).SSHD.Config.Settings { // where they stand by now
 		if s.Keyword != "port" || s.Place.Path == change.SSHDFile || len(s.Values) == 0 {
 			continue
 		}

@@ -48,7 +48,7 @@ func repairNoPassword(h *fact.Host, d *change.Draft) error {
 			d.Leave("whether %s has a password that works is not known: %s", g.User, ps.Why)
 			return nil
 		} else if p := ps.V[g.User]; !p.Usable() {
-			d.Leave("%s has no password that works, and would not become root any more: sudo passwd %s first", g.User, g.User)
+			d.Leave("%s has no password that works, and would not become root any more: give it one (sudo passwd %s), or, if nobody works as %s any more, take its line out (sudo visudo -f %s)", g.User, g.User, g.User, g.Place.Path)
 			return nil
 		}
 		if g.Place.Line == 0 || !strings.HasPrefix(g.Place.Path, "/etc/sudoers") {

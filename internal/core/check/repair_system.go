@@ -35,7 +35,7 @@ const (
 
 // holds leaves it to a person when the files as drafted would not bring what is wanted.
 func holds(f func(*fact.Host) control.Outcome, d *change.Draft) error {
-	if o := f(fact.Parse(d.Snapshot())); o.Verdict.Bad() && o.Persistent != control.Yes {
+	if o := f(control.Drafted(d)); o.Verdict.Bad() && o.Persistent != control.Yes {
 		d.Leave("another file would still win: %s", o.Reason)
 	}
 	return nil
@@ -154,7 +154,7 @@ func repairWindow(h *fact.Host, d *change.Draft) error {
 	if err := d.Say(change.AptFile, 0o644, change.Apt, "", rebootTime, `"`+to+`";`); err != nil {
 		return err
 	}
-	if why := otherTime(fact.Parse(d.Snapshot()), from); why != "" {
+	if why := otherTime(control.Drafted(d), from); why != "" {
 		d.Leave("another file would still win: %s", why)
 	}
 	return nil

@@ -67,7 +67,7 @@ func repairAccessPoint(h *fact.Host, d *change.Draft) error {
 			return err
 		}
 	}
-	if o := apEncryption(fact.Parse(d.Snapshot())); o.Verdict.Bad() && o.Persistent == control.No {
+	if o := apEncryption(control.Drafted(d)); o.Verdict.Bad() && o.Persistent == control.No {
 		d.Leave("it would still be weak: %s", o.Reason)
 	}
 	return nil

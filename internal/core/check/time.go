@@ -160,7 +160,11 @@ func chronySynchronised(t fact.Time) control.Outcome {
 		return control.CannotTell("chrony runs, but could not be asked: " + t.Chrony.Why)
 	}
 	c := t.Chrony.V
-	ev := []control.Evidence{control.Saw("chrony's leap status", t.Chrony.Place, c.Leap, "Normal")}
+	leap := control.Saw("chrony's leap status", t.Chrony.Place, c.Leap, "Normal")
+	if c.Leap == leap.Wanted {
+		leap.Wanted = ""
+	}
+	ev := []control.Evidence{leap}
 	if c.Silent != "" && c.Synchronised {
 		return control.CannotTell("whether chrony still reaches a source is not known: "+c.Silent, ev...)
 	}

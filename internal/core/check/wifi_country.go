@@ -124,7 +124,7 @@ func repairCountry(h *fact.Host, d *change.Draft) error {
 	if err != nil {
 		return err
 	}
-	after := fact.Parse(d.Snapshot())
+	after := control.Drafted(d)
 	if o := wifiCountry(after); o.Verdict.Bad() {
 		d.Leave("another file would still win: %s", o.Reason)
 	} else if why := otherCountry(after, d.Policy()); why != "" {

@@ -20,6 +20,11 @@ func FixerOf(r Rule) (Fixer, bool) {
 	return f, ok
 }
 
+// A Leaver is a fixer that may be one that only says what a person has to type.
+type Leaver interface {
+	OnlyLeaves() bool
+}
+
 // A Decider is a fixer that has a host be as its owner has decided, too, where it passes by the rule already.
 type Decider interface {
 	// Decided says in what the host is not as the policy has it, "" where it is or nothing was decided.

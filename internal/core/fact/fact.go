@@ -132,6 +132,13 @@ func AskExposure(s *snap.Snapshot) snap.Manifest {
 	}))
 }
 
+// AskTrust is Ask for who can become whom alone: accounts, keys, sudo, sshd, and by what a copied card is known.
+func AskTrust(s *snap.Snapshot) snap.Manifest {
+	return askTopics(s, slices.DeleteFunc(slices.Clone(topics), func(t topic) bool {
+		return !slices.Contains([]string{"os", "packages", "accounts", "units", "sudo", "sshd", "network", "raspberry pi", "logins", "keys"}, t.name)
+	}))
+}
+
 func askTopics(s *snap.Snapshot, topics []topic) snap.Manifest {
 	h := Parse(s)
 	var m snap.Manifest

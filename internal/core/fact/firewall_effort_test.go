@@ -55,7 +55,7 @@ func TestFirewallEffort(t *testing.T) {
 		if v := h.Firewall.Running.Denies("ip6"); tt.cut && v.Known() {
 			t.Errorf("%s: known after all effort was spent: %+v", tt.name, v)
 		}
-		if took := time.Since(begin); took > 15*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("%s: took %v", tt.name, took)
 		}
 	}

@@ -134,8 +134,16 @@ func hideURLs(text string) string {
 	if !strings.Contains(text, "://") {
 		return text
 	}
-	text = secretURL.ReplaceAllString(text, "${1}"+Hidden+"${3}")
-	return tokenURL.ReplaceAllString(text, "${1}"+Hidden+"${3}")
+	// Neither goes over the end of a line, and few lines have one.
+	var b strings.Builder
+	for l := range strings.Lines(text) {
+		if at := strings.Index(l, "://"); at >= 0 && strings.Contains(l[at:], "@") {
+			l = secretURL.ReplaceAllString(l, "${1}"+Hidden+"${3}")
+			l = tokenURL.ReplaceAllString(l, "${1}"+Hidden+"${3}")
+		}
+		b.WriteString(l)
+	}
+	return b.String()
 }
 
 // hideMatches replaces the third group of every match, the value, unless the

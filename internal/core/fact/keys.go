@@ -3,10 +3,12 @@ package fact
 import (
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"picket/internal/core/snap"
 )
@@ -43,6 +45,63 @@ type AuthorizedKey struct {
 	Options []string // from="…", restrict, command="…", cert-authority, …
 	Comment string
 	Place   Place
+}
+
+// From reports whether the options of a key let somebody in from an address. sure is false where names of hosts decide, or
+// the address is not known: then it may.
+func (k AuthorizedKey) From(addr netip.Addr) (may, sure bool) {
+	for _, o := range k.Options {
+		name, value, has := strings.Cut(o, "=")
+		if !has || !strings.EqualFold(name, "from") {
+			continue
+		}
+		list := strings.Trim(value, `"`)
+		if !addr.IsValid() {
+			return true, false
+		}
+		if matchAddr(addr.Unmap().String(), list) {
+			continue
+		}
+		if strings.ContainsFunc(list, func(r rune) bool { return r >= 'g' && r <= 'z' || r >= 'G' && r <= 'Z' }) {
+			return true, false
+		}
+		return false, true
+	}
+	return true, true
+}
+
+// Froms is the list of what the key lets somebody in from; "" for anywhere.
+func (k AuthorizedKey) Froms() string { return k.option("from") }
+
+// option is the value of one.
+func (k AuthorizedKey) option(name string) string {
+	for _, o := range k.Options {
+		if n, value, has := strings.Cut(o, "="); has && strings.EqualFold(n, name) {
+			return strings.Trim(value, `"`)
+		}
+	}
+	return ""
+}
+
+// Command is what the key runs, whatever is asked for; "" for anything.
+func (k AuthorizedKey) Command() string { return k.option("command") }
+
+// Ended reports whether the key has an end that was before a time. sshd reads it in the host's own time, which may be up
+// to 14 hours off.
+func (k AuthorizedKey) Ended(now time.Time) bool {
+	for _, o := range k.Options {
+		name, value, has := strings.Cut(o, "=")
+		if !has || !strings.EqualFold(name, "expiry-time") {
+			continue
+		}
+		value = strings.TrimSuffix(strings.Trim(value, `"`), "Z")
+		for _, form := range []string{"20060102", "200601021504", "20060102150405"} {
+			if end, err := time.Parse(form, value); err == nil && end.Add(14*time.Hour).Before(now) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A PrivateKey is a file with one, in ~/.ssh.
@@ -167,6 +226,14 @@ func authorizedKey(l string) (AuthorizedKey, bool) {
 	}
 	k.Options = options
 	return k, true
+}
+
+// ReadKey reads a line of authorized_keys. ok is false for what is no key: a comment, an empty line, a damaged one.
+func ReadKey(line string) (k AuthorizedKey, ok bool) {
+	if line = strings.TrimSpace(line); strings.HasPrefix(line, "#") {
+		return k, false
+	}
+	return authorizedKey(line)
 }
 
 func bare(l string, k *AuthorizedKey) bool {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
@@ -183,4 +184,18 @@ func FuzzKeys(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestHostKeyIsHidden: a private host key is read when it is to be renewed, and is not shown then.
+func TestHostKeyIsHidden(t *testing.T) {
+	_, ed, _ := ed25519.GenerateKey(rand.Reader)
+	block, err := ssh.MarshalPrivateKey(ed, "root@host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := snap.New(snap.Source{Kind: "ssh"}, time.Unix(0, 0))
+	got := string(fact.Hide(s, "/etc/ssh/ssh_host_ed25519_key", pem.EncodeToMemory(block)))
+	if !strings.HasPrefix(got, "[private key: ssh-ed25519 256, no passphrase, SHA256:") || strings.Contains(got, "BEGIN") {
+		t.Errorf("%q", got)
+	}
 }

@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ type Login struct {
 	// Password is whether some password lets it in. Unknown without shadow.
 	Password Value[bool]
 	Key      bool // sshd accepts keys for it; whether it has any is not looked at here
+	KeyAlone bool // a key is enough, and nothing is asked besides
 	Place    Place
 	Asked    Place // where what sshd does is known from
 }
@@ -57,6 +59,11 @@ func loginOf(h *Host, u User, a SSHDAnswer) Login {
 		return strings.ToLower(strings.Join(v, " "))
 	}
 	l := Login{User: u.Name, Place: u.Place, Asked: a.Place, Key: value("PubkeyAuthentication") == "yes"}
+	l.KeyAlone = slices.Contains([]string{"", "any"}, value("AuthenticationMethods"))
+	for _, list := range methods(value("AuthenticationMethods")) {
+		l.KeyAlone = l.KeyAlone || len(list) == 1 && list[0] == "publickey"
+	}
+	l.KeyAlone = l.KeyAlone && l.Key
 	pass, known := h.Accounts.Passwords.V[u.Name]
 	l.Refused = refusedBy(h.SSHD, a)
 	root := value("PermitRootLogin")
@@ -91,6 +98,34 @@ func loginOf(h *Host, u User, a SSHDAnswer) Login {
 		l.Password = Is(true, pass.Place)
 	}
 	return l
+}
+
+// LoginFrom is how sshd treats an account that comes from an address, which may be within the host's own network; not
+// valid is a client of no network that is known. ok is false where it is not known, or nobody logs in with the account.
+func (h *Host) LoginFrom(user string, from netip.Addr) (l Login, ok bool) {
+	u, known := h.Accounts.User(user)
+	if !known || !u.LoginShell() || h.Logins.State != Known {
+		return Login{}, false
+	}
+	if !from.IsValid() {
+		return h.Logins.Login(user)
+	}
+	a := SSHDAnswer{Who: SSHDWho{User: user, Exists: true, Groups: groupLists(h.Accounts)(u), Host: farHost, Addr: from.Unmap().String(), Local: ourAddr, Port: ourPort}}
+	applying := h.SSHD.Config.applying(a.Who)
+	for _, b := range h.SSHD.Answers.V {
+		if b.Who.Exists && b.Who.User == user && h.SSHD.Config.applying(b.Who) == applying {
+			a.Options, a.Place = b.Options, b.Place
+			break
+		}
+	}
+	return loginOf(h, u, a), true
+}
+
+// ByAddress reports whether sshd treats logins differently by where they come from.
+func (h *Host) ByAddress() bool {
+	return len(h.SSHD.Config.Matches) > 0 || slices.ContainsFunc(h.SSHD.Config.Settings, func(s SSHDSetting) bool {
+		return (s.Keyword == "allowusers" || s.Keyword == "denyusers") && slices.ContainsFunc(s.Values, func(v string) bool { return strings.Contains(v, "@") })
+	})
 }
 
 // methods are the lists of which one has to be gone through as a whole: each way

@@ -3,8 +3,10 @@ package fact
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"picket/internal/core/pamauth"
+	"picket/internal/core/passhash"
 	"picket/internal/core/snap"
 )
 
@@ -14,6 +16,15 @@ type Secrets struct {
 	// Later is given what takes most of a second for each account: trying
 	// guesses against hashes of passwords. Nil: it is done at once, while More.
 	Later func(Guesses)
+	// Verify is passhash.Verify, or one that remembers. Nil: passhash.Verify.
+	Verify func(hash, guess string) (bool, error)
+}
+
+func (s Secrets) verify(hash, guess string) (bool, error) {
+	if s.Verify == nil {
+		return passhash.Verify(hash, guess)
+	}
+	return s.Verify(hash, guess)
 }
 
 // Guesses wait to be tried. Any number of Try may run beside each other and
@@ -183,9 +194,43 @@ func Redact(s *snap.Snapshot, sec Secrets) {
 	}
 }
 
+// redactionsAt are the places in redactions of the paths that are no patterns, and redactionsFor of the patterns, by how many folders
+// they go down.
+var redactionsAt, redactionsFor = func() (map[string]int, map[int][]int) {
+	at, of := map[string]int{}, map[int][]int{}
+	for i, r := range redactions {
+		if snap.IsPattern(r.pattern) {
+			n := strings.Count(r.pattern, "/")
+			of[n] = append(of[n], i)
+		} else if _, first := at[r.pattern]; !first {
+			at[r.pattern] = i
+		}
+	}
+	return at, of
+}()
+
+// indexOf is the place of the first redaction that matches a path, -1 where none does.
+func indexOf(p string) int {
+	exact, ok := redactionsAt[p]
+	for _, i := range redactionsFor[strings.Count(p, "/")] {
+		if ok && i > exact {
+			break
+		}
+		r := redactions[i].pattern
+		// Up to the first wildcard they have to be the same, which is soon found out.
+		if n := strings.IndexAny(r, "*?["); strings.HasPrefix(p, r[:n]) && snap.Match(r, p) {
+			return i
+		}
+	}
+	if ok {
+		return exact
+	}
+	return -1
+}
+
 // redactByPath replaces the secrets of a file that its path, or what leads to it, shows to hold some.
 func redactByPath(s *snap.Snapshot, e *snap.Entry, sec Secrets, bySSHD, bySudo func(string) bool) {
-	i := slices.IndexFunc(redactions, func(r redaction) bool { return snap.Match(r.pattern, e.Path) })
+	i := indexOf(e.Path)
 	switch {
 	case i >= 0:
 		e.Content = redactions[i].replace(s, e, sec)
@@ -204,6 +249,9 @@ func redactByPath(s *snap.Snapshot, e *snap.Entry, sec Secrets, bySSHD, bySudo f
 // Hide is what a file of a host would hold, with its secrets replaced as they are when it is read. Passwords are not
 // tried.
 func Hide(s *snap.Snapshot, p string, content []byte) []byte {
+	if k, lock, ok := privateKey(content); ok && snap.Match("/etc/ssh/ssh_host_*_key", p) { // no topic asks for it
+		return []byte(k.redacted(lock) + "\n")
+	}
 	e := &snap.Entry{Path: p, Type: snap.File}
 	if was, ok := s.Entries[p]; ok {
 		*e = *was

@@ -61,7 +61,7 @@ func redactShadow(s *snap.Snapshot, e *snap.Entry, sec Secrets) []byte {
 	if name := firstLine(s, "/etc/hostname"); name.Known() {
 		host = name.V
 	}
-	t := newTrial(suspects, host)
+	t := newTrial(suspects, host, sec)
 	fill := func(form func(*suspect) string) []byte {
 		for i, su := range at {
 			f := strings.Split(out[i], ":")

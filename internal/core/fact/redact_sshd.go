@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"picket/internal/core/snap"
+	"picket/internal/core/sshwords"
 )
 
 // sshdLine parts a line of sshd_config into its keyword, which may look like a
@@ -41,7 +42,7 @@ func sshdLinesOnly(content []byte) []byte {
 	ls := rawLines(content)
 	for i, l := range ls {
 		t := strings.TrimSpace(l)
-		word, _ := sshdWord(t)
+		word, _ := sshwords.First(t)
 		keyword := SSHDKeyword(word)
 		switch {
 		case t == "":

@@ -212,6 +212,6 @@ func hashNote(user, h string, sec Secrets) string {
 		more = func() bool { return false }
 	}
 	s := &suspect{user: user, hash: h}
-	newTrial([]*suspect{s}, "").run(more)
+	newTrial([]*suspect{s}, "", sec).run(more)
 	return s.String()
 }

@@ -36,6 +36,9 @@ var SandboxProperties = []string{
 	"IPAddressAllow", "DevicePolicy", "DeviceAllow", "WorkingDirectory", "ReadWritePaths", "Type",
 }
 
+// picketUnits are Picket's: they change the host, or load its packet filter, and are there while a change waits.
+var picketUnits = []string{"picket-back.service", "picket-first.service", "picket-firewall.service"}
+
 // maxSandboxes bounds the services that are looked at in this way.
 const maxSandboxes = 60
 
@@ -43,7 +46,7 @@ const maxSandboxes = 60
 func (h *Host) confined() []Confined {
 	var out []Confined
 	for _, s := range h.Services.All {
-		c := Confined{Service: s, Own: slices.ContainsFunc(s.Files[:min(len(s.Files), 1)], ownUnit)}
+		c := Confined{Service: s, Own: slices.ContainsFunc(s.Files[:min(len(s.Files), 1)], ownUnit) && !slices.Contains(picketUnits, s.Name)}
 		for _, k := range h.Sockets.Listening {
 			if k.Unit.V == s.Name && k.Exposed() {
 				c.Network = append(c.Network, k)
@@ -313,8 +316,11 @@ func (c Confined) programs() []string {
 	return out
 }
 
-// hardware is whether the account of the service may use devices.
+// hardware is whether the service has devices open, or its account may use some.
 func (c Confined) hardware(h *Host) bool {
+	if len(h.ServiceRuns[c.Service.Name].Devices) > 0 {
+		return true
+	}
 	groups := strings.Fields(c.Now["SupplementaryGroups"])
 	for _, g := range h.Accounts.Groups {
 		if slices.Contains(g.Members, c.Service.User) {

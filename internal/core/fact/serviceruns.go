@@ -13,12 +13,12 @@ import (
 // know that gives it an account of its own.
 type ServiceRun struct {
 	PID     int
-	Program string   // that the process is, links resolved; "" where that was not seen
-	Group   string   // Group= of its unit
-	Keeps   []string // folders that systemd makes for it: StateDirectory=, CacheDirectory=, LogsDirectory=
-	Needs   []string // units that its own wants to run, or to start after
-	Writes  []string // files that it has open to write, but for /dev, /proc, /sys, /run and what is gone
-	Devices []snap.Entry
+	Program string       // that the process is, links resolved; "" where that was not seen
+	Group   string       // Group= of its unit
+	Keeps   []string     // folders that systemd makes for it: StateDirectory=, CacheDirectory=, LogsDirectory=
+	Needs   []string     // units that its own wants to run, or to start after
+	Writes  []string     // files that it has open to write, but for /dev, /proc, /sys, /run and what is gone
+	Devices []snap.Entry // that it has open, but for terminals and those that are open to all
 }
 
 // maxServiceRuns bounds the services that are looked at in this way.
@@ -95,7 +95,7 @@ func (r *ServiceRun) open(s *snap.Snapshot) {
 	all, _, _ := s.Glob(at + "/fd/*")
 	for _, e := range all {
 		switch {
-		case e.Type == snap.Device && e.Mode&0o006 != 0o006:
+		case e.Type == snap.Device && e.Mode&0o006 != 0o006 && !strings.HasPrefix(e.Real, "/dev/pts/") && e.Real != "/dev/tty" && e.Real != "/dev/console":
 			r.Devices = append(r.Devices, *e)
 		case e.Type == snap.File && e.Real != "" && !below(e.Real, []string{"/dev", "/proc", "/sys", "/run"}) && writes(s, at+"/fdinfo/"+path.Base(e.Path)) && !slices.Contains(r.Writes, e.Real):
 			r.Writes = append(r.Writes, e.Real)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"picket/internal/core/snap"
+	"picket/internal/core/sshwords"
 )
 
 // SSHClient is what the files of the ssh command say, the system's and those
@@ -102,7 +103,7 @@ func (c *SSHClient) read(s *snap.Snapshot, p, user string) {
 	}
 	hosts := ""
 	for _, l := range lines(e) {
-		word, rest := sshdWord(strings.TrimSpace(l.text))
+		word, rest := sshwords.First(strings.TrimSpace(l.text))
 		key := strings.ToLower(word)
 		switch {
 		case key == "host" && strings.TrimSpace(rest) == "*":
@@ -110,7 +111,7 @@ func (c *SSHClient) read(s *snap.Snapshot, p, user string) {
 		case key == "host" || key == "match":
 			hosts = word + " " + strings.TrimSpace(rest)
 		case slices.Contains(sshClientKept, key):
-			if args, ok := sshdArgs(rest); ok && len(args) > 0 {
+			if args, ok := sshwords.Args(rest); ok && len(args) > 0 {
 				c.Settings = append(c.Settings, SSHClientSetting{key, args[0], hosts, user, l.at})
 			}
 		}
@@ -122,7 +123,7 @@ func (c *SSHClient) read(s *snap.Snapshot, p, user string) {
 func redactSSHClient(_ *snap.Snapshot, e *snap.Entry, _ Secrets) []byte {
 	var b strings.Builder
 	for _, l := range lines(e) {
-		word, _ := sshdWord(strings.TrimSpace(l.text))
+		word, _ := sshwords.First(strings.TrimSpace(l.text))
 		key := strings.ToLower(word)
 		if key == "host" || key == "match" || slices.Contains(sshClientKept, key) {
 			b.WriteString(l.text)

@@ -15,6 +15,7 @@ type HostKey struct {
 	Path  string // of the private key
 	Type  string // ssh-ed25519, ssh-rsa, …
 	Bits  int    // 0 when not known
+	Print string // SHA256:…, as ssh-keygen -l writes it; "" when not known
 	Used  Value[bool]
 	Place Place // of the public key
 }
@@ -79,7 +80,7 @@ func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 		}
 		for _, l := range lines(e) {
 			if f := l.fields(); len(f) >= 2 {
-				k.Type, k.Bits = hostKey(f[0], f[1])
+				k.Type, k.Bits, k.Print = hostKey(f[0], f[1])
 				break
 			}
 		}
@@ -87,17 +88,17 @@ func (d *SSHD) parseHostKeys(s *snap.Snapshot) {
 	}
 }
 
-// hostKey reads type and size of the key on a line of a *.pub file; a key that
-// cannot be decoded keeps the type that the line claims, and no size.
-func hostKey(name, blob string) (typ string, size int) {
+// hostKey reads type, size and fingerprint of the key on a line of a *.pub file; a key that
+// cannot be decoded keeps the type that the line claims, and nothing else.
+func hostKey(name, blob string) (typ string, size int, print string) {
 	raw, err := base64.StdEncoding.DecodeString(blob)
 	if err != nil {
-		return name, 0
+		return name, 0, ""
 	}
 	if k, ok := publicKey(raw); ok && k.Type == name {
-		return name, k.Bits
+		return name, k.Bits, k.Fingerprint
 	}
-	return name, 0
+	return name, 0, ""
 }
 
 // parseModuli reads the sizes of the groups; the file writes one bit less.
@@ -115,8 +116,11 @@ func parseModuli(s *snap.Snapshot, c SSHDConfig) Value[Moduli] {
 	}
 	m := Moduli{Place: Place{Path: e.Path}}
 	for _, l := range lines(e) {
-		f := l.fields()
-		if len(f) != 7 || strings.HasPrefix(f[0], "#") {
+		// The seventh is a number of some hundred digits, of which only that it is there is of interest.
+		t := strings.TrimSpace(l.text)
+		begin := t[:min(len(t), 64)]
+		f := strings.Fields(begin)
+		if len(f) != 7 || strings.HasPrefix(f[0], "#") || strings.ContainsAny(t[len(begin):], " \t") {
 			continue
 		}
 		n, err := strconv.Atoi(f[4])

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"picket/internal/core/snap"
+	"picket/internal/core/sshwords"
 )
 
 // How sshd reads its files. From sshd_config(5) and tried against sshd -T of
@@ -123,7 +124,7 @@ func (r *sshdReader) file(p string, outer []int, depth int) {
 			r.problem("a line that is no setting of sshd", l.at)
 			continue
 		}
-		written, rest := sshdWord(strings.TrimRight(strings.TrimLeft(l.text, " \t\r"), " \t\r\n\f"))
+		written, rest := sshwords.First(strings.TrimRight(strings.TrimLeft(l.text, " \t\r"), " \t\r\n\f"))
 		if written == "" || written[0] == '#' {
 			continue
 		}
@@ -131,7 +132,7 @@ func (r *sshdReader) file(p string, outer []int, depth int) {
 			r.problem("no argument after "+written, l.at)
 			continue
 		}
-		args, ok := sshdArgs(rest)
+		args, ok := sshwords.Args(rest)
 		if !ok {
 			r.problem("a quote is not closed", l.at)
 			continue
@@ -215,13 +216,13 @@ func (r *sshdReader) match(rest string, at Place, outer []int) []int {
 	m := SSHDMatch{Text: strings.TrimSpace(rest), Place: at}
 	for rest != "" {
 		var name, pattern string
-		name, rest = sshdWord(rest)
+		name, rest = sshwords.First(rest)
 		if name == "" || name[0] == '#' {
 			break
 		}
 		c := SSHDCriterion{Name: strings.ToLower(name)}
 		if c.Name != "all" && c.Name != "invalid-user" {
-			pattern, rest = sshdWord(rest)
+			pattern, rest = sshwords.First(rest)
 			if pattern == "" || pattern[0] == '#' {
 				r.problem("Match "+name+" has no value", at)
 				break
@@ -241,64 +242,4 @@ func (r *sshdReader) match(rest string, at Place, outer []int) []int {
 	}
 	r.c.Matches = append(r.c.Matches, m)
 	return append(slices.Clone(outer), len(r.c.Matches)-1)
-}
-
-// sshdWord cuts the first word: up to blanks, or one = among them, or a quote
-// in which it stands.
-func sshdWord(s string) (word, rest string) {
-	i := strings.IndexAny(s, " \t\r\n\"=")
-	if i < 0 {
-		return s, ""
-	}
-	if s[i] == '"' {
-		j := strings.IndexByte(s[i+1:], '"')
-		if j < 0 {
-			return "", ""
-		}
-		return s[:i] + s[i+1:i+1+j], strings.TrimLeft(s[i+j+2:], " \t\r\n")
-	}
-	word, rest = s[:i], strings.TrimLeft(s[i+1:], " \t\r\n")
-	if s[i] != '=' && strings.HasPrefix(rest, "=") {
-		rest = strings.TrimLeft(rest[1:], " \t\r\n")
-	}
-	return word, rest
-}
-
-// sshdArgs splits arguments as sshd's argv_split does.
-func sshdArgs(s string) (args []string, ok bool) {
-	for i := 0; i < len(s); {
-		if s[i] == ' ' || s[i] == '\t' {
-			i++
-			continue
-		}
-		if s[i] == '#' {
-			break
-		}
-		var b strings.Builder
-		quote := byte(0)
-		for ; i < len(s); i++ {
-			c := s[i]
-			if c == '\\' && i+1 < len(s) && (strings.IndexByte(`'"\`, s[i+1]) >= 0 || quote == 0 && s[i+1] == ' ') {
-				i++
-				b.WriteByte(s[i])
-				continue
-			}
-			if quote == 0 && (c == ' ' || c == '\t') {
-				break
-			}
-			switch {
-			case quote == 0 && (c == '"' || c == '\''):
-				quote = c
-			case quote != 0 && c == quote:
-				quote = 0
-			default:
-				b.WriteByte(c)
-			}
-		}
-		if quote != 0 {
-			return nil, false
-		}
-		args = append(args, b.String())
-	}
-	return args, true
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"picket/internal/core/snap"
+	"picket/internal/core/sshwords"
 )
 
 // SSHDStart is what the command line of sshd says: it wins over its files, and
@@ -273,8 +274,8 @@ func (st *SSHDStart) read(words []startWord) (set []SSHDSetting) {
 			case letter == 'p':
 				add("port", "-p", arg)
 			case letter == 'o':
-				written, rest := sshdWord(arg)
-				if values, ok := sshdArgs(rest); ok && len(values) > 0 {
+				written, rest := sshwords.First(arg)
+				if values, ok := sshwords.Args(rest); ok && len(values) > 0 {
 					add(SSHDKeyword(written), written, values...)
 				}
 			}

@@ -39,9 +39,9 @@ func linesAt(s string, at Place) []line {
 	if s == "" {
 		return nil
 	}
-	var out []line
-	for i, t := range strings.Split(s, "\n") {
-		at.Line = i + 1
+	out := make([]line, 0, strings.Count(s, "\n")+1)
+	for t := range strings.SplitSeq(s, "\n") {
+		at.Line = len(out) + 1
 		out = append(out, line{strings.TrimSuffix(t, "\r"), at})
 	}
 	return out

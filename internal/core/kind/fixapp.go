@@ -70,7 +70,7 @@ func (r *appSetting) Fix(h *fact.Host, d *change.Draft) error {
 	if !slices.Contains(anew, r.App) {
 		d.Later("%s reads it at its next start", a.Title)
 	}
-	if o := r.Evaluate(fact.Parse(d.Snapshot())); o.Verdict.Bad() {
+	if o := r.Evaluate(control.Drafted(d)); o.Verdict.Bad() {
 		d.Leave("it would still be wrong: %s", o.Reason)
 	}
 	return nil

@@ -77,7 +77,7 @@ func (r *fileSetting) home(h *fact.Host) string {
 
 // stillWrong leaves it to a person when the files as drafted would not bring what is wanted.
 func stillWrong(r control.Rule, d *change.Draft) error {
-	if o := r.Evaluate(fact.Parse(d.Snapshot())); o.Persistent == control.No {
+	if o := r.Evaluate(control.Drafted(d)); o.Persistent == control.No {
 		d.Leave("another file would still win: %s", o.Reason)
 	}
 	return nil

@@ -22,7 +22,7 @@ func (r *sshdOption) Fix(h *fact.Host, d *change.Draft) error {
 	}
 	drafted := d.Touches("/etc/ssh/")
 	if drafted { // what another rule has set is not set back
-		h = fact.Parse(d.ByFiles())
+		h = control.DraftedFiles(d)
 	}
 	for _, w := range want {
 		for _, a := range answersOf(h) {
@@ -99,7 +99,7 @@ func (r *sshdOption) settle(want []sshdWant, h *fact.Host, d *change.Draft) erro
 	as := *r
 	as.want = want
 	for range 30 {
-		then := fact.Parse(d.ByFiles())
+		then := control.DraftedFiles(d)
 		o := as.Evaluate(then)
 		if o.Persistent == control.Yes {
 			return nil

@@ -54,7 +54,7 @@ func (r *sysctl) Fix(h *fact.Host, d *change.Draft) error {
 	}
 	// A file that is read after ours, by its name, wins: there the line itself is changed.
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		then := fact.Parse(d.Snapshot())
+		then := control.Drafted(d)
 		a, set := then.Sysctl.Asked(keys[name])
 		if !set || a.Value == settings[name] || !strings.HasPrefix(a.Place.Path, "/etc/sysctl") || a.Place.Line == 0 {
 			continue
@@ -63,7 +63,7 @@ func (r *sysctl) Fix(h *fact.Host, d *change.Draft) error {
 			return err
 		}
 	}
-	if o := r.Evaluate(fact.Parse(d.Snapshot())); o.Persistent == control.No {
+	if o := r.Evaluate(control.Drafted(d)); o.Persistent == control.No {
 		d.Leave("it would not hold after a reboot: %s", o.Reason)
 	}
 	return nil

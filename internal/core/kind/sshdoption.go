@@ -3,6 +3,7 @@ package kind
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -191,6 +192,7 @@ func inMatch(want []sshdWant) bool {
 func judgeAll(h *fact.Host, want []sshdWant, answers []fact.SSHDAnswer) control.Outcome {
 	out := control.Outcome{Configured: control.Yes, Effective: control.Yes, Persistent: control.Yes, Explicit: control.Yes}
 	var bad, good []string
+	lists := map[string][]string{} // options of which another list is in force, by what else is said of them
 	for _, w := range want {
 		one := w.judge(h, answers)
 		if one.Verdict == control.Unknown {
@@ -201,11 +203,23 @@ func judgeAll(h *fact.Host, want []sshdWant, answers []fact.SSHDAnswer) control.
 		out.Persistent = out.Persistent.And(one.Persistent)
 		out.Explicit = out.Explicit.And(one.Explicit)
 		out.Evidence = append(out.Evidence, one.Evidence...)
-		if one.Effective == control.Yes {
+		switch rest, list := strings.CutPrefix(one.Reason, w.option+anotherList); {
+		case one.Effective == control.Yes:
 			good = append(good, one.Reason)
-		} else {
+		case list:
+			lists[rest] = append(lists[rest], w.option)
+		default:
 			bad = append(bad, one.Reason)
 		}
+	}
+	for _, rest := range slices.Sorted(maps.Keys(lists)) {
+		text := lists[rest][0] + anotherList
+		if all := lists[rest]; len(all) > 1 {
+			last := len(all) - 1
+			text = strings.Join(all[:last], ", ") + " and " + all[last] + " are other lists than wanted"
+			rest = strings.Replace(rest, "no file sets it", "no file sets them", 1)
+		}
+		bad = append(bad, text+rest)
 	}
 	if out.Reason = strings.Join(bad, "; "); len(bad) == 0 {
 		out.Reason = strings.Join(good, "; ")
@@ -338,11 +352,14 @@ func (w sshdWant) wrong(d fact.SSHD, a fact.SSHDAnswer, values []string, found f
 	return text + which, configured
 }
 
+// anotherList is what is said of an option that is to be just one list.
+const anotherList = " is another list than wanted"
+
 // state is what an option is, in words. Of a list only what is wrong in it is
 // worth a word: how much, and (which) the first of it.
 func (w sshdWant) state(values, weak []string) (is, which string) {
 	if w.exact != nil {
-		return w.option + " is another list", ""
+		return w.option + anotherList, ""
 	}
 	if len(weak) == 0 {
 		return w.option + " is " + show(values), ""

@@ -110,7 +110,7 @@ func line(s change.Step, n string) ([]string, error) {
 	case change.Mount:
 		return []string{"mount", n, s.Name, strings.Join(s.Args, ",")}, nil
 	case change.Check, change.Act:
-		return []string{string(s.Verb), n, s.Name}, nil
+		return append([]string{string(s.Verb), n, s.Name}, s.Args...), nil // with the words for it, if there are any
 	}
 	return nil, fmt.Errorf("step %s: unknown verb %q", n, s.Verb)
 }

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -86,6 +88,31 @@ func TestProgramIsCleanShell(t *testing.T) {
 		cmd.Stdin = strings.NewReader(whole)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", argv[0], err, out)
+		}
+	}
+}
+
+// TestPackageThatCameWhole: what a package brought is cleared away after it where dpkg was cut off, and only there: once it came
+// whole, a file of that name that nobody owns is somebody's own.
+func TestPackageThatCameWhole(t *testing.T) {
+	for _, tc := range []struct{ apt, left string }{{"true", "mine"}, {"false", ""}} {
+		dir := t.TempDir()
+		for _, name := range []string{"steps", "packages"} {
+			if err := os.WriteFile(filepath.Join(dir, name), parts()[name], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command("sh", "-ec", `here=$PWD booting=''; mkdir -p old debs/001; . ./steps; . ./packages
+apt() { `+tc.apt+`; }; packages() { :; }; database() { :; }; half() { :; }; units() { :; }
+echo "$PWD/program" >names.001
+install_take 001 it || :
+echo mine >program
+install_back 001
+cat program 2>/dev/null || :`)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.TrimSpace(string(out)) != tc.left {
+			t.Errorf("apt says %s: %q is left, want %q; %v", tc.apt, out, tc.left, err)
 		}
 	}
 }

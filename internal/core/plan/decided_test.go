@@ -169,4 +169,21 @@ func TestSSHPort(t *testing.T) {
 	if len(p.Items) != 1 || p.Opens != 0 || !strings.Contains(main, "\n# picket: Port 2222\n") {
 		t.Errorf("by the new port: opens %d, sshd_config is %q: %+v", p.Opens, main, p.Items)
 	}
+
+	// What another control does to the same file moves its lines.
+	late := both.Clone()
+	delete(late.Entries, "/etc/ssh/sshd_config")
+	late.Put(&snap.Entry{Path: "/etc/ssh/sshd_config", Type: snap.File, Mode: 0o644, Content: []byte("Port 2222\nUsePAM yes\nInclude /etc/ssh/sshd_config.d/*.conf\n"), Read: true})
+	first, _ := caseOf(t, "ssh/include-first", "as Debian installs it")
+	two := []control.Control{c, first}
+	p = plan.Make(two, late, audit.Evaluate(two, late, audit.Options{Now: late.Taken}), plan.Options{Policy: change.Policy{SSHPort: 2022}})
+	main = ""
+	for _, step := range p.Steps {
+		if step.Name == "/etc/ssh/sshd_config" {
+			main = string(step.After.Content)
+		}
+	}
+	if want := "Include /etc/ssh/sshd_config.d/*.conf\n# picket: Port 2222\nUsePAM yes\n# picket: Include /etc/ssh/sshd_config.d/*.conf\n"; main != want {
+		t.Errorf("with the folder first: sshd_config is %q, want %q: %+v", main, want, p.Items)
+	}
 }

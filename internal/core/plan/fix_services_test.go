@@ -80,6 +80,21 @@ root:*::
 SYS_UID_MIN 100
 `
 
+// hostOf is the daemon's host, with what stands in the place of what.
+func hostOf(t *testing.T, set []string) *snap.Snapshot {
+	t.Helper()
+	text := daemon
+	for _, r := range append(slices.Collect(slices.Chunk(set, 2)), [][]string{{"SANDBOX", strings.Join(fact.SandboxProperties, ",")}, {"WORK", "/opt/nio/data"}, {"PROGRAM", "/opt/nio/niod"}, {"PORT", "8181"},
+		{"RW", ""}, {"TYPE", "simple"}, {"STATE", ""}, {"AFTER", ""}, {"EXE", "/opt/nio/niod"}, {"CRON", "/usr/bin/true"}}...) {
+		text = strings.ReplaceAll(text, r[0], r[1])
+	}
+	list, err := cases.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list[0].Snapshot
+}
+
 // TestOwnUserIsDrafted drafts an account of its own for a service in many situations: what it gets, or why that is left to a person.
 func TestOwnUserIsDrafted(t *testing.T) {
 	controls, problems := control.Load(catalogue.Controls(), kind.All())
@@ -131,6 +146,9 @@ func TestOwnUserIsDrafted(t *testing.T) {
 			steps: []string{"owner /home/app 0 0 996 996 niod.service", "unit niod.service restart"}},
 		{name: "nobody saw what it does", set: []string{"/proc/700/exe", "/proc/701/exe"}, left: "what it does while it runs could not be read"},
 		{name: "a raw disk", also: []func(*snap.Snapshot){open("4", "/dev/sda", "0100002", snap.Entry{Type: snap.Device, Mode: 0o660, GID: 6})}, left: "it uses /dev/sda, which nobody but root may"},
+		{name: "a group of its unit", set: []string{"Group=\n", "Group=dialout\n"}, want: "User=niod Group=niod SupplementaryGroups=dialout ReadWritePaths=-/opt/nio/data"},
+		{name: "a group that is as good as root", set: []string{"Group=\n", "Group=6\n"}, left: "its unit has Group=disk, which is as good as root"},
+		{name: "root's group by its number", set: []string{"Group=\n", "Group=0\n"}, want: base},
 		{name: "it is to stay root", own: change.Service{User: "root"}, left: "policy.services has it run as root"},
 		{name: "no port", set: []string{"niod.service <->", "other.service <->"}, left: "it listens at no port"},
 		{name: "no port but a health check", set: []string{"niod.service <->", "other.service <->"}, own: change.Service{Health: "true"}, want: base},
@@ -140,16 +158,7 @@ func TestOwnUserIsDrafted(t *testing.T) {
 		{name: "many places", set: []string{"RW", "/srv/a /srv/b /srv/c /srv/d"}, left: "it writes at 5 places (/srv/a, "},
 		{name: "it was tried", tried: "it broke", left: "it was tried and taken back: it broke"},
 	} {
-		text := daemon
-		for _, r := range append(slices.Collect(slices.Chunk(c.set, 2)), [][]string{{"SANDBOX", strings.Join(fact.SandboxProperties, ",")}, {"WORK", "/opt/nio/data"}, {"PROGRAM", "/opt/nio/niod"}, {"PORT", "8181"},
-			{"RW", ""}, {"TYPE", "simple"}, {"STATE", ""}, {"AFTER", ""}, {"EXE", "/opt/nio/niod"}, {"CRON", "/usr/bin/true"}}...) {
-			text = strings.ReplaceAll(text, r[0], r[1])
-		}
-		list, err := cases.Parse([]byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := list[0].Snapshot
+		s := hostOf(t, c.set)
 		for _, f := range c.also {
 			f(s)
 		}
@@ -191,6 +200,29 @@ func TestOwnUserIsDrafted(t *testing.T) {
 		}
 		if len(made.Items[0].Notes) != 1 || !strings.Contains(made.Items[0].Notes[0], "is 7.3 now and becomes ") {
 			t.Errorf("%s: the score is not told: %q", c.name, made.Items[0].Notes)
+		}
+	}
+}
+
+// TestOwnUserKeepsItsDevices has a service get a sandbox besides: what it has open of /dev is not taken from it, whatever group that is of.
+func TestOwnUserKeepsItsDevices(t *testing.T) {
+	all, problems := control.Load(catalogue.Controls(), kind.All())
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	all = slices.DeleteFunc(all, func(c control.Control) bool {
+		return c.ID != "services/apps-not-root" && c.ID != "services/own-sandboxed"
+	})
+	for device, private := range map[string]bool{"/dev/spectrometer": false, "/dev/console": true} {
+		s := hostOf(t, nil)
+		s.Put(&snap.Entry{Path: "/proc/700/fd/4", Target: device, Real: device, Type: snap.Device, Mode: 0o660, GID: 996})
+		made := plan.Make(all, s, audit.Evaluate(all, s, audit.Options{Now: s.Taken}), plan.Options{})
+		i := slices.IndexFunc(made.Steps, func(s change.Step) bool { return s.Name == "/etc/systemd/system/niod.service.d/zz-picket.conf" })
+		if i < 0 {
+			t.Fatalf("%s: no sandbox: %+v", device, made.Items)
+		}
+		if text := string(made.Steps[i].After.Content); strings.Contains(text, "PrivateDevices=yes") != private {
+			t.Errorf("%s: the sandbox is\n%s", device, text)
 		}
 	}
 }

@@ -9,13 +9,14 @@ import (
 )
 
 // A guard says why a fix must not be made, "" where it may be, and then what it relies on.
-type guard func(*fact.Host) (refused, holds string)
+type guard func(*fact.Host, Options) (refused, holds string)
 
 var guards = map[string]guard{
 	"key-login-exists":   keyLoginExists,
 	"other-admin-exists": otherAdminExists,
 	"sudo-admin-exists":  sudoAdminExists,
 	"ssh-allowed-first":  drafted, // see proofs
+	"peers-are-tried":    peersAreTried,
 }
 
 // A Way is how an account comes in over SSH.
@@ -64,7 +65,7 @@ func ways(h *fact.Host) (all []Way, why string) {
 }
 
 // keyLoginExists: whoever comes in with a password today comes in with a key as well, and one of them is an administrator.
-func keyLoginExists(h *fact.Host) (refused, holds string) {
+func keyLoginExists(h *fact.Host, _ Options) (refused, holds string) {
 	all, why := ways(h)
 	if why != "" {
 		return why, ""
@@ -88,7 +89,7 @@ func keyLoginExists(h *fact.Host) (refused, holds string) {
 }
 
 // otherAdminExists: somebody else than root comes in and becomes root.
-func otherAdminExists(h *fact.Host) (refused, holds string) {
+func otherAdminExists(h *fact.Host, _ Options) (refused, holds string) {
 	all, why := ways(h)
 	if why != "" {
 		return why, ""
@@ -103,4 +104,23 @@ func otherAdminExists(h *fact.Host) (refused, holds string) {
 		return "nobody but root logs in and may become root", ""
 	}
 	return "", strings.Join(admins, ", ") + " can log in and may become root"
+}
+
+// peersAreTried: the leader of a Pioreactor comes in afterwards as before. What its own ssh agrees to only it knows, and some
+// insist on a key exchange that is refused then (T19).
+func peersAreTried(h *fact.Host, opt Options) (refused, holds string) {
+	if slices.Contains(opt.Peers, "pioreactor") || slices.Contains(opt.Peers, "") {
+		return "", "the peers that are named have to come in as before"
+	}
+	if h.Accounts.State != fact.Known {
+		return "whether a Pioreactor's leader comes in is not known: " + h.Accounts.Why, ""
+	}
+	if _, ok := h.Accounts.User("pioreactor"); !ok {
+		return "", ""
+	}
+	leader := "LEADER"
+	if v := h.Apps.Get("pioreactor").Value("config", "cluster.topology", "leader_hostname"); v.Known() {
+		leader = v.V
+	}
+	return "a Pioreactor's leader may insist on what is to go; have it tried: picket apply --peer ssh://pioreactor@" + leader, ""
 }

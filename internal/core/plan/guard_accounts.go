@@ -8,7 +8,7 @@ import (
 )
 
 // sudoAdminExists: somebody else than root comes in and is let through by sudo.
-func sudoAdminExists(h *fact.Host) (refused, holds string) { return AdminBesides(h, "root") }
+func sudoAdminExists(h *fact.Host, _ Options) (refused, holds string) { return AdminBesides(h, "root") }
 
 // AdminBesides says whether another account than one comes in over SSH and becomes root by sudo: without a password, or
 // with one that works. refused is why not, else holds says who.

@@ -35,7 +35,7 @@ func TestSudoAdminExists(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := fact.Parse(list[0].Snapshot)
-		refused, holds := guards["sudo-admin-exists"](h)
+		refused, holds := guards["sudo-admin-exists"](h, Options{})
 		if !strings.Contains(refused, tc.refused) || (refused == "") != (tc.refused == "") || !strings.Contains(holds, tc.holds) {
 			t.Errorf("%s: refused %q, holds %q", tc.name, refused, holds)
 		}
@@ -46,7 +46,7 @@ func TestSudoAdminExists(t *testing.T) {
 			t.Errorf("%s: somebody besides ann", tc.name)
 		}
 	}
-	if refused, _ := guards["sudo-admin-exists"](&fact.Host{}); refused == "" {
+	if refused, _ := guards["sudo-admin-exists"](&fact.Host{}, Options{}); refused == "" {
 		t.Error("what is not known is taken to be right")
 	}
 }

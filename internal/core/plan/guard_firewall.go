@@ -1,49 +1,52 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"picket/internal/core/change"
 	"picket/internal/core/check"
+	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/ruleset"
 )
 
 // A proof is a guard that looks at what was drafted: it says why that must not be done, "" where it may be, and then what
 // it relies on.
-type proof func(*fact.Host, *change.Draft) (refused, holds string)
+type proof func(*fact.Host, *change.Draft, Options) (refused, holds string)
 
 var proofs = map[string]proof{
 	"ssh-allowed-first": sshAllowedFirst,
+	"peers-are-tried":   clientsAgree,
 }
 
 // drafted lets a fix be drafted: what comes out is looked at then.
-func drafted(*fact.Host) (refused, holds string) { return "", "" }
+func drafted(*fact.Host, Options) (refused, holds string) { return "", "" }
 
 // proven looks at what a control's fix has drafted, if there is such a guard, and leaves it to a person where it does not
 // hold. It returns what the fix relies on: holds, or more.
-func proven(guard, holds string, h *fact.Host, d *change.Draft) string {
+func proven(guard, holds string, h *fact.Host, d *change.Draft, opt Options) string {
 	prove, ok := proofs[guard]
 	if !ok {
 		return holds
 	}
-	refused, holds := prove(h, d)
+	refused, more := prove(h, d, opt)
 	if refused != "" {
 		d.Leave("%s", refused)
 	}
-	return holds
+	return cmp.Or(more, holds)
 }
 
 // sshAllowedFirst: by the rules as they are drafted SSH is reached from everywhere that it is reached from now. Where the
 // policy lets some in alone, a new login from where the operator is has to show that they are among them.
-func sshAllowedFirst(h *fact.Host, d *change.Draft) (refused, holds string) {
+func sshAllowedFirst(h *fact.Host, d *change.Draft, _ Options) (refused, holds string) {
 	own, why := check.OwnRules(h, d.Policy())
 	if why != "" {
 		return why, ""
 	}
-	after := fact.Parse(d.Snapshot()).Firewall
+	after := control.Drafted(d).Firewall
 	m, ok := after.Manager("picket")
 	if !ok || m.Rules.State != fact.Known {
 		return "the rules that Picket would load cannot be read back: " + m.Rules.Why, ""
@@ -90,9 +93,31 @@ func sshAllowedFirst(h *fact.Host, d *change.Draft) (refused, holds string) {
 	case len(d.Policy().Ports) > 0:
 		holds += "; besides it, by policy.ports: "
 	case len(open) > 0:
-		holds += "; besides it what is served today, which policy.ports in picket.yaml narrows: "
+		holds += "; besides it what is served today: "
 	}
-	return "", strings.TrimSuffix(holds+strings.Join(open, ", "), ": ") + "; what is passed on, as to containers, is left alone"
+	holds = strings.TrimSuffix(holds+strings.Join(open, ", "), ": ")
+	if line := narrower(own); line != "" && len(d.Policy().Ports) == 0 {
+		holds += "; to let in less by policy.ports, put this line into picket.yaml without what others need not reach: " + line
+	}
+	return "", holds + "; what is passed on, as to containers, is left alone"
+}
+
+// narrower is the line of picket.yaml that lets in what is let in without it, for its owner to shorten; "" where nothing
+// can be left out of it.
+func narrower(own ruleset.Own) string {
+	var ports []string
+	for _, o := range own.Open {
+		if s := o.String(); o.Card == "" && o.From == "" && !slices.Contains(ports, s) {
+			ports = append(ports, s)
+		}
+	}
+	if len(ports) == 0 {
+		return ""
+	}
+	for i, port := range own.SSH {
+		ports = slices.Insert(ports, i, fmt.Sprintf("%d/tcp", port))
+	}
+	return "policy: {ports: [" + strings.Join(ports, ", ") + "]}"
 }
 
 // somebody reports whether a list of senders, which is of all where it is empty, has one of a family.

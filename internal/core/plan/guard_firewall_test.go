@@ -64,7 +64,7 @@ func TestOwnRules(t *testing.T) {
 		{"what is served today", change.Policy{},
 			"eth0 ip tcp/22, eth0 ip6 tcp/22, eth0 ip tcp/2222, eth0 ip tcp/80, eth0 ip6 tcp/80, eth0 ip tcp/1883, wlan0 ip udp/67, eth0 ip udp/5353, eth0 ip udp/51820, eth0 ip udp/68, docker0 ip tcp/5300, docker0 ip tcp/80",
 			"eth0 ip tcp/5432, eth0 ip udp/67, eth0 ip udp/41234, eth0 ip tcp/8080, eth0 ip udp/53, eth0 ip6 tcp/5432, docker0 ip tcp/5432",
-			"SSH at port 22, 2222 stays open; besides it what is served today, which policy.ports in picket.yaml narrows: 80/tcp lighttpd, 1883/tcp mosquitto", ""},
+			"SSH at port 22, 2222 stays open; besides it what is served today: 80/tcp lighttpd, 1883/tcp mosquitto", ""},
 		{"what the policy says", change.Policy{Ports: []change.Port{{Number: 443, Protocol: "tcp"}, {Number: 1883, Protocol: "tcp", From: "192.168.7.0/24"}}},
 			"eth0 ip tcp/22, eth0 ip6 tcp/22, eth0 ip tcp/443, eth0 ip6 tcp/443, eth0 ip udp/51820, wlan0 ip udp/67, eth0 ip udp/5353, docker0 ip tcp/80, docker0 ip tcp/5300, br-0123456789ab ip tcp/80, br-fedcba987654 ip tcp/80",
 			"eth0 ip tcp/80, eth0 ip6 tcp/80, eth0 ip tcp/1883, eth0 ip udp/1900, eth0 ip tcp/5300, docker0 ip tcp/5432",
@@ -86,7 +86,7 @@ func TestOwnRules(t *testing.T) {
 		if err := d.Write("/etc/picket/firewall.nft", 0o644, own.Text()); err != nil {
 			t.Fatal(err)
 		}
-		refused, holds := sshAllowedFirst(h, d)
+		refused, holds := sshAllowedFirst(h, d, Options{})
 		if refused != "" || !strings.Contains(holds, tc.holds) {
 			t.Errorf("%s: refused %q, holds %q", tc.name, refused, holds)
 		}
@@ -162,11 +162,11 @@ func TestSSHAllowedFirst(t *testing.T) {
 		if err := d.Write("/etc/picket/firewall.nft", 0o644, broken(own.Text())); err != nil {
 			t.Fatal(err)
 		}
-		if refused, holds := sshAllowedFirst(h, d); refused == "" {
+		if refused, holds := sshAllowedFirst(h, d, Options{}); refused == "" {
 			t.Errorf("%s: taken to be right: %s", name, holds)
 		}
 	}
-	if refused, _ := sshAllowedFirst(&fact.Host{Snap: list[0].Snapshot}, change.On(list[0].Snapshot, nil, change.Policy{})); refused == "" {
+	if refused, _ := sshAllowedFirst(&fact.Host{Snap: list[0].Snapshot}, change.On(list[0].Snapshot, nil, change.Policy{}), Options{}); refused == "" {
 		t.Error("what is not known is taken to be right")
 	}
 	for _, p := range []change.Port{{Number: 0, Protocol: "tcp"}, {Number: 70000, Protocol: "udp"}, {Number: 80, Protocol: "sctp"}, {Number: 80, Protocol: "tcp", From: "home"}, {Number: 80, Protocol: "tcp", From: "10.0.0.0/8; drop"}} {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"picket/internal/core/cases"
+	"picket/internal/core/change"
 	"picket/internal/core/fact"
 )
 
@@ -56,12 +57,35 @@ func TestGuards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused, holds := guards[tc.guard](fact.Parse(list[0].Snapshot))
+		refused, holds := guards[tc.guard](fact.Parse(list[0].Snapshot), Options{})
 		if !strings.Contains(refused, tc.refused) || (refused == "") != (tc.refused == "") || !strings.Contains(holds, tc.holds) {
 			t.Errorf("%s: refused %q, holds %q", tc.name, refused, holds)
 		}
 	}
-	if refused, _ := guards["key-login-exists"](&fact.Host{}); refused == "" {
+	for _, tc := range []struct {
+		account        string
+		peers          []string
+		refused, holds string
+	}{
+		{"bob", nil, "", ""},
+		{"pioreactor", nil, "have it tried: picket apply --peer ssh://pioreactor@LEADER", ""},
+		{"pioreactor", []string{"operator"}, "have it tried", ""}, // somebody's laptop is not the leader
+		{"pioreactor", []string{"operator", "pioreactor"}, "", "the peers that are named"},
+		{"pioreactor", []string{""}, "", "the peers that are named"}, // as the client's settings say
+	} {
+		list, err := cases.Parse([]byte(strings.NewReplacer("BOB", locked, "SSHD", "", "ANN", "", "bob:", tc.account+":").Replace(guarded)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused, holds := guards["peers-are-tried"](fact.Parse(list[0].Snapshot), Options{Peers: tc.peers})
+		if !strings.Contains(refused, tc.refused) || (refused == "") != (tc.refused == "") || !strings.Contains(holds, tc.holds) || (holds == "") != (tc.holds == "") {
+			t.Errorf("%s, peers %v: refused %q, holds %q", tc.account, tc.peers, refused, holds)
+		}
+	}
+	if refused, _ := guards["peers-are-tried"](&fact.Host{}, Options{}); refused == "" {
+		t.Error("who comes in is taken to be known")
+	}
+	if refused, _ := guards["key-login-exists"](&fact.Host{}, Options{}); refused == "" {
 		t.Error("what is not known is taken to be right")
 	}
 }
@@ -76,6 +100,38 @@ func TestLockedOut(t *testing.T) {
 	} {
 		if got := strings.Join(LockedOut(before, after), " "); got != want {
 			t.Errorf("%v: %q are locked out, want %q", after, got, want)
+		}
+	}
+}
+
+// TestClientsAgree: a list of sshd of which a client that comes in knows nothing is left alone (T19).
+func TestClientsAgree(t *testing.T) {
+	for _, tc := range []struct {
+		sshd, offers, refused string
+	}{
+		{"KexAlgorithms a,b", "kexalgorithms=c,b", ""},
+		{"KexAlgorithms a,b", "kexalgorithms=c", "knows no way to agree on keys of those that stay, only c"},
+		{"KexAlgorithms +a", "kexalgorithms=c", ""},
+		{"", "kexalgorithms=c", ""},
+		{"Ciphers a", "kexalgorithms=c", ""},
+		{"Ciphers a", "ciphers=b", "knows no cipher"},
+		{"MACs a", "macs=b;ciphers=aes128-ctr", "knows no MAC"},
+		{"MACs a", "macs=b;ciphers=aes128-ctr,aes256-gcm@openssh.com", ""},
+		{"HostKeyAlgorithms a", "hostkeyalgorithms=w,x,y,z,b", "knows no kind of host key of those that stay, only w, x, y and 2 more"},
+	} {
+		list, err := cases.Parse([]byte(strings.NewReplacer("BOB", "", "SSHD", tc.sshd, "ANN", "").Replace(guarded)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Client{Name: "ann on leader", Offers: map[string][]string{}}
+		for one := range strings.SplitSeq(tc.offers, ";") {
+			keyword, names, _ := strings.Cut(one, "=")
+			c.Offers[keyword] = strings.Split(names, ",")
+		}
+		s := list[0].Snapshot
+		refused, holds := clientsAgree(fact.Parse(s), change.On(s, nil, change.Policy{}), Options{Clients: []Client{c}})
+		if !strings.Contains(refused, tc.refused) || (refused == "") != (tc.refused == "") || (holds == "") != (refused != "") {
+			t.Errorf("%s, %s: refused %q, holds %q", tc.sshd, tc.offers, refused, holds)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func keptOut(h *fact.Host, p Plan, d *change.Draft, card bool) (why string, cont
 	if len(come)+len(become) == 0 {
 		return "", nil
 	}
-	then := fact.Parse(d.ByFiles())
+	then := control.DraftedFiles(d)
 	if why := noLogin(h, then, p, card, len(loads) > 0); why != "" && len(come) > 0 {
 		return why, come
 	}

@@ -130,6 +130,35 @@ MOMENT() { [ "$side" != take ] || strike; command MOMENT "$@"; }
 	}
 }
 
+// TestFileSystemWithoutRights changes a file where every folder has the same rights, as on the VFAT that a Raspberry Pi starts
+// from: where only root can write that is safe, in a user's folder it is refused.
+func TestFileSystemWithoutRights(t *testing.T) {
+	t.Parallel()
+	h := lab.Start(t, lab.Debian)
+	h.Sh("useradd -m mallory; mkdir -p /boot/firmware; echo was >/boot/firmware/cmdline.txt; echo was >/home/mallory/cmdline.txt; chmod 755 /boot/firmware/cmdline.txt /home/mallory/cmdline.txt")
+	for folder, code := range map[string]int{"/boot/firmware": 0, "/home/mallory": 5} {
+		text := func(content string) change.Thing {
+			return change.Thing{Type: snap.File, Mode: 0o755, Content: []byte(content)}
+		}
+		before := h.Sh("stat -c '%n %a %U %Y' " + folder + "/*; ls -A " + folder)
+		at := stage(t, h, "vfat"+fmt.Sprint(code), []change.Step{{Verb: change.File, Name: folder + "/cmdline.txt", Before: text("was\n"), After: text("is\n")}})
+		h.Sh(`cat >/run/hook <<'END'
+mktemp() { set -- "$(command mktemp "$@")" && chmod 755 "$1" && printf '%s\n' "$1"; }
+END
+sed -i '/^booting=/r /run/hook' ` + at + "/tx")
+		if out, got := h.Try("sh", at+"/tx", "apply"); got != code {
+			t.Errorf("%s: apply: %d, want %d\n%s", folder, got, code, out)
+		}
+		if got := h.Read(folder + "/cmdline.txt"); got != map[int]string{0: "is\n", 5: "was\n"}[code] {
+			t.Errorf("%s: then it is %q", folder, got)
+		}
+		if out, got := h.Try("sh", at+"/tx", "undo"); got != 0 {
+			t.Errorf("%s: undo: %d\n%s", folder, got, out)
+		}
+		same(t, before, h.Sh("stat -c '%n %a %U %Y' "+folder+"/*; ls -A "+folder), folder)
+	}
+}
+
 // TestLinksThatFlicker has a user exchange a file and a folder for links all the time, while steps are taken there and back.
 func TestLinksThatFlicker(t *testing.T) {
 	t.Parallel()

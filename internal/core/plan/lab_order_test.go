@@ -74,6 +74,25 @@ func TestUndoInAnyOrder(t *testing.T) {
 		t.Error("the folder has its old time, although somebody has worked in it since")
 	}
 
+	// What was given away whole goes back after what was changed in it since, and the other way round.
+	h.Sh("mkdir -p /opt/app/data; touch /opt/app/data/x")
+	give := change.Step{Verb: change.Owner, Name: "/opt/app", Args: change.Hands(0, 0, 1000, 1000, "")}
+	inside := change.Step{Verb: change.File, Name: "/opt/app/data/x", Before: change.Thing{Type: snap.File, Mode: 0o644, UID: 1000, GID: 1000}, After: change.Thing{Type: snap.File, Mode: 0o644, UID: 1000, GID: 1000, Content: []byte("x")}}
+	apply("given", give)
+	apply("inside", inside)
+	undo("given", 4, "blocked by inside: /opt/app/data/x\n")
+	undo("inside", 0, "")
+	undo("given", 0, "")
+	inside.Before.UID, inside.Before.GID, inside.After.UID, inside.After.GID = 0, 0, 0, 0
+	apply("within", inside)
+	apply("later", give)
+	undo("within", 4, "blocked by later: /opt/app/data/x\n")
+	undo("later", 0, "")
+	undo("within", 0, "")
+	if got := h.Sh("stat -c '%u %g %s' /opt/app /opt/app/data/x | sed 's/ [0-9]*$//' | uniq"); got != "0 0\n" {
+		t.Errorf("all of it went back, and belongs to %s", got)
+	}
+
 	// None comes over one that waits.
 	waits := stage(t, h, "six", []change.Step{motd("six\n")})
 	h.Sh("sh " + waits + "/tx apply")

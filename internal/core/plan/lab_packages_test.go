@@ -125,12 +125,12 @@ func TestPackagesRefused(t *testing.T) {
 	}{
 		{"it takes others along", "", "", []change.Step{remove("dbus")}, "to take away dbus, apt would also take away"},
 		{"it takes the place of another", "", "", []change.Step{install("chrony")}, "to install chrony, apt would take away systemd-timesyncd\n"},
-		{"there is no such package", "", "", []change.Step{install("no-such-package")}, "Unable to locate package no-such-package"},
+		{"there is no such package", "", "", []change.Step{install("no-such-package")}, "Unable to locate package no-such-package\napt does not find no-such-package: sudo apt-get update first"},
 		{"another is half installed", "dpkg --unpack " + lab.Mirror + "/screen_*.deb", "dpkg --purge screen", []change.Step{remove("man-db")}, "half installed: screen: dpkg --configure -a first"},
 		{"it is on hold", "apt-mark hold man-db", "apt-mark unhold man-db", []change.Step{remove("man-db")}, "man-db is on hold"},
 		{"its file cannot be had", "", "", []change.Step{remove("man-db")}, "the package file of man-db in the installed version cannot be had"},
 		{"the mirror is away", "sed -i s,file:,http://192.168.77.1, /etc/apt/sources.list; cd /var/lib/apt/lists; for f in _*; do mv $f 192.168.77.1$f; done",
-			"sed -i s,http://192.168.77.1,file:, /etc/apt/sources.list; apt-get -q update", []change.Step{install("screen")}, "E: "},
+			"sed -i s,http://192.168.77.1,file:, /etc/apt/sources.list; apt-get -q update", []change.Step{install("screen")}, "apt cannot fetch screen: sudo apt-get update first"},
 	} {
 		id := strings.ReplaceAll(tc.name, " ", "-")
 		at := stage(t, h, id, tc.steps)

@@ -1,13 +1,14 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
 
 // A Line is a step as it stands in the plan of a transaction on a host.
 type Line struct {
-	Verb     string   `json:"verb"` // as in tx.sh: file, link, gone, dir, mode, install, remove, unit, sysctl, check, act
+	Verb     string   `json:"verb"` // as in tx.sh: file, link, gone, dir, mode, owner, install, remove, unit, sysctl, check, act
 	N        string   `json:"-"`
 	Args     []string `json:"args"` // the first is what it is about
 	Controls []string `json:"controls"`
@@ -21,9 +22,17 @@ func ReadLines(data []byte) (out []Line) {
 		if !ok || len(words) < 4 || words[0] != "step" {
 			continue
 		}
-		out = append(out, Line{Verb: words[1], N: words[2], Args: words[3:], Controls: strings.Fields(comment)})
+		out = append(out, Line{Verb: words[1], N: words[2], Args: words[3:], Controls: forWhat(comment)})
 	}
 	return out
+}
+
+// forWhat are the controls that a step is for, or the one command that it belongs to, such as "user add ann".
+func forWhat(comment string) []string {
+	if one := strings.TrimSpace(comment); one != "" && !strings.Contains(one, "/") {
+		return []string{one}
+	}
+	return strings.Fields(comment)
 }
 
 // unquote is the other way of quote: the words of a line, and what stands behind #.
@@ -88,9 +97,13 @@ func (l Line) InWords() string {
 	case "sysctl":
 		return "set " + strings.ReplaceAll(at, "/", ".") + " = " + rest
 	case "check":
-		return "check: " + at
+		return "check: " + cmp.Or(rest, at)
 	case "act":
-		return "run " + at
+		return cmp.Or(rest, "run "+at)
+	case "owner":
+		if len(l.Args) > 3 {
+			return "what is that of account " + l.Args[1] + " at and below " + at + " becomes that of account " + l.Args[3]
+		}
 	}
 	return strings.TrimRight(l.Verb+" "+at+" "+rest, " ")
 }

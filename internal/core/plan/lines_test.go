@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"picket/internal/core/change"
 	"picket/internal/core/plan"
 )
 
@@ -34,6 +35,39 @@ func TestLinesAreRead(t *testing.T) {
 	}
 	if ids := plan.ControlsOf(lines); !slices.Equal(ids, []string{"x/y"}) {
 		t.Error(ids)
+	}
+}
+
+// TestLinesForACommand: what a command of its own has done is told by its name, and not by each word of it.
+func TestLinesForACommand(t *testing.T) {
+	for text, want := range map[string][]string{
+		"step act 001 true x # user add ann":             {"user add ann"},
+		"step act 001 true x # ssh/root-login ssh/ports": {"ssh/root-login", "ssh/ports"},
+		"step act 001 true x #":                          {},
+	} {
+		if lines := plan.ReadLines([]byte(text)); len(lines) != 1 || !slices.Equal(lines[0].Controls, want) {
+			t.Errorf("%q: %+v, want %q", text, lines, want)
+		}
+	}
+}
+
+// TestLongCommandsInWords: what a long command is for is told in its place, and an account by its number.
+func TestLongCommandsInWords(t *testing.T) {
+	of := []string{"x/y"}
+	folder, err := plan.Compile([]change.Step{
+		{Verb: change.Owner, Name: "/opt/a", Args: change.Hands(0, 0, 998, 997, "a.service"), Controls: of},
+		{Verb: change.Check, Name: "t=$(mktemp) && [ -e \"$t\" ]", Args: []string{"it has to be there"}, Controls: of},
+		{Verb: change.Act, Name: "for f in ./*; do :; done", Args: []string{"all is looked at"}, Controls: of},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range plan.ReadLines(folder["plan"]) {
+		got = append(got, l.InWords())
+	}
+	if want := []string{"what is that of account 0 at and below /opt/a becomes that of account 998", "check: it has to be there", "all is looked at"}; !slices.Equal(got, want) {
+		t.Errorf("%q\nwant\n%q", got, want)
 	}
 }
 

@@ -72,6 +72,15 @@ sound() {
 # others LETTERS SED lists what apt would do to packages that the plan does not take away.
 others() { sed -n "s/^$1.*/\\1/p" said | sed 's/:.*//' | grep -vxF -e "$(named remove 's/:.*//')" | words; }
 
+# unlisted NAME... says what to do where apt does not know a package, or where its lists name a file that is no longer there.
+unlisted() {
+	if grep -q -e 'Unable to locate package' -e 'has no installation candidate' said; then
+		say "apt does not find $*: sudo apt-get update first; if that does not help, a source is missing in /etc/apt"
+	elif grep -q -e 'Failed to fetch' -e 'Unable to fetch' said; then
+		say "apt cannot fetch $*: sudo apt-get update first; if that does not help, the host does not reach its mirror"
+	fi
+}
+
 # --- install ----------------------------------------------------------------------------------------------
 
 # install N NAME...: packages that are not there yet. What comes with them goes with them.
@@ -80,14 +89,14 @@ install_look() {
 	n=$1
 	shift
 	# shellcheck disable=SC2046
-	would install "$@" $(named remove 's/$/-/') || return 1
+	would install "$@" $(named remove 's/$/-/') || { unlisted "$@"; return 1; }
 	gone=$(others 'Remv \([^ ]*\)') newer=$(sed -n 's/^Inst \([^ ]*\) \[.*/\1/p' said | words)
 	[ -z "$gone" ] || { say "to install $*, apt would take away $gone"; return 1; }
 	[ -z "$newer" ] || { say "to install $*, apt would also bring newer versions, which cannot be taken back: apt-get install $newer first"; return 1; }
 	# Had now: a mirror that is away is a reason to change nothing.
 	mkdir -p "debs/$n/partial"
 	# shellcheck disable=SC2046
-	apt -d -o Dir::Cache::archives="$here/debs/$n" install "$@" $(named remove 's/$/-/') || return 1
+	apt -d -o Dir::Cache::archives="$here/debs/$n" install "$@" $(named remove 's/$/-/') || { unlisted "$@"; return 1; }
 	# What comes from a folder of this host stays there, and is not in debs.
 	# shellcheck disable=SC2046
 	apt --print-uris -o Dir::Cache::archives="$here/debs/$n" install "$@" $(named remove 's/$/-/') || return 1
@@ -104,7 +113,7 @@ install_take() {
 	n=$1
 	shift
 	apt --no-remove -o Dir::Cache::archives="$here/debs/$n" install "$@" || return 1
-	rm -rf "debs/$n"
+	rm -rf "debs/$n" "names.$n" # none of it is half there
 	packages >"old/$n.after.part" && mv -f "old/$n.after.part" "old/$n.after" # what somebody installs later is not ours
 }
 install_back() {

@@ -26,7 +26,8 @@ type Plan struct {
 	Ports   []Port // at which other hosts may reach them
 	// Exposure is how systemd-analyze scores services, in tenths: those that the owner has made and those that others reach.
 	Exposure map[string]int
-	Opens    int // port at which a new login has to work as well, as SSH moves there; 0 for none
+	Opens    int    // port at which a new login has to work as well, as SSH moves there; 0 for none
+	Mover    string // the control that has it move
 
 	Judged  int        // how many controls were, those that do not apply here included
 	Unknown []Unjudged // what could not be judged, so that nothing is done about it
@@ -40,6 +41,9 @@ type Unjudged struct {
 
 // NoChange is why a finding is left whose control has no fix.
 const NoChange = "Picket has no change of its own for this"
+
+// Waits is why nothing is done about what was done already.
+const Waits = "it is set, and in force from the next start of the host on"
 
 // An Item is one finding: what is done about it, or why nothing is.
 type Item struct {
@@ -68,7 +72,8 @@ func (i Item) Changes() bool { return len(i.Edits)+len(i.Steps) > 0 }
 func CanFix(c control.Control) bool {
 	_, fixes := control.FixerOf(c.Rule)
 	_, known := guards[c.Guard]
-	return fixes && (c.Guard == "" || known)
+	l, ok := c.Rule.(control.Leaver)
+	return fixes && (c.Guard == "" || known) && !(ok && l.OnlyLeaves())
 }
 
 // Options of Make. The zero value is that everything may be changed that Picket can change.
@@ -78,6 +83,9 @@ type Options struct {
 	Tried  map[string]string // units that did not work with what was tried, and why
 	Raw    map[string][]byte // files as they are, of those whose secrets were taken out of the snapshot
 	Card   bool              // the host does not run: no login can prove what is done
+	Peers  []string          // the accounts of those who have to come in as before, and are tried; "" is one not known yet
+	// Clients are those of them of which it is known what they agree to.
+	Clients []Client
 }
 
 // Make drafts what is to be done about the findings of a report. It depends on nothing but its arguments.
@@ -164,7 +172,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 		case c.Guard != "" && !known:
 			item.Left, item.ByHand = "it could cost the way in, and Picket cannot prove yet that another is left", true
 		case known:
-			item.Left, item.Guard = check(h)
+			item.Left, item.Guard = check(h, opt)
 		}
 		if item.Left == "" && opt.Card {
 			item.Left = unproven(c)
@@ -176,7 +184,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			edits, left, later, notes, rests := len(d.Edits()), len(d.Left()), len(d.Laters()), len(d.Notes()), len(d.Rests())
 			if err := d.For(c.ID, func(d *change.Draft) error {
 				err := fixer.Fix(h, d)
-				item.Guard = proven(c.Guard, item.Guard, h, d)
+				item.Guard = proven(c.Guard, item.Guard, h, d, opt)
 				addLoads(h, d, edits)
 				for _, s := range d.Of(c.ID) {
 					if why := d.Tried(s.Name); why != "" && s.Verb == change.Unit {
@@ -206,7 +214,7 @@ func draft(controls []control.Control, h *fact.Host, r audit.Report, opt Options
 			if item.Left == "" && !item.Changes() {
 				item.Left = "there is nothing to change: what is configured is right, and is not in force"
 				if res.Persistent != nil && *res.Persistent {
-					item.Left = "it is set, and in force from the next start of the host on"
+					item.Left = Waits
 				}
 			}
 			item.ByHand = item.Left != ""

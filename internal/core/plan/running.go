@@ -86,8 +86,8 @@ func Stopped(before Plan, after []string) (names []string) {
 }
 
 // moved takes note of SSH that moves to another port: what was reached at the former is not missed there.
-func (p *Plan) moved(opens int, shuts []int) {
-	p.Opens = opens
+func (p *Plan) moved(opens int, shuts []int, mover string) {
+	p.Opens, p.Mover = opens, mover
 	for _, port := range shuts {
 		gone := func(unit string, number int) bool { return slices.Contains(sshUnits, unit) && number == port }
 		p.Running = slices.DeleteFunc(p.Running, func(r string) bool {

@@ -233,9 +233,10 @@ nook() {
 }
 
 nooked() {
-	case "$(readlink /proc/self/cwd) $(stat -c '%u %a' .)" in
-	"${place%/}/$1 0 700" | "${place%/}/$1 0 2700") ;;
-	*) return 1 ;;
+	[ "$(readlink /proc/self/cwd)" = "${place%/}/$1" ] || return 1
+	case $(stat -c '%u %a' .) in
+	'0 700' | '0 2700') ;;
+	*) rooted "$place/$1" ;; # such as where a Raspberry Pi starts from: VFAT has no rights but those of all
 	esac
 }
 
@@ -271,7 +272,8 @@ sweep() (
 	into "${1%/*}" 2>/dev/null || exit 0
 	rm -f "./.picket-$id" 2>/dev/null
 	for d in ".picket-$id".??????; do
-		[ -d "$d" ] && (cd -P "./$d" && nooked "$d" && rm -rf it) && rmdir "./$d"
+		[ ! -d "$d" ] || (cd -P "./$d" && nooked "$d" && rm -rf it)
+		rmdir "./$d" 2>/dev/null
 	done
 )
 
@@ -400,7 +402,7 @@ rights() {
 # still. Set-id files, and those that have another name somewhere, stay.
 owner_look() {
 	if [ ! -e "$2" ] || [ -L "$2" ]; then say "$2 is not there, or is a link" && return 1; fi
-	bad=$(find "$2" -xdev -type d \( ! -user 0 ! -user "$3" ! -user "$5" -o -perm -2 ! -perm -1000 \) | head -n 1)
+	bad=$(find "$2" -xdev -type d \( ! -user 0 ! -user "$3" ! -user "$5" -o -perm -2 ! -perm -1000 -o -perm -20 ! -perm -1000 ! -group 0 ! -group "$4" ! -group "$6" \) | head -n 1)
 	# Who can move things there could have us give away what lies elsewhere.
 	[ -z "$bad" ] || { say "others can write to $bad: its files are not given away"; return 1; }
 	if command -v getcap >/dev/null 2>&1; then
@@ -411,30 +413,59 @@ owner_look() {
 }
 owner_save() { # what is the new one's already: that is not to go back
 	[ ! -e "old/$1.theirs" ] || return 0
-	find "$2" -xdev -user "$5" -print0 >"old/$1.user" && find "$2" -xdev -group "$6" -print0 >"old/$1.group" && : >"old/$1.theirs"
+	listed "$2" -user "$5" >"old/$1.user" && listed "$2" -group "$6" >"old/$1.group" && : >"old/$1.theirs"
 }
 owner_take() {
 	still "$7" || return 1
-	hands "$2" "$3" "$4" "$5" "$6" ! '(' -type f '(' -links +1 -o -perm -4000 -o -perm -2000 ')' ')'
+	at=$2 from=$3 group=$4
+	set -- "$5" "$6" ! '(' -type f '(' -links +1 -o -perm -4000 -o -perm -2000 ')' ')'
+	to=$1 both=$1:$2
+	shift 2
+	listed "$at" -user "$from" -group "$group" "$@" | give "$both" && listed "$at" -user "$from" "$@" | give "$to"
 }
 owner_early() { [ -n "$booting$up" ] || still "$7"; }
 owner_back() { # what came since goes back as well: the account may be gone after this
 	[ -e "$2" ] || return 0
-	hands "$2" "$5" "$6" "$3" "$4" || return 1
-	find "$2" -xdev -group "$6" -exec chgrp -h "$4" {} + || return 1
-	there <"old/$1.user" | xargs -0 -r chown -h "$5" && there <"old/$1.group" | xargs -0 -r chgrp -h "$6"
+	listed "$2" -user "$5" -group "$6" | without - "old/$1.user" | without - "old/$1.group" | give "$3:$4" &&
+		listed "$2" -user "$5" | without - "old/$1.user" | give "$3" && listed "$2" -group "$6" | without - "old/$1.group" | give ":$4"
 }
 
-# hands PATH FROM GROUP UID GID [CONDITION...] gives files to another.
-hands() {
-	at=$1 from=$2 group=$3 uid=$4 gid=$5
-	shift 5
-	find "$at" -xdev -user "$from" -group "$group" "$@" -exec chown -h "$uid:$gid" {} + && find "$at" -xdev -user "$from" "$@" -exec chown -h "$uid" {} +
+# listed PATH CONDITION... lists what meets it at and below a path: a line each, with \001 for a line break in a name, and those
+# of a folder together.
+listed() {
+	at=$1
+	shift
+	find "$at" -xdev "$@" -print0 | tr '\n\000' '\001\n' |
+		awk '{ d = $0; sub("/[^/]*$", "", d); in_it[d] = in_it[d] $0 "\n" } END { for (d in in_it) printf "%s", in_it[d] }'
 }
+broken=$(printf '\001')
 
-# there keeps those of some paths, each ended by a NUL, that still are.
-# shellcheck disable=SC2016
-there() { xargs -0 -r sh -c 'for p; do if [ -e "$p" ] || [ -L "$p" ]; then printf "%s\0" "$p"; fi; done' -; }
+# give OWNER gives what such a list names to another, from within its folder: whoever exchanges one for a link gains nothing. It
+# goes there, so it is for the end of a pipe.
+give() {
+	owner=$1 dir='' code=0
+	set --
+	while IFS= read -r p; do
+		case $p in *"$broken"*) p=$(printf '%s/' "$p" | tr '\001' '\n') p=${p%/} ;; esac
+		if [ "$dir" != "${p%/*}" ] || [ $# -ge 100 ]; then
+			give_in "$dir" "$@" || code=1
+			dir=${p%/*}
+			set --
+		fi
+		set -- "$@" "./${p##*/}"
+	done
+	give_in "$dir" "$@" && return "$code"
+}
+give_in() { # FOLDER NAME...
+	[ $# -gt 1 ] && [ -d "$1/" ] || return 0
+	into "$1" || return 1
+	shift
+	for f; do
+		shift
+		if [ -e "$f" ] || [ -L "$f" ]; then set -- "$@" "$f"; fi
+	done
+	[ $# = 0 ] || chown -h "$owner" "$@"
+}
 
 # still stops a unit.
 still() { [ -z "$1" ] || [ ! -d /run/systemd/system ] || systemctl --quiet stop "$1"; }
@@ -517,10 +548,10 @@ runs() {
 	esac
 }
 
-# check N COMMAND: has to succeed, or everything goes back.
+# check N COMMAND [WORDS]: has to succeed, or everything goes back.
 check_take() { sh -c "$2" >&2; }
 
-# act N COMMAND: brings what was changed into force, in both directions. Some write files of their own, which a start does
+# act N COMMAND [WORDS]: brings what was changed into force, in both directions. Some write files of their own, which a start does
 # not put back, such as those of the boot loader: so it is done after a start as well, when the host is up.
 act_take() { sh -c "$2" >&2; }
 act_back() { [ -n "$booting" ] || sh -c "$2" >&2; }

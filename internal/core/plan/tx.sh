@@ -59,12 +59,15 @@ step() {
 	*" $verb "*) ;;
 	*) return 0 ;;
 	esac
+	called="$verb $2"
+	case $verb in check | act) called="$verb ${3:-$2}" ;; esac # the words for a long command
 	case $side in
 	touch) touches "$verb" "$@" ;;
 	folder) above "$2" ;;
 	came) sum "$2" >"old/$1.sum" ;;
 	alone) alone "$@" ;;
 	made) [ "$(cat "old/$1.is")" != - ] || printf '%s\n' "$2" ;;
+	named) printf '%s\n' "$2" ;;
 	early) "${verb}_early" "$@" || failed="$failed $1" ;;
 	back) # all are tried
 		progress "$verb" "$@"
@@ -75,9 +78,9 @@ step() {
 		if [ "$side" = take ]; then
 			[ ! -e stop ] || { failed=stopped why='it was told to go back'; return 0; }
 			progress "$verb" "$@" || [ -z "$heard" ] || { failed=stopped why='whoever began it is gone'; return 0; }
-			note "$1 $verb $2" || { failed=$1 why="step $1 failed: it cannot be noted" && say "$why"; return 0; }
+			note "$1 $called" || { failed=$1 why="step $1 failed: it cannot be noted" && say "$why"; return 0; }
 		fi
-		"${verb}_$side" "$@" || { failed=$1 why="step $1 failed: $verb $2" && say "$why"; }
+		"${verb}_$side" "$@" || { failed=$1 why="step $1 failed: $called" && say "$why"; }
 		;;
 	esac
 }
@@ -87,7 +90,7 @@ progress() {
 	nth=$((nth + 1))
 	case $1 in
 	install | remove) shift 2 && say "$nth/$total $verb $*" ;;
-	*) say "$nth/$total $1 $3" ;;
+	*) say "$nth/$total $called" ;;
 	esac
 }
 
@@ -269,15 +272,17 @@ touched() {
 	)
 }
 
-# meet prints what is in both lists, and what lies in a folder that came with this.
+# meet prints what is in both lists, and what one of them does in a folder that came with this, or that the other gave away
+# whole.
 meet() {
 	both theirs mine | grep -vx /
 	{ walk made dir; cat old/touched 2>/dev/null; } | while read -r d; do
-		if [ -d "$d" ] && [ ! -e "old/tree$d" ]; then
-			awk -v d="$d/" 'index($0, d) == 1' theirs
-		fi
+		[ ! -d "$d" ] || [ -e "old/tree$d" ] || below "$d" theirs
 	done
+	walk named owner | while read -r d; do below "$d" theirs; done
+	(cd "$t" && walk named owner) | while read -r d; do below "$d" mine; done
 }
+below() { awk -v d="$1/" 'index($0, d) == 1' "$2"; }
 
 confirm() {
 	case $(state) in

@@ -13,7 +13,8 @@ import (
 
 // Settings of one run, merged from all files.
 type Settings struct {
-	Policy Policy `yaml:"policy"`
+	Policy  Policy  `yaml:"policy"`
+	Cluster Cluster `yaml:"cluster"`
 }
 
 // Policy says what is wanted of the hosts.
@@ -73,6 +74,7 @@ func (s *Settings) Merge(file string, data []byte) yaml.Problems {
 	}
 	ps = append(ps, next.Policy.problems(node)...)
 	ps = append(ps, next.Policy.decisions(node.Get("policy"))...)
+	ps = append(ps, next.Cluster.problems(node.Get("cluster"))...)
 	if at := node.Get("policy").Get("profile"); at != nil {
 		next.Policy.profileAt = at
 	}

@@ -156,12 +156,5 @@ func (s *Snapshot) covered(p string) bool {
 	if s.complete || s.askedFiles[p] || s.askedStats[p] {
 		return true
 	}
-	for _, asked := range []map[string]bool{s.askedFiles, s.askedStats} {
-		for q := range asked {
-			if IsPattern(q) && within(q, p) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.wild[strings.Count(p, "/")], func(q string) bool { return within(q, p) })
 }

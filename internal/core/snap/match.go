@@ -80,7 +80,14 @@ func each(a, b string, same func(a, b string) bool) bool {
 }
 
 // IsPattern reports whether s holds a wildcard.
-func IsPattern(s string) bool { return strings.ContainsAny(s, "*?[") }
+func IsPattern(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c == '*' || c == '?' || c == '[' {
+			return true
+		}
+	}
+	return false
+}
 
 // Literal makes a manifest's pattern of a path that came from the host and
 // may hold characters that are wildcards.

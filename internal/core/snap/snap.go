@@ -57,11 +57,17 @@ func CommandKey(argv ...string) string {
 	return strings.Join(words, " ")
 }
 
-func quote(w string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=,:@%+*?~", r)
+// odd is a letter that a shell may take for something else.
+func odd(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '+' && r <= ':': // + , - . / digits :
+		return false
 	}
-	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+	return strings.IndexByte("_=@%*?~", byte(r)) < 0 || r > '~'
+}
+
+func quote(w string) string {
+	if w != "" && strings.IndexFunc(w, odd) < 0 {
 		return w
 	}
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
@@ -218,7 +224,8 @@ type Snapshot struct {
 
 	askedFiles map[string]bool
 	askedStats map[string]bool
-	keys       map[string]bool // see ExpectKeys
+	wild       map[int][]string // the patterns among them, by their number of slashes
+	keys       map[string]bool  // see ExpectKeys
 	complete   bool
 	paths      atomic.Pointer[[]string] // see sorted
 }
@@ -235,7 +242,7 @@ func New(source Source, taken time.Time) *Snapshot {
 	return &Snapshot{
 		Taken: taken, Source: source,
 		Entries: map[string]*Entry{}, Commands: map[string]*Output{}, Denials: map[string]string{},
-		askedFiles: map[string]bool{}, askedStats: map[string]bool{}, keys: map[string]bool{},
+		askedFiles: map[string]bool{}, askedStats: map[string]bool{}, wild: map[int][]string{}, keys: map[string]bool{},
 	}
 }
 
@@ -243,11 +250,19 @@ func New(source Source, taken time.Time) *Snapshot {
 // snapshot is known to be absent.
 func (s *Snapshot) MarkAsked(m Manifest) {
 	for _, p := range m.Files {
-		s.askedFiles[p] = true
+		s.ask(p, s.askedFiles)
 	}
 	for _, p := range m.Stats {
-		s.askedStats[p] = true
+		s.ask(p, s.askedStats)
 	}
+}
+
+func (s *Snapshot) ask(p string, in map[string]bool) {
+	if !s.askedFiles[p] && !s.askedStats[p] && IsPattern(p) {
+		n := strings.Count(p, "/")
+		s.wild[n] = append(s.wild[n], p)
+	}
+	in[p] = true
 }
 
 // ExpectKeys records, before a manifest is served, which of its files may be
@@ -263,10 +278,14 @@ func (s *Snapshot) IsKeys(p string) bool { return s.keys[p] }
 
 // Clone is another snapshot with the same entries and answers. Those themselves are shared.
 func (s *Snapshot) Clone() *Snapshot {
+	wild := map[int][]string{}
+	for n, of := range s.wild {
+		wild[n] = slices.Clone(of)
+	}
 	return &Snapshot{
 		Taken: s.Taken, Source: s.Source, Entries: maps.Clone(s.Entries), Commands: maps.Clone(s.Commands), Denials: maps.Clone(s.Denials),
 		Walk: s.Walk, Problems: s.Problems,
-		askedFiles: maps.Clone(s.askedFiles), askedStats: maps.Clone(s.askedStats), keys: maps.Clone(s.keys), complete: s.complete,
+		askedFiles: maps.Clone(s.askedFiles), askedStats: maps.Clone(s.askedStats), wild: wild, keys: maps.Clone(s.keys), complete: s.complete,
 	}
 }
 

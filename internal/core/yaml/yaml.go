@@ -166,6 +166,21 @@ func (d *Node) Get(key string) *Node {
 	return nil
 }
 
+// Key is the key itself, where it stands; nil where there is no such key.
+func (d *Node) Key(key string) *Node {
+	if d != nil && d.n.Kind == lib.MappingNode {
+		for i := 0; i < len(d.n.Content); i += 2 {
+			if d.n.Content[i].Value == key {
+				return &Node{d.n.Content[i], d.file}
+			}
+		}
+	}
+	return nil
+}
+
+// File is the name of the file that the node is of.
+func (d *Node) File() string { return d.file }
+
 // Without is a mapping less some keys: what another decoder has taken.
 func (d *Node) Without(keys ...string) *Node {
 	c := *d.n

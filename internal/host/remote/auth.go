@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"picket/internal/host/machine"
 )
 
 // maxPasswords is how often a password is asked for, over all methods.
@@ -33,8 +34,8 @@ var (
 	errNoTerminal = errors.New("there is no terminal to ask on")
 )
 
-// login is one attempt to get in, and what is to be said if it fails.
-type login struct {
+// auth is one attempt to get in, and what is to be said if it fails.
+type auth struct {
 	target  Target
 	opt     Options
 	timeout time.Duration
@@ -47,7 +48,7 @@ type login struct {
 	why       []string
 }
 
-func (l *login) methods() []ssh.AuthMethod {
+func (l *auth) methods() []ssh.AuthMethod {
 	// The functions are only called for a method that the host offers.
 	m := []ssh.AuthMethod{ssh.PublicKeysCallback(l.signers)}
 	if l.opt.Prompter == nil {
@@ -72,7 +73,7 @@ func (l *login) methods() []ssh.AuthMethod {
 		ssh.RetryableAuthMethod(ssh.KeyboardInteractive(l.questions), maxPasswords))
 }
 
-func (l *login) ask(prompt string) ([]byte, error) {
+func (l *auth) ask(prompt string) ([]byte, error) {
 	if l.passwords++; l.passwords > maxPasswords {
 		return nil, errTooMany
 	}
@@ -80,7 +81,7 @@ func (l *login) ask(prompt string) ([]byte, error) {
 	return l.opt.Prompter.Password(prompt)
 }
 
-func (l *login) questions(name, instruction string, questions []string, echos []bool) ([]string, error) {
+func (l *auth) questions(name, instruction string, questions []string, echos []bool) ([]string, error) {
 	answers := make([]string, len(questions))
 	for i, q := range questions {
 		if len(q) > 200 {
@@ -107,7 +108,7 @@ func printable(s string) string {
 
 // signers returns the keys to try: those that were named, those of the agent,
 // those of the home folder.
-func (l *login) signers() ([]ssh.Signer, error) {
+func (l *auth) signers() ([]ssh.Signer, error) {
 	var out []ssh.Signer
 	seen := map[string]bool{}
 	add := func(s ssh.Signer, where string) {
@@ -158,13 +159,16 @@ func (l *login) signers() ([]ssh.Signer, error) {
 }
 
 // openAgent asks the agent for its keys. It may be gone, or hang.
-func (l *login) openAgent() {
-	if l.opt.AgentSocket == "" || l.closer != nil {
+func (l *auth) openAgent() {
+	if l.closer != nil {
 		return
 	}
-	c, err := net.DialTimeout("unix", l.opt.AgentSocket, agentTimeout)
+	c, err := machine.DialAgent(l.opt.AgentSocket, agentTimeout)
 	if err != nil {
 		l.why = append(l.why, fmt.Sprintf("agent: %v", err))
+		return
+	}
+	if c == nil {
 		return
 	}
 	l.closer = c
@@ -178,7 +182,7 @@ func (l *login) openAgent() {
 
 // fileSigner reads a private key. The passphrase of an encrypted one is asked
 // for only when the host has accepted its public half.
-func (l *login) fileSigner(file string) (ssh.Signer, error) {
+func (l *auth) fileSigner(file string) (ssh.Signer, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
@@ -222,7 +226,7 @@ func (l *login) fileSigner(file string) (ssh.Signer, error) {
 
 // A lockedKey asks for its passphrase when it has to sign.
 type lockedKey struct {
-	login  *login
+	login  *auth
 	file   string
 	data   []byte
 	pub    ssh.PublicKey
@@ -275,7 +279,7 @@ func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm str
 }
 
 // tried is what was shown to the host.
-func (l *login) tried() []string {
+func (l *auth) tried() []string {
 	t := l.keys
 	if n := min(l.passwords, maxPasswords); n == 1 {
 		t = append(t, "a password")

@@ -1,17 +1,10 @@
 package remote
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -24,6 +17,7 @@ const (
 	loginTimeout   = 30 * time.Second // a board that is busy or slow takes its time for keys and PAM
 	keepaliveEvery = 15 * time.Second
 	keepaliveLost  = 3 // unanswered ones, after which the host is gone
+	lostWithin     = 200 * time.Millisecond
 )
 
 // Options of Dial. The environment comes in as values.
@@ -31,124 +25,66 @@ type Options struct {
 	User        string   // for a target that names none
 	Home        string   // of the user who runs us: ~/.ssh is looked into; empty: no home
 	AgentSocket string   // SSH_AUTH_SOCK
-	Identities  []string // private keys to try first
+	Identities  []string // private keys to try first; those that are there are shown to the hosts on the way too
 	KnownHosts  []string // files; the first is added to. Empty: OpenSSH's own two
 	Config      string   // settings of ssh; empty: ~/.ssh/config if there is one; NoConfig: none
 	Prompter    Prompter // nil: there is no terminal
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
-	Timeout     time.Duration // of the connection, then of the login without the time a person takes; zero: 10 s and 30 s
+	Timeout     time.Duration // of the connection, then of the login without the time a person takes, then of a session's begin; zero: 10 s, 30 s, 30 s
 	Version     string        // of us, told to the host: "picket_1.2"
+
+	// Jump is through which hosts the target is reached, the first one first.
+	// Each is logged in to with its own key and settings. nil: as the settings of
+	// ssh say; empty: none.
+	Jump []Target
+	Hops *Hops // shares the connections to them; nil: they are this client's own
 
 	configIdentities []string // of Config; one that is not there is left out
 	identitiesOnly   bool     // no other keys than those that were named
+	look             *look    // the target's key is wanted and no login
+	keepalive        time.Duration
 }
 
 // A Client is a connection to one host.
 type Client struct {
-	target Target
-	ssh    *ssh.Client
-	once   sync.Once
-	done   chan struct{}
+	target  Target
+	ssh     *ssh.Client
+	hop     *Client // through which it goes
+	own     *Hops   // to be closed with it
+	toBegin time.Duration
+	every   time.Duration // a sign of life is asked for
+
+	done chan struct{} // closed by Close
+	gone chan struct{} // closed when the connection has ended
+
+	mu     sync.Mutex
+	closed bool
+	lost   error
 }
 
 // Dial connects and logs in. Cancelling ctx closes what it was doing at once;
 // it has no hold on the client afterwards.
 func Dial(ctx context.Context, t Target, opt Options) (*Client, error) {
-	t, opt, err := configured(t, opt)
+	way, err := route(t, opt)
 	if err != nil {
 		return nil, err
 	}
-	if t.User == "" {
-		t.User = opt.User
+	if opt.Hops != nil {
+		return login(ctx, way, opt.Hops, nil)
 	}
-	if t.User == "" {
-		return nil, fmt.Errorf("%s: no user: write %s", t, Target{User: "user", Host: t.Host, Port: t.Port})
-	}
-	files := opt.KnownHosts
-	if len(files) == 0 {
-		if opt.Home == "" {
-			return nil, fmt.Errorf("%s: no home folder and no known hosts file to check the host against", t)
-		}
-		files = []string{filepath.Join(opt.Home, ".ssh", "known_hosts"), systemKnownHosts}
-	}
-	dial := opt.Dial
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
-	toConnect, toLogin := cmp.Or(opt.Timeout, dialTimeout), cmp.Or(opt.Timeout, loginTimeout)
-	var conn net.Conn
-	pause := func() func() {
-		if conn != nil {
-			conn.SetDeadline(time.Time{})
-		}
-		return func() { conn.SetDeadline(time.Now().Add(toLogin)) }
-	}
-	known, err := openHosts(t, files, opt.Prompter, pause)
+	own := new(Hops)
+	c, err := login(ctx, way, own, own)
 	if err != nil {
-		return nil, err
+		own.Close()
 	}
-
-	dialCtx, cancel := context.WithTimeout(ctx, toConnect)
-	conn, err = dial(dialCtx, "tcp", t.Address())
-	cancel()
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, &UnreachableError{Target: t, Within: toConnect, Refused: errors.Is(err, syscall.ECONNREFUSED), Err: err}
-	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	l := &login{target: t, opt: opt, timeout: toLogin, pause: pause}
-	version := "SSH-2.0-" + opt.Version
-	if opt.Version == "" {
-		version = "SSH-2.0-picket"
-	}
-	conn.SetDeadline(time.Now().Add(toLogin))
-	sc, chans, reqs, err := ssh.NewClientConn(conn, t.Address(), &ssh.ClientConfig{
-		User: t.User, Auth: l.methods(), ClientVersion: version,
-		HostKeyCallback: known.verify, HostKeyAlgorithms: known.algorithms(),
-		BannerCallback: ssh.BannerCallback(func(string) error { return nil }),
-	})
-	if l.closer != nil {
-		l.closer.Close()
-	}
-	if !stop() || err != nil {
-		conn.Close()
-		return nil, explain(ctx, l, err)
-	}
-	conn.SetDeadline(time.Time{})
-	c := &Client{target: t, ssh: ssh.NewClient(sc, chans, reqs), done: make(chan struct{})}
-	go c.keepalive()
-	return c, nil
-}
-
-// explain says why the handshake failed.
-func explain(ctx context.Context, l *login, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	var hostKey *HostKeyError
-	switch {
-	case errors.As(err, &hostKey):
-		return hostKey
-	case errors.Is(err, errNotConfirmed):
-		return fmt.Errorf("%s: %w", l.target, errNotConfirmed)
-	case errors.Is(err, errTooMany), errors.Is(err, errNoTerminal), strings.Contains(err.Error(), "unable to authenticate"):
-		return &AuthError{Target: l.target, Tried: l.tried(), Why: l.why, Err: err}
-	case len(l.keys)+l.passwords > 0 && strings.Contains(err.Error(), "oo many authentication failures"):
-		l.why = append(l.why, "more, as the host gave up")
-		return &AuthError{Target: l.target, Tried: l.tried(), Why: l.why, Err: err}
-	case timedOut(err), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return &UnreachableError{Target: l.target, Within: l.timeout, Err: err}
-	}
-	return fmt.Errorf("%s: %w", l.target, err)
+	return c, err
 }
 
 // Target is who we are where.
 func (c *Client) Target() Target { return c.target }
 
 // Ends are the addresses that the connection goes to and comes from; not valid
-// when they are none of IP.
+// when they are none of IP, as behind another host.
 func (c *Client) Ends() (there, here netip.Addr) {
 	of := func(a net.Addr) netip.Addr {
 		if tcp, ok := a.(*net.TCPAddr); ok {
@@ -159,35 +95,63 @@ func (c *Client) Ends() (there, here netip.Addr) {
 	return of(c.ssh.RemoteAddr()), of(c.ssh.LocalAddr())
 }
 
-// Start runs a command. It ends with its stdin, or with the connection.
-func (c *Client) Start(command string) (stdin io.WriteCloser, stdout, stderr io.Reader, err error) {
-	s, err := c.ssh.NewSession()
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("%s: open a session: %w", c.target, err)
-	}
-	stdin, err1 := s.StdinPipe()
-	stdout, err2 := s.StdoutPipe()
-	stderr, err3 := s.StderrPipe()
-	if err := errors.Join(err1, err2, err3, s.Start(command)); err != nil {
-		s.Close()
-		return nil, nil, nil, fmt.Errorf("%s: start a session: %w", c.target, err)
-	}
-	return stdin, stdout, stderr, nil
-}
-
 // Close ends the connection, and all that runs over it.
 func (c *Client) Close() error {
-	var err error
-	c.once.Do(func() {
-		close(c.done)
-		err = c.ssh.Close()
-	})
+	c.mu.Lock()
+	closed := c.closed
+	c.closed = true
+	c.mu.Unlock()
+	if closed {
+		return nil
+	}
+	close(c.done)
+	err := c.ssh.Close()
+	if c.own != nil {
+		c.own.Close()
+	}
 	return err
+}
+
+// lose is Close for a host that is gone.
+func (c *Client) lose(why error) {
+	c.mu.Lock()
+	if c.lost == nil && !c.closed {
+		c.lost = why
+	}
+	c.mu.Unlock()
+	c.Close()
+}
+
+// Lost says why the connection ended, if it has or does so within a moment. nil:
+// it stands, or was closed on this side.
+func (c *Client) Lost() error {
+	if c.hop != nil {
+		if err := c.hop.Lost(); err != nil {
+			return onTheWay(context.Background(), c.target, err)
+		}
+	}
+	select {
+	case <-c.gone:
+	case <-time.After(lostWithin):
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
+}
+
+// live watches over a connection that stands.
+func (c *Client) live() {
+	go func() {
+		err := c.ssh.Wait()
+		c.lose(&LostError{Target: c.target, Err: err})
+		close(c.gone)
+	}()
+	go c.keepalive()
 }
 
 // keepalive closes the connection to a host that is gone without a word.
 func (c *Client) keepalive() {
-	tick := time.NewTicker(keepaliveEvery)
+	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	answers := make(chan error, 1)
 	for open := 0; ; {
@@ -196,13 +160,20 @@ func (c *Client) keepalive() {
 			return
 		case err := <-answers:
 			if err != nil {
-				c.Close()
-				return
+				return // the connection has ended
 			}
 			open = 0
 		case <-tick.C:
 			if open++; open > keepaliveLost {
-				c.Close()
+				if c.hop != nil { // it may be the one that is gone, and be found out a moment later
+					select {
+					case <-c.hop.gone:
+					case <-c.done:
+						return
+					case <-time.After(2 * c.every):
+					}
+				}
+				c.lose(&LostError{Target: c.target, Silent: keepaliveLost * c.every})
 				return
 			}
 			if open == 1 {

@@ -232,8 +232,8 @@ func TestHostKeys(t *testing.T) {
 		"unknown, nobody":   {err: "the host is not known: it shows ssh-ed25519 " + print, hint: fmt.Sprintf("ssh-keyscan -p %d -t ed25519 127.0.0.1 >> ", s.Port)},
 		"unknown, yes":      {person: &person{yes: true}},
 		"unknown, no":       {person: &person{}, err: "not confirmed"},
-		"changed":           {known: line(other), err: "the host key has changed", hint: fmt.Sprintf("ssh-keygen -R '[127.0.0.1]:%d' -f ", s.Port)},
-		"changed, hashed":   {known: hashed(other), err: "the host key has changed", hint: "ssh-keygen -R "},
+		"changed":           {known: line(other), err: "the host key has changed", hint: "picket keys repair " + s.Target()},
+		"changed, hashed":   {known: hashed(other), err: "the host key has changed", hint: "picket keys repair " + s.Target()},
 		"changed, a person": {known: line(other), person: &person{yes: true}, err: "the host key has changed"},
 		"revoked":           {known: line(s.HostKey) + "@revoked * " + string(ssh.MarshalAuthorizedKey(s.HostKey)), err: "marked as revoked", hint: "do not connect"},
 		"of another port":   {known: knownhosts.Line([]string{s.Host}, s.HostKey) + "\n", err: "not known"},
@@ -277,32 +277,6 @@ func TestHostKeys(t *testing.T) {
 	}
 }
 
-// TestTheRepairIsTheOne types the command of the hint.
-func TestTheRepairIsTheOne(t *testing.T) {
-	sshserver.Need(t, "ssh-keygen")
-	s := sshserver.Fake(t, sshserver.Behaviour{})
-	file := filepath.Join(t.TempDir(), "known hosts")
-	other := sshserver.NewKey(t, filepath.Join(t.TempDir(), "k")).PublicKey()
-	text := knownhosts.Line([]string{fmt.Sprintf("%s:%d", s.Host, s.Port)}, other) + "\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	opt := Options{KnownHosts: []string{file}, Identities: []string{s.Key}}
-	_, err := dial(t, s, opt)
-	var h Hinter
-	if !errors.As(err, &h) {
-		t.Fatal(err)
-	}
-	_, command, _ := strings.Cut(h.Hint(), "\n")
-	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, out)
-	}
-	opt.Prompter = &person{yes: true}
-	if _, err := dial(t, s, opt); err != nil {
-		t.Errorf("after %s: %v", command, err)
-	}
-}
-
 func TestNothingIsRememberedInADevice(t *testing.T) {
 	s := sshserver.Fake(t, sshserver.Behaviour{})
 	link := filepath.Join(t.TempDir(), "null")
@@ -326,8 +300,12 @@ func TestUnreachable(t *testing.T) {
 		hint   string
 	}{
 		"nobody listens": {closed, fmt.Sprintf("no SSH server listens on port %d", closed.Port), "systemctl status ssh"},
-		"says nothing":   {sshserver.Fake(t, sshserver.Behaviour{Silent: true}), "no answer within 2s", "ping 127.0.0.1"},
-		"hangs up":       {sshserver.Fake(t, sshserver.Behaviour{HangUp: true}), "closed the connection before the login", "ping"},
+		"says nothing":   {sshserver.Fake(t, sshserver.Behaviour{Silent: true}), "took the connection and said nothing within 2s", "overloaded"},
+		"hangs greeted":  {sshserver.Fake(t, sshserver.Behaviour{Hangs: sshserver.HangsGreeted}), "before it showed its key: no answer within 2s", "overloaded"},
+		"hangs at login": {sshserver.Fake(t, sshserver.Behaviour{Hangs: sshserver.HangsLogin}), "the host hung during the login: no answer within 2s", "overloaded"},
+		"hangs up":       {sshserver.Fake(t, sshserver.Behaviour{HangUp: true}), "closed the connection before the login, ", "MaxStartups"},
+		"says why": {sshserver.Fake(t, sshserver.Behaviour{TurnAway: func(int) (string, bool) { return "Not allowed at this time\r\n", true }}),
+			`closed the connection before the login (it said "Not allowed at this time")`, "PerSourcePenalties"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -406,8 +384,13 @@ func TestConfig(t *testing.T) {
 	refused(t, try("ssh://leader", Options{Config: filepath.Join(home, "none")}), "no such file", "")
 
 	for name, c := range map[string]struct{ config, err, hint string }{
-		"a jump":         {"Host leader\n ProxyJump gate\n" + block, "reached through another host (ProxyJump gate), which picket cannot do", fmt.Sprintf("ssh -N -L 2222:127.0.0.1:%d gate\nthen: picket audit ssh://pi@localhost:2222", s.Port)},
-		"a command":      {"Host *\n ProxyCommand nc %h %p\n" + block, "reached through another host (ProxyCommand nc %h %p)", "JUMPHOST"},
+		"a command":      {"Host *\n ProxyCommand nc %h %p\n" + block, "is reached through a program (ProxyCommand nc %h %p), which picket does not run", "ProxyJump THATHOST\nelse open a way by hand: ssh -N -L 2222:127.0.0.1:" + fmt.Sprint(s.Port) + " JUMPHOST"},
+		"no host":        {"Host *\n ProxyJump a b\n" + block, "gives leader the ProxyJump a b", "user@host:port"},
+		"a circle":       {"Host *\n ProxyJump gate\n" + block, "leads in a circle: gate is reached through itself", "Host gate, and below it: ProxyJump none"},
+		"a wider circle": {"Host leader\n ProxyJump gate\nHost gate\n ProxyCommand ssh -W %h:%p leader\n" + block, "leads in a circle: leader is", "ProxyJump none"},
+		"itself":         {"Host leader\n ProxyJump lead\nHost lead\n ProxyJump none\n" + block, "leads in a circle: pi@127.0.0.1:", "ProxyJump none"},
+		"too far":        {"Host leader\n ProxyJump a1,a2,a3,a4,a5,a6,a7\nHost a1\n ProxyJump b1,b2\n" + block, "leads through more than 8 hosts", "fewer"},
+		"a hop's slip":   {"Host leader\n ProxyJump gate\nHost gate\n Port ssh\n" + block, "on the way there: ssh://gate: ", "--ssh-config none"},
 		"a port":         {"Host leader\n Port ssh\n", "the Port \"ssh\"", "--ssh-config none"},
 		"a name":         {"Host leader\n HostName -oProxyCommand=x\n", "which is none", "--ssh-config none"},
 		"not understood": {"Match exec true\n User x\n" + block, "cannot be followed", "--ssh-config none"},

@@ -34,7 +34,7 @@ func TestSeveralAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	for i := range 20 {
-		h, err := openHosts(target(i), []string{file}, nil, nil)
+		h, err := openHosts(target(i), []string{file}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

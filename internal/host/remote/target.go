@@ -1,5 +1,6 @@
-// Package remote connects to a host over SSH: it finds the keys, asks what has
-// to be asked, and refuses a host that is not the one it was.
+// Package remote connects to a host over SSH, through others where that is the
+// way: it finds the keys, asks what has to be asked, and refuses a host that is not
+// the one it was.
 package remote
 
 import (
@@ -19,8 +20,13 @@ type Target struct {
 	Host string // name or address, an IPv6 one without brackets
 	Port int    // 0: none was given, which means 22
 
+	// Identity is the file of a private key of this host alone, tried before
+	// all others; empty: there is none.
+	Identity string
+
 	alias string // as which its host key is known; empty: Host and Port
 	keyOf int    // port under which its host key is known; 0: Port
+	via   string // the hosts on the way, as ssh -J is told; empty: directly
 }
 
 // At is the same host at another port: its key is known as that of the former.
@@ -143,14 +149,27 @@ func (t Target) String() string {
 	return s
 }
 
-// command is how the ssh program is told to reach the target.
-func (t Target) command() string {
-	s := "ssh "
+// command is how one of ssh's programs is told to reach the target.
+func (t Target) command(program string) string {
+	if t.via != "" {
+		program += " -o ProxyJump=" + shellWord(t.via)
+	}
 	if t.port() != 22 {
-		s += "-p " + strconv.Itoa(t.Port) + " "
+		program += " -p " + strconv.Itoa(t.Port)
 	}
 	if t.User != "" {
-		s += t.User + "@"
+		return program + " " + shellWord(t.User+"@"+t.Host)
 	}
-	return s + t.Host
+	return program + " " + shellWord(t.Host)
 }
+
+// before is the last host on the way, as it is typed; empty: there is none.
+func (t Target) before() Target {
+	at := strings.LastIndexByte(t.via, ',')
+	last, _ := ParseTarget(Scheme + t.via[at+1:])
+	last.via = t.via[:max(at, 0)]
+	return last
+}
+
+// hop is the target as a host on the way to another.
+func (t Target) hop() string { return strings.TrimPrefix(t.String(), Scheme) }

@@ -1,13 +1,16 @@
 package shell
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -19,6 +22,7 @@ type here struct {
 
 func (h *here) Start(command string) (io.WriteCloser, io.Reader, io.Reader, error) {
 	h.cmd = exec.Command("/bin/sh", "-c", command)
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err1 := h.cmd.StdinPipe()
 	out, err2 := h.cmd.StdoutPipe()
 	complaint, err3 := h.cmd.StderrPipe()
@@ -31,17 +35,13 @@ func (h *here) Start(command string) (io.WriteCloser, io.Reader, io.Reader, erro
 
 func (h *here) Close() error {
 	if h.cmd != nil {
-		_ = h.cmd.Process.Kill()
+		_ = syscall.Kill(-h.cmd.Process.Pid, syscall.SIGKILL)
 	}
 	return nil
 }
 
 // asRoot is one that need not find out how to become root.
-func asRoot(c Connection) Shell {
-	s := &ssh{conn: c}
-	s.once.Do(func() {})
-	return s
-}
+func asRoot(c Connection) Streamer { return Login(c) }
 
 func TestRun(t *testing.T) {
 	for name, s := range map[string]Shell{"local": Local(), "ssh": asRoot(&here{})} {
@@ -65,6 +65,51 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestStream: what a program writes is there before it has ended, and is no other for how it came in pieces.
+func TestStream(t *testing.T) {
+	in, send := io.Pipe()
+	out, got := io.Pipe()
+	type end struct {
+		exit int
+		err  error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		exit, err := asRoot(&here{}).Stream(t.Context(), `echo ready; read -r word; echo "got $word"; printf end-; cat >/dev/null; exit 5`, in, got, nil)
+		got.Close()
+		ended <- end{exit, err}
+	}()
+	lines := bufio.NewReader(out)
+	if l, err := lines.ReadString('\n'); l != "ready\n" || err != nil {
+		t.Fatalf("%q %v", l, err)
+	}
+	io.WriteString(send, "blue\n")
+	if l, err := lines.ReadString('\n'); l != "got blue\n" || err != nil {
+		t.Fatalf("%q %v", l, err)
+	}
+	send.Close()
+	if rest, err := io.ReadAll(lines); string(rest) != "end-" || err != nil {
+		t.Errorf("%q %v", rest, err)
+	}
+	if e := <-ended; e.exit != 5 || e.err != nil {
+		t.Errorf("%+v", e)
+	}
+
+	const text, begin, end2 = "noise begin-xyz\nout\n end- end-x end-xend-xyz 3\nbye", "begin-xyz\n", "end-xyz "
+	for cut := range len(text) {
+		var is bytes.Buffer
+		f := &framed{to: &is, begin: []byte(begin), end: []byte(end2)}
+		io.WriteString(f, text[:cut])
+		io.WriteString(f, text[cut:])
+		if is.String() != "out\n end- end-x end-x" || !f.ended || string(f.held) != "3\nbye" {
+			t.Errorf("cut at %d: %q, then %q", cut, &is, f.held)
+		}
+	}
+	if _, err := asRoot(&here{}).Stream(t.Context(), "while :; do echo much; done", nil, &bounded{io.Discard, 1000}, nil); err == nil {
+		t.Error("a writer that takes no more is no error")
+	}
+}
+
 func TestALostConnectionIsNoExitStatus(t *testing.T) {
 	if _, _, err := asRoot(&here{cut: 10}).Run(t.Context(), "echo much longer than that", nil, nil); err == nil {
 		t.Error("no error")
@@ -77,11 +122,50 @@ func TestALostConnectionIsNoExitStatus(t *testing.T) {
 }
 
 func TestPasswordOfSudo(t *testing.T) {
-	s := &ssh{conn: &here{}, become: "sh -c 'read -r p; echo \"$p\" >&2; exec \"$@\"' sudo ", secret: []byte("hunter2\n")}
+	s := &ssh{conn: &here{}, become: "sh -c 'read -r p; echo lecture >&2; [ \"$p\" = hunter2 ] && exec \"$@\"' sudo ", secret: []byte("hunter2\n")}
 	s.once.Do(func() {})
 	var said bytes.Buffer
-	out, _, err := s.Run(t.Context(), "cat", []byte("rest"), func(l string) { said.WriteString(l) })
-	if err != nil || string(out) != "rest" || said.String() != "hunter2" {
+	out, _, err := s.Run(t.Context(), "cat; echo done >&2", []byte("rest"), func(l string) { said.WriteString(l) })
+	if err != nil || string(out) != "rest" || said.String() != "done" {
 		t.Errorf("%q %q %v", out, &said, err)
+	}
+	s.secret = []byte("*******\n")
+	if _, _, err = s.Run(t.Context(), "cat", nil, nil); !errors.Is(err, ErrNoRoot) || !strings.Contains(err.Error(), "lecture") {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+// A noisy connection is one whose login files print, before and after what is run.
+type noisy struct{ here }
+
+func (n *noisy) Start(command string) (io.WriteCloser, io.Reader, io.Reader, error) {
+	return n.here.Start("trap 'echo bye; echo farewell >&2' EXIT; echo Welcome!; echo end-0 0; echo no tty >&2; printf 'no newline'; printf 'none here' >&2\n" + command)
+}
+
+// TestLoginThatPrints: what .bashrc says is not what a program says.
+func TestLoginThatPrints(t *testing.T) {
+	conn := &noisy{}
+	s := SSH(conn, "pi", func(string) ([]byte, error) { return nil, errors.New("no sudo is to be asked") })
+	if os.Getuid() != 0 {
+		s = asRoot(conn)
+	}
+	var said []string
+	out, exit, err := s.Run(t.Context(), "printf out; echo err >&2; exit 7", nil, func(l string) { said = append(said, l) })
+	if err != nil || exit != 7 || string(out) != "out" || !slices.Equal(said, []string{"err", "farewell"}) {
+		t.Errorf("%q %q, exit status %d, %v", out, said, exit, err)
+	}
+}
+
+// says is a connection to a login that runs nothing.
+type says struct{ here }
+
+func (s *says) Start(string) (io.WriteCloser, io.Reader, io.Reader, error) {
+	return s.here.Start("echo This account is currently not available.")
+}
+
+func TestLoginWithoutAShell(t *testing.T) {
+	_, _, err := SSH(&says{}, "pi", func(string) ([]byte, error) { t.Error("asked for a password"); return nil, nil }).Run(t.Context(), "true", nil, nil)
+	if err == nil || !strings.Contains(err.Error(), `gives no shell that works: it said "This account is currently not available."`) {
+		t.Error(err)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package snapshot
 
 import (
@@ -16,9 +18,6 @@ import (
 
 	"picket/internal/core/snap"
 )
-
-// maxStderr is how much of a command's complaints is kept.
-const maxStderr = 16 << 10
 
 // A runner runs commands on this machine.
 type runner struct {
@@ -136,10 +135,6 @@ func (r runner) one(ctx context.Context, argv []string, limit time.Duration) *sn
 	}
 	return o
 }
-
-// tooMuch is said of a command whose output was cut off: what is missing may
-// be what matters.
-var tooMuch = fmt.Sprintf("it printed more than %d MB", snap.MaxOutput>>20)
 
 // find looks a program up in our own list of folders, whatever PATH says.
 func (r runner) find(name string) string {

@@ -2,20 +2,96 @@ package snapshot
 
 import (
 	"context"
+	"crypto/sha256"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"picket/internal/core/fact"
+	"picket/internal/core/passhash"
 )
 
-// guessNice makes the trying of passwords wait for whatever else wants the
-// processor: the host's own work, and the commands that we run and that have a
-// time limit of their own.
-const guessNice = 15
+// A Memory is what trying guesses has given, for a program that reads more than one host, or one more than once: hosts that were
+// made from the same card have the same hashes. It also bounds how many are tried at a time, since each takes 16 MiB. It holds no
+// hash and no password, only whether a guess fits a hash, by a digest of both.
+type Memory struct {
+	slots chan struct{}
+
+	mu    sync.Mutex
+	fits  map[[sha256.Size]byte]bool
+	tried map[[sha256.Size]byte]chan struct{} // just now; closed when it is known
+	works int                                 // guessings that go on
+	procs int                                 // GOMAXPROCS before the first of them
+}
+
+// mostKnown bounds a Memory.
+const mostKnown = 1 << 17
+
+// NewMemory makes an empty one.
+func NewMemory() *Memory {
+	return &Memory{slots: make(chan struct{}, min(max(fact.Parallel, runtime.NumCPU()), 2*fact.Parallel)), fits: map[[sha256.Size]byte]bool{}, tried: map[[sha256.Size]byte]chan struct{}{}}
+}
+
+// verify is passhash.Verify.
+func (m *Memory) verify(hash, guess string) (bool, error) {
+	key := sha256.Sum256([]byte(hash + "\x00" + guess))
+	for {
+		m.mu.Lock()
+		fits, ok := m.fits[key]
+		other := m.tried[key]
+		if !ok && other == nil {
+			m.tried[key] = make(chan struct{})
+		}
+		m.mu.Unlock()
+		if ok {
+			return fits, nil
+		}
+		if other == nil {
+			break
+		}
+		<-other
+	}
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		close(m.tried[key])
+		delete(m.tried, key)
+	}()
+	m.slots <- struct{}{}
+	defer func() { <-m.slots }()
+	fits, err := passhash.Verify(hash, guess)
+	// What the guess took is free now. Without this the next one takes as much again
+	// before the collector thinks of it.
+	runtime.GC()
+	if err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if len(m.fits) < mostKnown {
+			m.fits[key] = fits
+		}
+	}
+	return fits, err
+}
+
+// begins gives Go's scheduler one turn more while somebody tries guesses: those threads keep their turns while they wait for a
+// processor. With it the reading does not wait for them: a twentieth of the whole time.
+func (m *Memory) begins() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.works++; m.works == 1 {
+		m.procs = runtime.GOMAXPROCS(0)
+		runtime.GOMAXPROCS(m.procs + 1)
+	}
+}
+
+func (m *Memory) ends() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.works--; m.works == 0 {
+		runtime.GOMAXPROCS(m.procs)
+	}
+}
 
 // A guessing tries passwords beside the reading of a host. While that goes on
 // it costs no time; after it has ended, at most Options.Guess.
@@ -25,7 +101,7 @@ type guessing struct {
 	stopped  atomic.Bool
 	deadline atomic.Pointer[time.Time] // nil while the host is still being read
 	pending  []trying
-	procs    int // GOMAXPROCS before; 0: not changed
+	begun    bool
 }
 
 type trying struct {
@@ -36,12 +112,9 @@ type trying struct {
 // later is fact.Secrets.Later.
 func (g *guessing) later(guesses fact.Guesses) {
 	t := trying{&sync.WaitGroup{}, guesses.Finish}
-	if g.procs == 0 {
-		// These threads keep their turns with Go's scheduler while they wait for a
-		// processor. With one turn more the reading does not wait for them: a
-		// twentieth of the whole time.
-		g.procs = runtime.GOMAXPROCS(0)
-		runtime.GOMAXPROCS(g.procs + 1)
+	if !g.begun {
+		g.begun = true
+		g.opt.Memory.begins()
 	}
 	for range fact.Parallel {
 		t.done.Go(func() {
@@ -53,28 +126,11 @@ func (g *guessing) later(guesses fact.Guesses) {
 				if g.deadline.Load() != nil {
 					restore() // now it is this that everybody waits for
 				}
-				// What the last guess took is free now. Without this the next one
-				// takes as much again before the collector thinks of it.
-				runtime.GC()
 				return g.more()
 			})
 		})
 	}
 	g.pending = append(g.pending, t)
-}
-
-// yield lowers the priority of this thread and returns what undoes that. Where
-// it could not be undone, without root, it is left as it is.
-func yield() (restore func()) {
-	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 less the niceness, of this thread
-	if err != nil || unix.Geteuid() != 0 {
-		return func() {}
-	}
-	before := 20 - raw
-	if before >= guessNice || unix.Setpriority(unix.PRIO_PROCESS, 0, guessNice) != nil {
-		return func() {}
-	}
-	return sync.OnceFunc(func() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, before) })
 }
 
 func (g *guessing) more() bool {
@@ -98,9 +154,9 @@ func (g *guessing) finish() {
 }
 
 func (g *guessing) restore() {
-	if g.procs > 0 {
-		runtime.GOMAXPROCS(g.procs)
-		g.procs = 0
+	if g.begun {
+		g.begun = false
+		g.opt.Memory.ends()
 	}
 }
 

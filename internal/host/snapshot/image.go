@@ -1,3 +1,5 @@
+//go:build linux
+
 package snapshot
 
 import (
@@ -11,9 +13,6 @@ import (
 
 	"picket/internal/core/snap"
 )
-
-// NoCommands is what every command answers on an image.
-const NoCommands = "a mounted image cannot run commands"
 
 // image reads a mounted card or a root folder. Nothing outside of it is ever
 // looked at, and nothing in it is run.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package snapshot
 
 import (
@@ -11,12 +13,6 @@ import (
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
 )
-
-// LocalOptions of NewLocal.
-type LocalOptions struct {
-	Client string // where the user sits, when logged in over the network
-	Timed  Timed  // told how long each command, the walk and all files took
-}
 
 // local reads the machine that we run on, by system calls.
 type local struct {

@@ -25,6 +25,7 @@ type Taker interface {
 type Options struct {
 	Now      func() time.Time
 	Guess    time.Duration // how long passwords may be tried; zero: DefaultGuess
+	Memory   *Memory       // of what was tried before; nil: nothing was
 	Progress func(what string)
 	Timed    Timed // told how long each step took
 }
@@ -62,6 +63,9 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 	if opt.Guess == 0 {
 		opt.Guess = DefaultGuess
 	}
+	if opt.Memory == nil {
+		opt.Memory = NewMemory()
+	}
 	src, err := t.Source(ctx)
 	if err != nil {
 		return nil, err
@@ -71,7 +75,7 @@ func Take(ctx context.Context, t Taker, ask func(*snap.Snapshot) snap.Manifest, 
 	defer g.stop()
 	redact := func() {
 		var deadline time.Time // for what is tried on the way: keys of Wi-Fi networks
-		fact.Redact(s, fact.Secrets{Later: g.later, More: func() bool {
+		fact.Redact(s, fact.Secrets{Later: g.later, Verify: opt.Memory.verify, More: func() bool {
 			if deadline.IsZero() {
 				deadline = opt.Now().Add(opt.Guess)
 			}

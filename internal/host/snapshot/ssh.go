@@ -172,11 +172,11 @@ func (t *sshTaker) within(ctx context.Context, d time.Duration, f func() error) 
 	stop := context.AfterFunc(limited, func() { t.conn.Close() })
 	err := f()
 	if stop() {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = t.brokeOff()
+		}
 		if err != nil {
 			t.conn.Close()
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return errors.New("the connection broke off half way")
 		}
 		return err
 	}
@@ -187,6 +187,17 @@ func (t *sshTaker) within(ctx context.Context, d time.Duration, f func() error) 
 		return nil
 	}
 	return fmt.Errorf("no answer within %s", short(d))
+}
+
+// brokeOff says why: the host hangs, or another one on the way there was lost.
+func (t *sshTaker) brokeOff() error {
+	const what = "the connection broke off half way"
+	if c, ok := t.conn.(interface{ Lost() error }); ok {
+		if lost := c.Lost(); lost != nil {
+			return errors.New(what + ": " + strings.TrimPrefix(lost.Error(), t.target+": ")) // whoever gets it names the target
+		}
+	}
+	return errors.New(what)
 }
 
 func (t *sshTaker) Close() error {

@@ -1,0 +1,62 @@
+package harden
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"picket/internal/core/audit"
+	"picket/internal/core/change"
+	"picket/internal/core/control"
+	"picket/internal/core/plan"
+	"picket/internal/core/snap"
+	"picket/internal/host/shell"
+)
+
+// willing is a host on which all succeeds: of a plan's items it does those that are not left out.
+type willing struct{ items []plan.Item }
+
+func (willing) Close() error { return nil }
+func (willing) Run(context.Context, string, []byte, func(string)) ([]byte, int, error) {
+	return nil, 0, nil
+}
+func (h willing) Shell() shell.Shell                         { return h }
+func (h willing) Fresh(context.Context) (shell.Shell, error) { return h, nil }
+func (h willing) Judge(context.Context) (audit.Report, plan.Plan, error) {
+	var r audit.Report
+	for _, i := range h.items {
+		r.Results = append(r.Results, audit.Result{Control: i.Control, Verdict: control.Pass})
+	}
+	return r, plan.Plan{}, nil
+}
+func (h willing) Plan(_ context.Context, without map[string]string) (p plan.Plan, err error) {
+	for _, i := range h.items {
+		if _, left := without[i.Control]; left {
+			continue
+		}
+		p.Items = append(p.Items, i)
+		p.Steps = append(p.Steps, change.Step{Verb: change.File, Name: i.Edits[0].Path, After: change.Thing{Type: snap.File, Mode: 0o644}})
+		if i.Control == "a/port" {
+			p.Opens = 2022
+		}
+	}
+	return p, nil
+}
+
+// TestProvesWhatIsDone: what is done once more, without what could not be proved, is not held to that again.
+func TestProvesWhatIsDone(t *testing.T) {
+	h := willing{[]plan.Item{
+		{Control: "a/port", Edits: []change.Edit{{Path: "/etc/a"}}, Risk: []string{"lose-ssh"}}, {Control: "a/other", Edits: []change.Edit{{Path: "/etc/b"}}},
+	}}
+	first, _ := h.Plan(t.Context(), nil)
+	done, err := Apply(t.Context(), h, first, Options{ID: "x", Prove: func(_ context.Context, p plan.Plan, _ shell.Shell) error {
+		if p.Opens != 0 {
+			return errors.New("nobody comes in at port 2022")
+		}
+		return nil
+	}})
+	if err != nil || done.ID != "x-2" || len(done.Left) != 1 || !strings.Contains(done.Left["a/port"], "port 2022") {
+		t.Errorf("%+v, %v", done, err)
+	}
+}

@@ -1,0 +1,56 @@
+package snapshot
+
+import (
+	"crypto/sha256"
+	"runtime"
+	"testing"
+
+	"picket/internal/core/passhash"
+)
+
+// TestMemory: what a guess has given is worked out once for each hash, and what is no hash is never remembered.
+func TestMemory(t *testing.T) {
+	hash, err := passhash.Make("raspberry", []byte("0123456789abcdef"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := NewMemory()
+	for guess, want := range map[string]bool{"raspberry": true, "pi": false} {
+		for range 2 {
+			if fits, err := m.verify(hash, guess); err != nil || fits != want {
+				t.Errorf("%s: %v, %v", guess, fits, err)
+			}
+		}
+	}
+	if len(m.fits) != 2 {
+		t.Errorf("%d answers are remembered, want 2", len(m.fits))
+	}
+	for k, v := range m.fits { // it is what is remembered that is given
+		m.fits[k] = !v
+	}
+	if fits, _ := m.verify(hash, "raspberry"); fits {
+		t.Error("it was worked out again")
+	}
+	if _, err := m.verify("no hash", "pi"); err == nil {
+		t.Error("no hash is no error")
+	}
+	if _, ok := m.fits[sha256.Sum256([]byte("no hash\x00pi"))]; ok {
+		t.Error("an error is remembered")
+	}
+}
+
+// TestMemoryIsShared: several hosts may be read at once, and the scheduler is left as it was when the last is done.
+func TestMemoryIsShared(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	m := NewMemory()
+	m.begins()
+	m.begins()
+	m.ends()
+	if n := runtime.GOMAXPROCS(0); n != before+1 {
+		t.Errorf("%d while one goes on, want %d", n, before+1)
+	}
+	m.ends()
+	if n := runtime.GOMAXPROCS(0); n != before {
+		t.Errorf("%d afterwards, want %d", n, before)
+	}
+}
