@@ -212,7 +212,7 @@ func (a *asked) change(ctx context.Context, made plan.Plan) (string, error) {
 		}
 	}
 	id := cmp.Or(a.id, p.now().UTC().Format("20060102-150405"))
-	tx, err := harden.Apply(ctx, a, made, harden.Options{ID: id, Within: a.opt.within, Whole: true, By: a.by, Prove: a.prove, Paths: a.paths, Say: a.say})
+	tx, err := harden.Apply(ctx, a, made, harden.Options{ID: id, Within: a.opt.within, Whole: true, By: a.by, Prove: a.prove, Paths: a.paths, Say: a.say, Again: a.again})
 	switch {
 	case errors.Is(err, harden.ErrRefused):
 		err = withCode(ExitRefused, err)
@@ -242,6 +242,28 @@ func (a *asked) Fresh(ctx context.Context) (shell.Shell, error) {
 		return nil, harden.ErrByHand
 	}
 	return a.p.rootShell(ctx, a.target, a.later(), a.tell)
+}
+
+// again logs in as it was before the change or is after it: sudo may ask for either password while the host goes back.
+func (a *asked) again(ctx context.Context) (shell.Shell, error) {
+	if a.secret == nil {
+		return a.Fresh(ctx)
+	}
+	var errs []error
+	for _, ssh := range []sshOptions{a.later(), a.opt.ssh} {
+		s, err := a.p.rootShell(ctx, a.target, ssh, a.tell)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		_, exit, err := s.Run(ctx, "true", nil, nil)
+		if err == nil && exit == 0 {
+			return s, nil
+		}
+		s.Close()
+		errs = append(errs, cmp.Or(err, shell.ErrNoRoot))
+	}
+	return nil, errors.Join(errs...)
 }
 
 // Plan is what is tried when a part does not hold: nothing, since what was asked for is done whole or not at all.

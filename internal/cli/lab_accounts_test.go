@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"picket/lab"
 )
@@ -169,6 +170,27 @@ func TestPasswd(t *testing.T) {
 		if out, code := as(t, h, operator, "rollback", tx, "TARGET"); code != 0 {
 			t.Errorf("rollback %s: exit code %d\n%s", tx, code, out)
 		}
+	}
+	same2(t, before, accountsOf(h))
+}
+
+// TestPasswdRefused has a host on which sudo takes no new password, and the old one only while that is the account's: while
+// the change stands nobody becomes root, and that the host went back is seen with the old one.
+func TestPasswdRefused(t *testing.T) {
+	t.Parallel()
+	h := start(t, lab.Debian)
+	lived(h)
+	h.Sh(`runuser -u operator -- touch /home/operator/.sudo_as_admin_successful
+		printf '#!/bin/sh\nread -r word; [ "$word" = "%s" ]\n' '` + lab.OperatorPassword + `' >/usr/local/sbin/just-this; chmod 700 /usr/local/sbin/just-this
+		sed -i '1i auth requisite pam_exec.so quiet expose_authtok seteuid /usr/local/sbin/just-this' /etc/pam.d/sudo`)
+	before := accountsOf(h)
+	begun := time.Now()
+	out, code := as(t, h, login{"operator", h.KeyFile(), lab.OperatorPassword}, "passwd", "TARGET", "--password-file", secretFile(t, "lantern-Mosaic-18-umbrella"), "--yes", "--confirm-within", "20s")
+	if code != 5 || !strings.Contains(out, "does not become root") || !strings.Contains(out, "taken back") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if took := time.Since(begun); took > 3*time.Minute {
+		t.Errorf("that it went back was seen after %v", took)
 	}
 	same2(t, before, accountsOf(h))
 }

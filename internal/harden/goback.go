@@ -26,6 +26,10 @@ const (
 func back(ctx context.Context, h Host, at string, why error, opt Options) error {
 	limited, cancel := context.WithTimeout(ctx, cmp.Or(opt.Wait, opt.Within+grace+time.Minute))
 	defer cancel()
+	login := h.Fresh
+	if opt.Again != nil {
+		login = opt.Again
+	}
 	end, told := goBack(limited, h.Shell(), at, opt.Say)
 	wait := time.Duration(0)
 	for try := 0; end == nil && limited.Err() == nil; try++ {
@@ -45,7 +49,7 @@ func back(ctx context.Context, h Host, at string, why error, opt Options) error 
 			continue
 		case <-time.After(wait):
 		}
-		if s, err := h.Fresh(limited); err == nil {
+		if s, err := login(limited); err == nil {
 			var reached bool
 			end, reached = goBack(limited, s, at, opt.Say)
 			told = told || reached

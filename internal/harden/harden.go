@@ -44,6 +44,8 @@ type Options struct {
 	By     string                                                          // who has to confirm where only a person can: an account of the host; "" for anybody
 	Wait   time.Duration                                                   // for a host that cannot be reached, until it is left to go back by itself; 0: for as long as that may take it
 	Prove  func(ctx context.Context, p plan.Plan, fresh shell.Shell) error // what else has to hold of what was done; may be nil
+	// Again logs in to go back, where Host.Fresh cannot once that is done, or before it is; nil: Host.Fresh.
+	Again func(ctx context.Context) (shell.Shell, error)
 }
 
 // Kinds of how it ended, each with the exit code of its name.
