@@ -122,5 +122,5 @@ func peersAreTried(h *fact.Host, opt Options) (refused, holds string) {
 	if v := h.Apps.Get("pioreactor").Value("config", "cluster.topology", "leader_hostname"); v.Known() {
 		leader = v.V
 	}
-	return "a Pioreactor's leader may insist on what is to go; have it tried: picket apply --peer ssh://pioreactor@" + leader, ""
+	return "a Pioreactor's leader may insist on what is to go; have it tried: apply with --peer ssh://pioreactor@" + leader, ""
 }

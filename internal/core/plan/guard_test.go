@@ -68,7 +68,7 @@ func TestGuards(t *testing.T) {
 		refused, holds string
 	}{
 		{"bob", nil, "", ""},
-		{"pioreactor", nil, "have it tried: picket apply --peer ssh://pioreactor@LEADER", ""},
+		{"pioreactor", nil, "have it tried: apply with --peer ssh://pioreactor@LEADER", ""},
 		{"pioreactor", []string{"operator"}, "have it tried", ""}, // somebody's laptop is not the leader
 		{"pioreactor", []string{"operator", "pioreactor"}, "", "the peers that are named"},
 		{"pioreactor", []string{""}, "", "the peers that are named"}, // as the client's settings say
