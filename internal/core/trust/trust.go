@@ -126,7 +126,7 @@ func (m Map) Findings() (out []string) {
 			}
 		}
 		if len(names) > 0 {
-			out = append(out, fmt.Sprintf("no leader, and whoever takes one of them has up to %d more: %s", most, strings.Join(names, ", ")))
+			out = append(out, fmt.Sprintf("only a leader should come to other hosts; whoever takes one of these has up to %d more: %s", most, strings.Join(names, ", ")))
 		}
 	}
 	for _, s := range m.Same {
