@@ -73,11 +73,12 @@ func (p *program) applyMany(ctx context.Context, targets []string, opt applyOpti
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	for i, h := range hosts {
+	for _, h := range hosts {
 		h.ways = slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return w.from != h.target && w.to != h.target })
-		if looks[i].made, err = h.whole(ctx, looks[i].shot, looks[i].r, opt.risks); err != nil {
-			return err
-		}
+	}
+	hosts, looks, unread = p.planAll(ctx, hosts, looks, unread, opt)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	if err := p.decideAll(ctx, hosts, looks, opt); err != nil {
 		return errors.Join(errors.Join(unread...), err)
@@ -156,6 +157,49 @@ func (p *program) lookAll(ctx context.Context, hosts []*changed, opt manyOptions
 	return looks, unread
 }
 
+// planAll works out what is to be done on each, and reads what else that needs: for all risks, so that nothing has to be read once
+// somebody was asked. A host on which that fails joins those that could not be read.
+func (p *program) planAll(ctx context.Context, hosts []*changed, looks []*looked, unread []error, opt applyOptions) ([]*changed, []*looked, []error) {
+	risks := opt.risks
+	if len(risks) == 0 && !opt.yes {
+		risks = control.Risks
+	}
+	failed := make([]error, len(hosts))
+	for r := range fleet.Each(ctx, len(hosts), fleet.Limits{AtOnce: opt.many.atOnce, Deadline: opt.many.deadline}, func(ctx context.Context, i int) (plan.Plan, error) {
+		return hosts[i].whole(ctx, looks[i].shot, looks[i].r, risks)
+	}) {
+		looks[r.Host].made, failed[r.Host] = r.Value, r.Err
+	}
+	for i, err := range failed {
+		if err != nil {
+			looks[i] = nil
+			unread = append(unread, named(hosts[i].target, err))
+		}
+	}
+	hosts, looks, _ = those(hosts, looks)
+	for i, h := range hosts {
+		looks[i].made = h.plan(looks[i].shot, looks[i].r, opt.risks)
+	}
+	return hosts, looks, unread
+}
+
+// reconnect sees to it that there is a shell of root: the one that there was may have been lost while others were changed.
+func (h *changed) reconnect(ctx context.Context) error {
+	if h.shell != nil {
+		limited, cancel := context.WithTimeout(ctx, shellAnswers)
+		defer cancel()
+		if _, exit, err := h.shell.Run(limited, "true", nil, nil); err == nil && exit == 0 {
+			return nil
+		}
+		h.close()
+		h.shell = nil
+	}
+	return h.connect(ctx)
+}
+
+// shellAnswers is how long a shell that has been idle may take to answer.
+const shellAnswers = 15 * time.Second
+
 // those leaves out what could not be read.
 func those(hosts []*changed, looks []*looked) (h []*changed, l []*looked, targets []string) {
 	for i := range hosts {
@@ -179,14 +223,11 @@ func needing(hosts []*changed, looks []*looked) (h []*changed, l []*looked) {
 // decideAll shows what is to be done, and asks: first for what it could cost.
 func (p *program) decideAll(ctx context.Context, hosts []*changed, looks []*looked, opt applyOptions) error {
 	asks := len(opt.risks) == 0 && !opt.yes
-	replan := func(accepted []string) (err error) {
+	replan := func(accepted []string) {
 		for i, h := range hosts {
 			h.accepted = accepted
-			if looks[i].made, err = h.whole(ctx, looks[i].shot, looks[i].r, accepted); err != nil {
-				return err
-			}
+			looks[i].made = h.plan(looks[i].shot, looks[i].r, accepted)
 		}
-		return nil
 	}
 	show := func() error {
 		var plans []plan.Plan
@@ -198,9 +239,7 @@ func (p *program) decideAll(ctx context.Context, hosts []*changed, looks []*look
 			Write(p.io.Out, targetsOf(hosts), plans)
 	}
 	if asks {
-		if err := replan(control.Risks); err != nil {
-			return err
-		}
+		replan(control.Risks)
 	}
 	if err := show(); err != nil {
 		return err
@@ -213,16 +252,14 @@ func (p *program) decideAll(ctx context.Context, hosts []*changed, looks []*look
 			}
 		}
 	}
-	if open := harden.Risks(all); asks && len(open) > 0 {
-		one := hosts[0]
+	if asks {
+		one, open := hosts[0], harden.Risks(all)
 		one.accepted = nil
 		if err := one.askRisks(ctx, all, open); err != nil {
 			return err
 		}
 		accepted := one.accepted
-		if err := replan(accepted); err != nil {
-			return err
-		}
+		replan(accepted) // where nothing was asked, too: what is planned once this is done may carry a risk
 		if refused := without(open, accepted); len(refused) > 0 {
 			fmt.Fprintf(p.io.Out, "\nWithout what could cost that (%s):\n", strings.Join(refused, ", "))
 			if err := show(); err != nil {
@@ -257,53 +294,62 @@ func (p *program) inWaves(ctx context.Context, hosts []*changed, looks []*looked
 	}
 	waves := fleet.Waves(len(hosts), opt.wave, func(i int) bool {
 		n, ok := p.node(hosts[i].target)
-		return ok && leads(n) && hosts[i].target != opt.canary || leadsPioreactor(looks[i])
+		return hosts[i].target != opt.canary && (ok && leads(n) || leadsPioreactor(looks[i]))
 	})
 	results, errs, begun := make([]outcome, len(hosts)), make([]error, len(hosts)), make([]bool, len(hosts))
-	stopped, proven := "", false
-	for n, wave := range waves {
+	stopped := ""
+	fleet.InWaves(waves, func(n, of int, first bool, wave []int) fleet.Shown {
 		var targets []string
 		for _, i := range wave {
 			targets, begun[i] = append(targets, hosts[i].target), true
 		}
-		fmt.Fprintf(p.io.Err, "\n%s: %s\n", waveName(n, len(waves)), strings.Join(targets, ", "))
+		fmt.Fprintf(p.io.Err, "\n%s: %s\n", waveName(n, of, first), strings.Join(targets, ", "))
 		limits := opt.many
 		limits.deadline, limits.grace = 0, 45*time.Second // each step has its own; who is interrupted still has to tell its host
 		some, bad := many(ctx, p, targets, limits, func(ctx context.Context, target string, tell ui.Teller) (outcome, error) {
 			i := wave[slices.Index(targets, target)]
 			hosts[i].tell = tell
+			if err := hosts[i].reconnect(ctx); err != nil {
+				return outcome{}, err
+			}
 			return hosts[i].changeAsOne(ctx, looks[i].made)
 		}, outcome.String)
+		shown := fleet.Nothing
 		for k, i := range wave {
 			results[i], errs[i] = some[k], bad[k]
 			switch {
 			case bad[k] == nil:
-				proven = true
+				shown = max(shown, fleet.Holds)
 			case stops(bad[k]):
-				stopped = hosts[i].target
+				shown, stopped = fleet.Broken, hosts[i].target
 			}
 		}
-		if ctx.Err() != nil || stopped != "" {
-			break
+		if ctx.Err() != nil {
+			return fleet.Broken
 		}
-		if !proven && n+1 < len(waves) { // away: the next one goes first
-			waves[n+1], waves = waves[n+1][:1], slices.Insert(waves, n+2, waves[n+1][1:])
-			waves = slices.DeleteFunc(waves, func(w []int) bool { return len(w) == 0 })
-			continue
-		}
-		if n == 0 && len(waves) > 1 && !opt.yes {
-			ok, err := (ui.Prompt{IO: p.io, Context: ctx}).Confirm(fmt.Sprintf("\nIt holds on %s. Go on with the other %d?", targets[0], len(hosts)-1))
+		if rest := notBegun(begun); first && shown == fleet.Holds && rest > 0 && !opt.yes {
+			ok, err := (ui.Prompt{IO: p.io, Context: ctx}).Confirm(fmt.Sprintf("\nIt holds on %s. Go on with the other %d?", targets[0], rest))
 			if err != nil || !ok {
 				stopped = "you"
-				break
+				return fleet.Broken
 			}
 		}
-	}
+		return shown
+	})
 	return p.toldAll(ctx, hosts, results, errs, begun, unread, stopped, opt)
 }
 
-func waveName(n, of int) string {
-	if n == 0 && of > 1 {
+func notBegun(begun []bool) (n int) {
+	for _, b := range begun {
+		if !b {
+			n++
+		}
+	}
+	return n
+}
+
+func waveName(n, of int, first bool) string {
+	if first && of > n+1 {
 		return "one first, to see that it holds"
 	}
 	return fmt.Sprintf("wave %d of %d", n+1, of)
@@ -362,6 +408,9 @@ func (p *program) toldAll(ctx context.Context, hosts []*changed, results []outco
 		switch err := errs[i]; {
 		case !begun[i]:
 			line, rest = "not begun", rest+1
+		case err != nil && len(results[i].ids) > 0: // what came before it is kept
+			line, rest, kept = results[i].String()+"; after that: "+how(err), rest+1, kept+1
+			codes = append(codes, howLeft(err))
 		case err != nil:
 			line, rest = how(err), rest+1
 			codes = append(codes, howLeft(err))
@@ -405,10 +454,11 @@ func (p *program) toldAll(ctx context.Context, hosts []*changed, results []outco
 // how is an error in a line about its host.
 func how(err error) string {
 	switch {
-	case errors.Is(err, context.Canceled):
-		return "interrupted: it goes back by itself unless it was done already"
 	case errors.Is(err, harden.ErrAway):
 		return "away since it began to take the steps: it goes back by itself, as soon as it can"
+	case errors.Is(err, harden.ErrRolledBack), errors.Is(err, harden.ErrNotUndone): // also where somebody interrupted it
+	case errors.Is(err, context.Canceled):
+		return "interrupted: it goes back by itself unless it was done already"
 	}
 	return err.Error()
 }

@@ -64,7 +64,7 @@ Without a name it lists what could be taken back, changes nothing, and exits wit
 				if targets, several, err := p.severalTargets(args[1:]); err != nil {
 					return err
 				} else if several {
-					return p.rollbackMany(cmd.Context(), args[0], targets, ssh, many)
+					return p.rollbackMany(cmd.Context(), args[0], targets, ssh, many, yes)
 				}
 			}
 			return p.ask(cmd.Context(), "rollback", args, ssh, yes)
@@ -182,7 +182,7 @@ func (p *program) ask(ctx context.Context, what string, args []string, ssh sshOp
 }
 
 // rollbackMany takes back what one run of apply has done to several hosts.
-func (p *program) rollbackMany(ctx context.Context, run string, targets []string, ssh sshOptions, opt manyOptions) error {
+func (p *program) rollbackMany(ctx context.Context, run string, targets []string, ssh sshOptions, opt manyOptions, yes bool) error {
 	for _, t := range targets {
 		if err := p.checkTarget(t); err != nil {
 			return err
@@ -198,6 +198,11 @@ func (p *program) rollbackMany(ctx context.Context, run string, targets []string
 	}
 	if err := errors.Join(ssh.check(), opt.check()); err != nil {
 		return err
+	}
+	if prompt := (ui.Prompt{IO: p.io, Context: ctx}); !yes && prompt.Possible() {
+		if ok, err := prompt.Confirm(fmt.Sprintf("Take %s back on %s?", run, strings.Join(targets, ", "))); err != nil || !ok {
+			return errors.Join(err, withCode(ExitRefused, errors.New("nothing was changed")))
+		}
 	}
 	opt.grace = 45 * time.Second
 	undone, errs := many(ctx, p, targets, opt, func(ctx context.Context, target string, tell ui.Teller) (n int, err error) {

@@ -17,6 +17,7 @@ import (
 
 	"picket/internal/core/inventory"
 	"picket/internal/core/snap"
+	"picket/internal/harden"
 	"picket/internal/host/remote"
 	"picket/internal/host/snapshot"
 	"picket/internal/ui"
@@ -64,7 +65,7 @@ func Main(ctx context.Context, args []string, io ui.IO, getenv func(string) stri
 	if err == nil {
 		return ExitFine
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, harden.ErrRolledBack) && !errors.Is(err, harden.ErrNotUndone) { // how a host was left is told
 		err = withCode(ExitInterrupted, errors.New("interrupted"))
 	}
 	return p.fail(err)

@@ -3,6 +3,7 @@ package harden
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,13 +20,24 @@ const (
 	askAgain  = 3 * time.Second
 	comeAgain = 20 * time.Second
 	comeLater = 2 * time.Minute
+	parting   = 30 * time.Second // once somebody has interrupted
 )
 
 // back has the host go back, over the connection that is there or a new one, and says how that ended. Where it cannot be
 // told to, it does so by itself: that is waited for.
 func back(ctx context.Context, h Host, at string, why error, opt Options) error {
-	limited, cancel := context.WithTimeout(ctx, cmp.Or(opt.Wait, opt.Within+grace+time.Minute))
+	if ctx.Err() != nil {
+		why = errors.New("interrupted")
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(opt.Wait, opt.Within+grace+time.Minute))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { // who interrupts it still has the host told
+		select {
+		case <-limited.Done():
+		case <-time.After(parting):
+			cancel()
+		}
+	})()
 	login := h.Fresh
 	if opt.Again != nil {
 		login = opt.Again
@@ -95,15 +107,4 @@ func goBack(ctx context.Context, s shell.Shell, at string, say func(string)) (en
 		case <-time.After(askAgain):
 		}
 	}
-}
-
-// lost finds out how a host is that was lost on the way.
-func lost(ctx context.Context, h Host, at string, why error, opt Options) error {
-	if ctx.Err() != nil {
-		ctx = context.WithoutCancel(ctx)
-		limited, cancel := context.WithTimeout(ctx, 30*time.Second)
-		defer cancel()
-		ctx = limited
-	}
-	return back(ctx, h, at, why, opt)
 }

@@ -148,7 +148,7 @@ func once(ctx context.Context, h Host, p plan.Plan, opt Options) (next plan.Plan
 	}
 	switch {
 	case err != nil:
-		return next, lost(ctx, h, at, fmt.Errorf("the connection was lost while the host took the steps: %w", err), opt)
+		return next, back(ctx, h, at, fmt.Errorf("the connection was lost while the host took the steps: %w", err), opt)
 	case exit == 4 && len(failed) > 0:
 		return next, fmt.Errorf("the host refused: %w: %w", failed, ErrRefused)
 	case exit == 4:

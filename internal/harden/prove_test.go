@@ -60,3 +60,48 @@ func TestProvesWhatIsDone(t *testing.T) {
 		t.Errorf("%+v, %v", done, err)
 	}
 }
+
+// interrupted is a host whose connection ends with the context that it is used with, as over SSH.
+type interrupted struct {
+	willing
+	stop func()
+	told *[]string
+	gone *bool
+}
+
+func (h interrupted) Shell() shell.Shell { return h }
+func (h interrupted) Fresh(ctx context.Context) (shell.Shell, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	*h.gone = false
+	return h, nil
+}
+func (h interrupted) Run(ctx context.Context, program string, _ []byte, _ func(string)) ([]byte, int, error) {
+	if *h.gone = *h.gone || ctx.Err() != nil; *h.gone {
+		return nil, 0, errors.New("the connection is closed")
+	}
+	*h.told = append(*h.told, program)
+	return nil, 0, nil
+}
+func (h interrupted) Judge(ctx context.Context) (audit.Report, plan.Plan, error) {
+	h.stop()
+	return audit.Report{}, plan.Plan{}, ctx.Err()
+}
+
+// TestInterruptedWhileProving: who interrupts it while it is being proved still has the host go back, and hears how that ended.
+func TestInterruptedWhileProving(t *testing.T) {
+	items := willing{[]plan.Item{{Control: "a/one", Edits: []change.Edit{{Path: "/etc/a"}}}}}
+	first, _ := items.Plan(t.Context(), nil)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var told []string
+	h := interrupted{items, stop, &told, new(bool)}
+	_, err := Apply(ctx, h, first, Options{ID: "x"})
+	if !errors.Is(err, ErrRolledBack) || errors.Is(err, ErrAway) || !strings.HasPrefix(err.Error(), "interrupted") {
+		t.Errorf("%v", err)
+	}
+	if n := len(told); n == 0 || !strings.Contains(told[n-1], "tx undo") {
+		t.Errorf("the host was not told to go back: %q", told)
+	}
+}
