@@ -3,10 +3,12 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"picket/internal/harden"
+	"picket/internal/ui"
 )
 
 // TestApplyManyIsTold: what is wrong with a command for several hosts is said before any of them is asked.
@@ -47,5 +49,45 @@ func TestStops(t *testing.T) {
 		if got := stops(c.err); got != c.want {
 			t.Errorf("%v stops: %v", c.err, got)
 		}
+	}
+}
+
+// TestRisksOfManyAreAskedFor: on several hosts no risk is accepted that nobody was asked for, also where the plan that is shown
+// carries none: what it makes possible may.
+func TestRisksOfManyAreAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		only  string
+		types map[string]string // what is typed, after what is seen
+		want  []string
+	}{
+		"nothing to ask": {"network", map[string]string{"so? (yes/no) ": "yes\n"}, nil},
+		"accepted":       {"ssh", map[string]string{"Type lose-ssh": "lose-ssh\n", "so? (yes/no) ": "yes\n"}, []string{"lose-ssh"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := sitDown(t)
+			h := deciding(t, ui.IO{In: w.slave, Out: w.slave, Err: w.slave}, applyOptions{})
+			h.opt.only = []string{c.only}
+			if err := h.choose(); err != nil {
+				t.Fatal(err)
+			}
+			shot, r, err := h.look(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			one := &looked{shot: shot, r: r}
+			done := make(chan error, 1)
+			go func() { done <- h.p.decideAll(t.Context(), []*changed{h}, []*looked{one}, h.opt) }()
+			for _, text := range []string{"Type lose-ssh", "so? (yes/no) "} {
+				if c.types[text] != "" {
+					w.sees(text, 1, c.types[text])
+				}
+			}
+			if err := <-done; err != nil || !slices.Equal(h.accepted, c.want) {
+				t.Errorf("%q is accepted, want %q; %v", h.accepted, c.want, err)
+			}
+			if len(one.made.Planned()) == 0 {
+				t.Error("nothing is planned")
+			}
+		})
 	}
 }
