@@ -85,6 +85,13 @@ func (m *Memory) begins() {
 	}
 }
 
+// working is how many hosts are being tried.
+func (m *Memory) working() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.works
+}
+
 func (m *Memory) ends() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -141,9 +148,22 @@ func (g *guessing) more() bool {
 	return end == nil || g.opt.Now().Before(*end)
 }
 
+// sparing is how much of a host's own time is left for what comes after its passwords.
+const sparing = 20 * time.Second
+
 // finish waits until all is tried or there is no more time.
 func (g *guessing) finish() {
-	end := g.opt.Now().Add(g.opt.Guess)
+	now := g.opt.Now()
+	end := now.Add(g.opt.Guess)
+	// As many hosts as are being tried share the processors, so each gets so much longer, but not more than it has as a whole.
+	if longer := now.Add(g.opt.Guess * time.Duration(g.opt.Memory.working())); longer.After(end) {
+		if last, ok := g.ctx.Deadline(); ok && longer.After(last.Add(-sparing)) {
+			longer = last.Add(-sparing)
+		}
+		if longer.After(end) {
+			end = longer
+		}
+	}
 	g.deadline.Store(&end)
 	for _, t := range g.pending {
 		t.done.Wait()

@@ -1,9 +1,11 @@
 package snapshot
 
 import (
+	"context"
 	"crypto/sha256"
 	"runtime"
 	"testing"
+	"time"
 
 	"picket/internal/core/passhash"
 )
@@ -52,5 +54,31 @@ func TestMemoryIsShared(t *testing.T) {
 	m.ends()
 	if n := runtime.GOMAXPROCS(0); n != before {
 		t.Errorf("%d afterwards, want %d", n, before)
+	}
+}
+
+// TestGuessTimeIsShared: hosts that are tried at the same time get longer each, within what a host has as a whole.
+func TestGuessTimeIsShared(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		works  int
+		within time.Duration // 0: no deadline
+		want   time.Duration
+	}{
+		{0, 0, time.Second}, {1, 0, time.Second}, {6, 0, 6 * time.Second}, {6, 24 * time.Second, 4 * time.Second}, {6, 10 * time.Second, time.Second},
+	} {
+		ctx := t.Context()
+		if c.within > 0 {
+			limited, cancel := context.WithDeadline(ctx, now.Add(c.within))
+			defer cancel()
+			ctx = limited
+		}
+		m := NewMemory()
+		m.works = c.works
+		g := &guessing{ctx: ctx, opt: Options{Now: func() time.Time { return now }, Guess: time.Second, Memory: m}}
+		g.finish()
+		if got := g.deadline.Load().Sub(now); got != c.want {
+			t.Errorf("%d at a time, %v left: %v, want %v", c.works, c.within, got, c.want)
+		}
 	}
 }

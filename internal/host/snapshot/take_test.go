@@ -73,7 +73,7 @@ func TestGuessingEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	fresh := func() *guessing {
-		return &guessing{ctx: ctx, opt: Options{Guess: time.Second, Now: func() time.Time { return now }}}
+		return &guessing{ctx: ctx, opt: Options{Memory: NewMemory(), Guess: time.Second, Now: func() time.Time { return now }}}
 	}
 	g := fresh()
 	if !g.more() {
