@@ -42,8 +42,25 @@ type applyOptions struct {
 	words  []string
 }
 
+// applying are the options of who says nothing.
+func applying() applyOptions {
+	return applyOptions{auditOptions: auditOptions{guess: snapshot.DefaultGuess}, wave: DefaultWave}
+}
+
+// flags are those of every command that has hosts take what their findings ask for.
+func (o *applyOptions) flags(cmd *cobra.Command) {
+	o.choosing(cmd)
+	f := cmd.Flags()
+	f.DurationVar(&o.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed (default 2m)")
+	f.StringSliceVar(&o.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	o.ssh.flags(f)
+	o.many.flags(f, 10*time.Minute)
+	_ = cmd.RegisterFlagCompletionFunc("accept-risk", cobra.FixedCompletions(control.Risks, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+}
+
 func (p *program) applyCommand() *cobra.Command {
-	opt := applyOptions{auditOptions: auditOptions{guess: snapshot.DefaultGuess}}
+	opt := applying()
 	cmd := &cobra.Command{
 		Use:   "apply [TARGET… | FILE [TARGET]]",
 		Short: "change a host as planned, prove that it holds, or take it back",
@@ -91,17 +108,11 @@ it was, or where a new plan for the same findings would be another.
 			return p.apply(cmd.Context(), args, opt)
 		},
 	}
+	opt.flags(cmd)
 	f := cmd.Flags()
-	opt.choosing(cmd)
-	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed (default 2m)")
-	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
 	f.StringArrayVar(&opt.peers, "peer", nil, "a `HOST` whose ssh has to reach the target as before: ssh://pi@leader, or ssh://pi@leader=pi@worker1 with what is typed there; may be repeated")
-	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
-	f.IntVar(&opt.wave, "wave", DefaultWave, "`NUMBER` of hosts that are changed at a time, of several, after the first")
+	f.IntVar(&opt.wave, "wave", opt.wave, "`NUMBER` of hosts that are changed at a time, of several, after the first")
 	f.StringVar(&opt.canary, "canary", "", "the `HOST` that goes first, of several (default: the first that does not lead)")
-	opt.ssh.flags(f)
-	opt.many.flags(f, 10*time.Minute)
-	_ = cmd.RegisterFlagCompletionFunc("accept-risk", cobra.FixedCompletions(control.Risks, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -58,6 +59,7 @@ type asked struct {
 	paths  []harden.Path // those that can be gone before still have to be after
 	brief  []string      // new files whose content need not be shown
 	tell   ui.Teller     // where several are changed at once; nil: what is done is said on standard error
+	asking sync.Mutex    // held by whoever has this host try how it comes to another: a host may allow few sessions at a time
 }
 
 // say tells what is being done.

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"picket/internal/core/control"
 	"picket/internal/core/inventory"
 	"picket/internal/host/remote"
-	"picket/internal/host/snapshot"
 )
 
 type joinOptions struct {
@@ -22,7 +19,7 @@ type joinOptions struct {
 }
 
 func (p *program) joinCommand() *cobra.Command {
-	opt := joinOptions{applyOptions: applyOptions{auditOptions: auditOptions{guess: snapshot.DefaultGuess}, wave: DefaultWave}}
+	opt := joinOptions{applyOptions: applying()}
 	cmd := &cobra.Command{
 		Use:   "join NAME [ssh://USER@HOST]",
 		Short: "take a new node into the cluster: pin its key, note it, apply the same policy",
@@ -47,13 +44,7 @@ connected to.
 	f := cmd.Flags()
 	f.StringSliceVar(&opt.roles, "role", []string{"worker"}, "its `ROLE`s in picket.yaml")
 	f.BoolVar(&opt.newKeys, "accept-new-host-keys", false, "pin its host key without asking, if none is known; a changed one is refused all the same")
-	opt.choosing(cmd)
-	f.DurationVar(&opt.within, "confirm-within", 2*time.Minute, "`TIME` after which the host goes back by itself unless the change was confirmed (default 2m)")
-	f.StringSliceVar(&opt.risks, "accept-risk", nil, "accept what a change could cost, by `NAME`: "+strings.Join(control.Risks, ", "))
-	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
-	opt.ssh.flags(f)
-	opt.many.flags(f, 10*time.Minute)
-	_ = cmd.RegisterFlagCompletionFunc("accept-risk", cobra.FixedCompletions(control.Risks, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	opt.flags(cmd)
 	return cmd
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -29,8 +28,10 @@ func (p *program) keysPruneCommand() *cobra.Command {
 		Long: `Guides hand every node's key to every node, so that whoever takes one has them all. This takes
 the lines out of authorized_keys that let in a key that lies on a worker, on all hosts, and
 first shows which ways end. The leader's keys stay, and so does every key that lies on none
-of the hosts, as your own. Nothing is done where somebody would be locked out.
+of the hosts, as your own. Nothing is done on a host where somebody would be locked out.
 
+One worker goes first, then the others at once, and the leader last, since it is the leader
+that has to come in on each of them afterwards. Who is away keeps no other from being changed.
 Only a host that is read can be said to hold a key: name all nodes (the default). Each
 host's change can be taken back by itself. The private keys stay where they lie.
 
@@ -67,9 +68,6 @@ func (p *program) keysPrune(ctx context.Context, words []string, opt pruneOption
 	if !slices.ContainsFunc(all, func(a *asked) bool { return a.target == leader }) {
 		return withHint(withCode(ExitRefused, fmt.Errorf("the leader's own keys are not known, so that one of them might be taken away: %w", allOf(errs))), "--leader NODE names another")
 	}
-	for _, err := range errs {
-		p.fail(err)
-	}
 	var hosts []trust.Host
 	for _, a := range all {
 		h := trust.Host{Name: p.nameOf(a.target, targetsIn(all)), Facts: a.host}
@@ -82,19 +80,27 @@ func (p *program) keysPrune(ctx context.Context, words []string, opt pruneOption
 	for _, k := range shared {
 		fmt.Fprintf(p.io.Err, "%s is the leader's, and stays, though it lies on a worker as well: let the leader have another one first\n", ui.Clean(k.Place.Path+" "+k.Fingerprint))
 	}
-	var parts []part
-	for _, a := range all {
-		one, why := pruned(a, gone)
-		if why != "" {
-			return withHint(withCode(ExitRefused, fmt.Errorf("%s: %s", a.target, why)), "give it another way in first, or close it with `picket user close`")
-		}
-		parts = append(parts, one)
-	}
 	m := trust.Of(hosts)
 	p.stillLed(all, leader, m, gone)
+	parts, errs := p.partsOf(ctx, all, errs, func(a *asked) (part, error) {
+		one, why := pruned(a, gone)
+		if why != "" {
+			return one, withHint(withCode(ExitRefused, fmt.Errorf("%s: %s", a.target, why)), "give it another way in first, or close it with `picket user close`")
+		}
+		if a.target == leader { // each worker is proved by the leader coming in there, which has to be as it was until then
+			one.turn = 1
+		}
+		return one, nil
+	})
+	if len(parts) == 0 {
+		return allOf(errs)
+	}
+	end := p.leaveOut(errs)
 	ends := 0
 	for _, e := range m.Edges {
-		if print, _, _ := strings.Cut(e.With, " "); e.How == trust.Key && gone[print] {
+		print, _, _ := strings.Cut(e.With, " ")
+		shut := slices.ContainsFunc(parts, func(one part) bool { return strings.HasSuffix(e.To, "@"+p.nameOf(one.target, targetsIn(all))) })
+		if e.How == trust.Key && gone[print] && shut {
 			if ends++; ends == 1 {
 				fmt.Fprintln(p.io.Out, "These ways end:")
 			}
@@ -106,23 +112,17 @@ func (p *program) keysPrune(ctx context.Context, words []string, opt pruneOption
 	}
 	done, err := p.together(ctx, parts, sharing{yes: opt.yes, question: "Take them away?"})
 	switch {
-	case err != nil:
-		return err
-	case len(done) == 0:
-		fmt.Fprintln(p.io.Out, "nothing to do: no key that lies on a worker lets anybody in on these hosts")
-	default:
+	case len(done) > 0:
 		fmt.Fprintf(p.io.Out, "\n%s changed. What is left: %s\n", counted(len(done), "host"), p.typed("trust"))
+	case err == nil:
+		fmt.Fprintln(p.io.Out, "nothing to do: no key that lies on a worker lets anybody in on these hosts")
 	}
-	if len(errs) > 0 {
-		return errPartial
-	}
-	return nil
+	return end(err)
 }
 
 // stillLed has each change be kept only if the leader comes in afterwards with every key that it came in with before.
 func (p *program) stillLed(all []*asked, leader string, m trust.Map, gone map[string]bool) {
 	by := all[slices.IndexFunc(all, func(a *asked) bool { return a.target == leader })]
-	var one sync.Mutex // a host is asked one thing at a time
 	targets := targetsIn(all)
 	for _, w := range all {
 		at, _, err := p.endOf(w, by)
@@ -137,9 +137,7 @@ func (p *program) stillLed(all []*asked, leader string, m trust.Map, gone map[st
 			if !ok || !ok2 || e.How != trust.Key || e.Needs != "" || e.Only != "" || gone[print] {
 				continue
 			}
-			w.paths = append(w.paths, harden.Path{Name: e.From + " comes in as " + as, Try: func(ctx context.Context) error {
-				one.Lock()
-				defer one.Unlock()
+			w.paths = append(w.paths, harden.Path{Name: e.From + " comes in as " + as, Turn: &by.asking, Try: func(ctx context.Context) error {
 				return by.comesTo(ctx, user, e.Source, at, as)
 			}})
 		}

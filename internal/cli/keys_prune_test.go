@@ -12,6 +12,7 @@ import (
 	"picket/internal/core/cases"
 	"picket/internal/core/change"
 	"picket/internal/core/fact"
+	"picket/internal/core/snap"
 )
 
 // pair is a key that is the same for the same name.
@@ -111,5 +112,33 @@ func TestPruned(t *testing.T) {
 		if !slices.Equal(left, tc.left) {
 			t.Errorf("%s: %q are left, want %q", name, left, tc.left)
 		}
+	}
+}
+
+// TestPinned: a worker that the leader knows by another key keeps no other from being pinned.
+func TestPinned(t *testing.T) {
+	key := func(name string) string {
+		_, public := pair(t, name)
+		return strings.Join(strings.Fields(public)[:2], " ")
+	}
+	w1, w2, w3 := keyed(t, "w1", "", ""), keyed(t, "w2", "", ""), keyed(t, "w3", "", "")
+	s := &setup{leader: keyed(t, "leader", "leader", ""), pins: map[*asked]pin{
+		w1: {names: []string{"w1", "10.0.0.1"}, keys: []string{key("h1")}},
+		w2: {names: []string{"w2"}, keys: []string{key("h2")}},
+		w3: {names: []string{"w3"}, keys: []string{key("h3")}},
+	}}
+	s.user, _ = s.leader.host.Accounts.User("pi")
+	file, was := "/home/pi/.ssh/known_hosts", "w1 "+key("h1")+"\nw2 "+key("other")+"\n"
+	s.leader.shot.Put(&snap.Entry{Path: file, Type: snap.File, Mode: 0o600, UID: 1000, GID: 1000, Content: []byte(was)})
+	d := change.On(s.leader.shot, map[string][]byte{file: []byte(was)}, change.Policy{})
+	if err := d.For("test", func(d *change.Draft) error { return s.onLeader(d, []part{{asked: w1}, {asked: w2}, {asked: w3}}) }); err != nil {
+		t.Fatal(err)
+	}
+	is, err := d.At(file)
+	if want := was + "10.0.0.1 " + key("h1") + "\nw3 " + key("h3") + "\n"; err != nil || string(is.Content) != want {
+		t.Errorf("%v, known_hosts:\n%s\nwant\n%s", err, is.Content, want)
+	}
+	if err := s.strange[w2]; len(s.strange) != 1 || err == nil || !strings.Contains(err.Error(), "leader knows it by another key: line 2 of known_hosts") {
+		t.Errorf("known by another key: %v", s.strange)
 	}
 }

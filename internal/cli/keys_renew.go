@@ -85,7 +85,7 @@ func (p *program) keysRenew(ctx context.Context, target string, opt renewOptions
 	}
 	hosts, errs := p.beginAll(ctx, all, opt.askedOptions)
 	defer closeAll(hosts)
-	if len(errs) > 0 {
+	if len(errs) > 0 { // without the leader the host is left alone, too: it would not be known there any more
 		return allOf(errs)
 	}
 	a := hosts[0]
@@ -137,7 +137,8 @@ func (p *program) keysRenew(ctx context.Context, target string, opt renewOptions
 	if len(hosts) > 1 {
 		l := hosts[1]
 		l.name, l.title = "keys renew-host", "the new host keys of "+target+" in the place of the old"
-		parts = append(parts, part{asked: l, fix: func(h *fact.Host, d *change.Draft) error {
+		// The leader comes after the host: if the new keys do not hold, the host shows the old ones, and the leader has to know these.
+		parts = append(parts, part{asked: l, turn: 1, fix: func(h *fact.Host, d *change.Draft) error {
 			for _, home := range h.Keys.Homes {
 				file := home.User.Home + "/.ssh/known_hosts"
 				if e, st, _ := h.Snap.Stat(file); st != fact.Known || e.Target != "" {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -47,8 +48,9 @@ to authorized_keys on the workers: for commands and files, from the leader's add
 without a terminal, and without forwarding of ports or of an agent. What stands in the files
 stays as it is. The workers' host keys are pinned for that account on the leader.
 
-A worker's change is kept only if the leader then logs in there with the key. Each host's
-change can be taken back by itself. TARGETs are the workers (default: all other nodes).
+The leader is changed first, then one worker, then the others at once. A worker's change
+is kept only if the leader then logs in there with the key. Who is away, or refuses, keeps no
+other from being changed, and each host's change can be taken back by itself. TARGETs are the workers (default: all other nodes).
 
 The key has no passphrase, since nobody is there to type it: whoever takes the leader has
 the workers. picket trust shows that. A leader whose address changes is not let in any
@@ -102,42 +104,39 @@ func (p *program) keysSetup(ctx context.Context, words []string, opt setupOption
 	if len(all) == 0 || all[0].target != leader {
 		return allOf(errs)
 	}
-	s := &setup{program: p, opt: opt, leader: all[0]}
+	s := &setup{program: p, opt: opt, leader: all[0], pins: map[*asked]pin{}}
 	if err := s.key(); err != nil {
 		return err
 	}
 	if s.leader.name, s.leader.title = "keys setup", s.user.Name+" knows the workers by their host keys"; s.private != nil {
 		s.leader.title = fmt.Sprintf("%s gets a key, %s, and knows the workers by theirs", s.user.Name, s.print)
 	}
-	var parts []part
-	for _, w := range all[1:] {
-		one, err := s.worker(w)
-		if err != nil {
-			errs = append(errs, named(w.target, err))
+	led, errs := p.partsOf(ctx, all[1:], errs, s.worker)
+	// The leader comes first, since a worker's change is proved by the leader coming in with the key that it has by then.
+	parts := []part{{asked: s.leader, fix: func(_ *fact.Host, d *change.Draft) error { return s.onLeader(d, led) }, planned: true}}
+	if parts[0].made, err = s.leader.plan(ctx, parts[0].fix); err != nil {
+		return err
+	}
+	for _, one := range led {
+		if err := s.strange[one.asked]; err != nil {
+			errs = append(errs, named(one.target, err))
 			continue
 		}
+		one.turn = 1
 		parts = append(parts, one)
 	}
-	if len(parts) == 0 {
+	if led = parts[1:]; len(led) == 0 {
 		return allOf(errs)
 	}
-	for _, err := range errs {
-		p.fail(err)
+	end := p.leaveOut(errs)
+	done, err := p.together(ctx, parts, sharing{yes: opt.yes, first: true})
+	if err != nil {
+		return err
 	}
-	parts = append([]part{{asked: s.leader, fix: s.onLeader}}, parts...)
-	done, err := p.together(ctx, parts, sharing{yes: opt.yes, first: true, question: fmt.Sprintf("Change these %s so?", counted(len(parts), "host"))})
-	if err == nil && len(done) == 0 {
-		fmt.Fprintf(p.io.Out, "nothing to do: the key of %s on %s is known on %s\n", s.user.Name, leader, strings.Join(partHosts(parts[1:]), ", "))
+	if len(done) == 0 {
+		fmt.Fprintf(p.io.Out, "nothing to do: the key of %s on %s is known on %s\n", s.user.Name, leader, strings.Join(partHosts(led), ", "))
 	}
-	if err == nil && len(done) == 0 || len(errs) == 0 && err == nil {
-		if proof := s.proveAll(ctx, parts[1:]); proof != nil {
-			return proof
-		}
-	}
-	if err == nil && len(errs) > 0 {
-		return errPartial
-	}
-	return err
+	return end(s.proveAll(ctx, led))
 }
 
 func partHosts(parts []part) (out []string) {
@@ -157,7 +156,8 @@ type setup struct {
 	public  string // TYPE BLOB COMMENT
 	print   string
 	file    string // of the private key
-	pins    []pin
+	pins    map[*asked]pin
+	strange map[*asked]error // workers that the leader knows by another key
 }
 
 // A pin is a worker's host keys, under the names by which the leader may reach it.
@@ -247,7 +247,7 @@ func (s *setup) worker(w *asked) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	s.pins = append(s.pins, p)
+	s.pins[w] = p
 	w.name, w.title, w.by = "keys setup", fmt.Sprintf("%s of %s comes in as %s, with the key %s", s.user.Name, s.leader.target, u.Name, s.print), ""
 	w.prove = func(ctx context.Context, _ plan.Plan, _ shell.Shell) error { return s.reaches(ctx, at, u.Name) }
 	has, bare := false, false
@@ -362,8 +362,9 @@ func (s *setup) pin(w *asked) (at end, p pin, err error) {
 	return at, p, nil
 }
 
-// onLeader drafts the key, where it is new, and the pins.
-func (s *setup) onLeader(_ *fact.Host, d *change.Draft) error {
+// onLeader drafts the key, where it is new, and the pins of workers. One that the leader knows by another key keeps no other from
+// being pinned.
+func (s *setup) onLeader(d *change.Draft, workers []part) error {
 	if s.private != nil {
 		if err := trust.Pair(d, s.user, "id_ed25519", s.private, []byte(s.public+"\n")); err != nil {
 			return err
@@ -374,22 +375,34 @@ func (s *setup) onLeader(_ *fact.Host, d *change.Draft) error {
 	if err != nil {
 		return err
 	}
+	s.strange = map[*asked]error{} // drafted once more, the file may have been read
 	var lines []string
-	for _, p := range s.pins {
-		for _, k := range p.keys {
-			missing, err := trust.Known(is.Content, p.names, k)
-			if err != nil {
-				return fmt.Errorf("%w: if it was set up anew, ssh-keygen -R %s as %s there, and once more", err, p.names[0], s.user.Name)
-			}
-			if len(missing) > 0 {
-				lines = append(lines, strings.Join(missing, ",")+" "+k)
-			}
+	for _, w := range workers {
+		own, err := s.pins[w.asked].missing(is.Content)
+		if err != nil {
+			s.strange[w.asked] = withHint(withCode(ExitRefused, fmt.Errorf("%s knows it by another key: %w", s.leader.target, err)),
+				"if it was set up anew, as "+s.user.Name+" on "+s.leader.target+": ssh-keygen -R '"+s.pins[w.asked].names[0]+"', and once more")
 		}
+		lines = append(lines, own...)
 	}
 	if len(lines) == 0 {
 		return nil
 	}
 	return trust.Add(d, s.user, file, 0o600, lines...)
+}
+
+// missing are the lines that a known_hosts file lacks to know a worker.
+func (p pin) missing(content []byte) (lines []string, err error) {
+	for _, k := range p.keys {
+		names, err := trust.Known(content, p.names, k)
+		if err != nil {
+			return nil, err
+		}
+		if len(names) > 0 {
+			lines = append(lines, strings.Join(names, ",")+" "+k)
+		}
+	}
+	return lines, nil
 }
 
 // proveAll wants the leader to come in everywhere, also where nothing had to be changed.
@@ -407,7 +420,11 @@ func (s *setup) proveAll(ctx context.Context, parts []part) error {
 
 // reaches has the leader log in on a worker, with the key and nothing else.
 func (s *setup) reaches(ctx context.Context, at end, user string) error {
-	return s.leader.comesTo(ctx, s.user.Name, s.file, at, user)
+	s.leader.asking.Lock()
+	defer s.leader.asking.Unlock()
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second) // others wait for their turn
+	defer cancel()
+	return s.leader.comesTo(limited, s.user.Name, s.file, at, user)
 }
 
 // comesTo has an account of a host log in on another host, with one key and nothing else.

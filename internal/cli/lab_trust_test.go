@@ -133,7 +133,7 @@ func (c *meshed) ssh(from, to string, command string) error {
 	return nil
 }
 
-var keptOn = regexp.MustCompile(`(?m)^(\S+): done and kept as ([-\d]+)`)
+var keptOn = regexp.MustCompile(`(?m)^(\S+?):? +done and kept as ([-\d]+)`)
 
 // changesOf are those that were kept: name and host.
 func changesOf(out string) (all [][2]string) {
@@ -144,13 +144,13 @@ func changesOf(out string) (all [][2]string) {
 }
 
 // TestKeys (C2, H4, T20): a cluster in which every key opens every node gets a key for its leader, loses all others, and has all of
-// it back.
+// it back. A worker that is away meanwhile keeps no other from it, and follows.
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	c := meshedOf(t, "leader", "worker1", "worker2")
+	c := meshedOf(t, "leader", "worker1", "worker2", "worker3")
 	c.mesh()
 	got, text := c.takes(1)
-	if want := "leader: worker1 worker2; worker1: leader worker2; worker2: leader worker1"; got != want {
+	if want := "leader: worker1 worker2 worker3; worker1: leader worker2 worker3; worker2: leader worker1 worker3; worker3: leader worker1 worker2"; got != want {
 		t.Fatalf("%s, want %s", got, want)
 	}
 	if !strings.Contains(text, "whoever takes any one of them has them all") || !strings.Contains(text, "alice on every other host: a key, without a passphrase") || !strings.Contains(text, "keys prune") {
@@ -174,7 +174,7 @@ func TestKeys(t *testing.T) {
 	reloadSSH(t, second)
 
 	out, code = c.picket("keys", "setup", "--user", "alice", "--yes")
-	if code != 0 || strings.Count(out, "done and kept as") != 3 || strings.Count(out, "alice of leader comes in on worker") != 2 {
+	if code != 0 || strings.Count(out, "done and kept as") != 4 || strings.Count(out, "alice of leader comes in on worker") != 3 {
 		t.Fatalf("setup: exit code %d\n%s", code, out)
 	}
 	if strings.Contains(out, "PRIVATE") || !strings.Contains(out, `+restrict,from="`+c.leader().Addr()) {
@@ -182,7 +182,7 @@ func TestKeys(t *testing.T) {
 	}
 	made := changesOf(out)
 	was := c.hosts["worker1"].Read("/home/alice/.ssh/authorized_keys")
-	if !strings.HasPrefix(was, "# all nodes\n\n") || strings.Count(was, "\n") != 8 {
+	if !strings.HasPrefix(was, "# all nodes\n\n") || strings.Count(was, "\n") != 9 {
 		t.Errorf("the file is not as it was, and a line:\n%s", was)
 	}
 	again, code := c.picket("keys", "setup", "--user", "alice", "--yes")
@@ -190,15 +190,37 @@ func TestKeys(t *testing.T) {
 		t.Errorf("once more: exit code %d\n%s", code, again)
 	}
 
+	// Of worker3, which is away, nothing is known: it stays as it is, and so does its key on the others.
+	third := c.hosts["worker3"]
+	as := third.Read("/home/alice/.ssh/authorized_keys")
+	third.CutNetwork()
 	out, code = c.picket("keys", "prune", "--yes")
-	if code != 0 || !strings.Contains(out, "alice@worker1 → alice@leader") || strings.Count(out, "done and kept as") != 3 {
-		t.Fatalf("prune: exit code %d\n%s", code, out)
+	third.RestoreNetwork()
+	if code != 3 || !strings.Contains(out, "picket: worker3: ") || !strings.Contains(out, "not done on 1 host") || strings.Contains(out, "→ alice@worker3") ||
+		!strings.Contains(out, "alice@worker1 → alice@leader") || strings.Count(out, "done and kept as") != 3 {
+		t.Fatalf("prune while one is away: exit code %d\n%s", code, out)
 	}
-	made = append(made, changesOf(out)...)
+	away := changesOf(out)
+	if order := []string{away[0][1], away[1][1], away[2][1]}; !slices.Equal(order, []string{"worker1", "worker2", "leader"}) {
+		t.Errorf("the leader goes last: %s", order)
+	}
 	if strings.Count(out, "reaches the host now: alice@leader comes in as alice") != 4 { // with either key, on either worker
 		t.Errorf("that the leader still comes in:\n%s", out)
 	}
-	if got, text = c.takes(0); got != "leader: worker1 worker2; worker1:; worker2:" {
+	if got := third.Read("/home/alice/.ssh/authorized_keys"); got != as {
+		t.Errorf("worker3, which was away:\n%s", got)
+	}
+	for _, name := range c.names[:3] {
+		if got := c.hosts[name].Read("/home/alice/.ssh/authorized_keys"); strings.Contains(got, "alice@worker1") || strings.Contains(got, "alice@worker2") || !strings.Contains(got, "alice@worker3") {
+			t.Errorf("%s, while worker3 is away:\n%s", name, got)
+		}
+	}
+	out, code = c.picket("keys", "prune", "--yes")
+	if code != 0 || !strings.Contains(out, "alice@worker1 → alice@worker3") || strings.Count(out, "done and kept as") != 4 {
+		t.Fatalf("prune once all are there: exit code %d\n%s", code, out)
+	}
+	pruned := changesOf(out)
+	if got, text = c.takes(0); got != "leader: worker1 worker2 worker3; worker1:; worker2:; worker3:" {
 		t.Errorf("%s\n%s", got, text)
 	}
 	for _, w := range c.names[1:] {
@@ -232,7 +254,7 @@ func TestKeys(t *testing.T) {
 	}
 	c.hosts["worker1"].Sh("rm -f /home/alice/.ssh/stolen")
 
-	for _, tx := range []string{made[3][0], made[0][0], first[0][0]} { // the later one first
+	for _, tx := range []string{pruned[0][0], away[0][0], made[0][0], first[0][0]} { // the later one first
 		if out, code := c.picket("rollback", tx, "all"); code != 0 {
 			t.Errorf("rollback %s: exit code %d\n%s", tx, code, out)
 		}

@@ -135,28 +135,27 @@ func (p *program) passwd(ctx context.Context, user string, words []string, opt p
 			}
 		}
 	}
-	all, errs := p.beginAll(ctx, targets, opt.askedOptions)
-	defer closeAll(all)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	done, err := p.eachOf(ctx, all, errs, opt.askedOptions, func(a *asked) (part, error) {
-		if opt.lock {
-			return a.locked(users[a.target])
-		}
-		return a.newPassword(users[a.target], secrets[a.target])
+	return p.eachOf(ctx, targets, opt.askedOptions, eachHost{
+		part: func(a *asked) (part, error) {
+			if opt.lock {
+				return a.locked(users[a.target])
+			}
+			return a.newPassword(users[a.target], secrets[a.target])
+		},
+		then: func(all, done []*asked, err error) error {
+			if opt.password.generate {
+				for _, a := range done {
+					fmt.Fprintf(p.io.Out, "The password of %s%s, shown this once: %s\n", users[a.target], onHost(a.target, len(targets)), secrets[a.target])
+				}
+			}
+			if opt.lock && err == nil && len(done) == 0 {
+				for _, a := range all {
+					fmt.Fprintf(p.io.Out, "%s: no password of %s works already\n", a.target, users[a.target])
+				}
+			}
+			return err
+		},
 	})
-	if opt.password.generate {
-		for _, a := range done {
-			fmt.Fprintf(p.io.Out, "The password of %s%s, shown this once: %s\n", users[a.target], onHost(a.target, len(targets)), secrets[a.target])
-		}
-	}
-	if opt.lock && err == nil && len(done) == 0 {
-		for _, a := range all {
-			fmt.Fprintf(p.io.Out, "%s: no password of %s works already\n", a.target, users[a.target])
-		}
-	}
-	return err
 }
 
 // onHost names the host that something is said of, where it is one of several.

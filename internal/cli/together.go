@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ type part struct {
 	fix     func(*fact.Host, *change.Draft) error
 	made    plan.Plan
 	planned bool // made is what fix makes
+	turn    int  // where the order matters: a host of a later turn is begun once all of the earlier ones are through
 }
 
 // beginAll reads hosts, and becomes root on each. They keep their order; those that could not be had are named by the errors.
@@ -75,11 +77,42 @@ func (p *program) changeable(words []string) ([]string, error) {
 	return targets, nil
 }
 
-// eachOf has each host of those that could be had take its own part, which make works out: one first, then the others. A host that
-// could not be had (errs), or of which make says that it cannot be, is named before anybody is asked, and keeps no other from
-// being changed.
-func (p *program) eachOf(ctx context.Context, all []*asked, errs []error, opt askedOptions, make func(*asked) (part, error)) (done []*asked, err error) {
-	several := len(all)+len(errs) > 1
+// An eachHost is a change of several hosts, of which each is changed by itself.
+type eachHost struct {
+	begin func(context.Context, string, ui.Teller) (*asked, error) // nil: the host is read, and we become root on it
+	part  func(*asked) (part, error)
+	then  func(all, done []*asked, err error) error // ends it while the hosts are still there; nil: with the error that it had
+}
+
+// eachOf has each host take its own part: one first, then the others. A host that could not be had, or on which it cannot be done,
+// keeps no other from being changed.
+func (p *program) eachOf(ctx context.Context, targets []string, opt askedOptions, do eachHost) error {
+	if do.begin == nil {
+		do.begin = func(ctx context.Context, target string, tell ui.Teller) (*asked, error) {
+			return p.beginTelling(ctx, target, opt, tell)
+		}
+	}
+	all, errs := p.beginEach(ctx, targets, do.begin)
+	defer closeAll(all)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	parts, errs := p.partsOf(ctx, all, errs, do.part)
+	var done []*asked
+	err := allOf(errs)
+	if len(parts) > 0 {
+		end := p.leaveOut(errs)
+		done, err = p.together(ctx, parts, sharing{yes: opt.yes})
+		err = end(err)
+	}
+	if do.then == nil {
+		return err
+	}
+	return do.then(all, done, err)
+}
+
+// partsOf works out and plans what is done on each host. The errors are errs, and those of the hosts on which it cannot be done.
+func (p *program) partsOf(ctx context.Context, all []*asked, errs []error, make func(*asked) (part, error)) ([]part, []error) {
 	var parts []part
 	for _, a := range all {
 		one, err := make(a)
@@ -93,22 +126,22 @@ func (p *program) eachOf(ctx context.Context, all []*asked, errs []error, opt as
 		}
 		parts = append(parts, one)
 	}
-	if len(errs) > 0 && (!several || len(parts) == 0) {
-		return nil, allOf(errs)
-	}
+	return parts, errs
+}
+
+// leaveOut names the hosts that are not changed before anybody is asked about the others. end gives the error in the end, where
+// what was done on the others had the error err.
+func (p *program) leaveOut(errs []error) (end func(err error) error) {
 	code := 0
 	for _, err := range errs {
 		code = max(code, p.fail(err))
 	}
-	question := fmt.Sprintf("Change these %s so?", counted(len(parts), "host"))
-	if len(parts) == 1 {
-		question = fmt.Sprintf("Change %s so?", parts[0].target)
+	return func(err error) error {
+		if err == nil && code != 0 {
+			return &coded{err: fmt.Errorf("not done on %s", counted(len(errs), "host")), code: code}
+		}
+		return err
 	}
-	done, err = p.together(ctx, parts, sharing{yes: opt.yes, question: question, atOnce: DefaultWave})
-	if err == nil && code != 0 {
-		err = &coded{err: fmt.Errorf("not done on %s", counted(len(errs), "host")), code: code}
-	}
-	return done, err
 }
 
 func closeAll(all []*asked) {
@@ -119,14 +152,14 @@ func closeAll(all []*asked) {
 
 // sharing is how parts are changed together.
 type sharing struct {
-	question string
-	yes      bool // it is not asked
-	first    bool // the others build on the first part: when it fails they are left alone
-	atOnce   int  // hosts at a time, once the change holds on the first; 0: one after the other
+	question string // "": whether these hosts are to be changed so
+	yes      bool   // it is not asked
+	first    bool   // all else builds on the first turn: when a host of it fails, the rest is left alone
 }
 
-// together shows what is to be done on several hosts, asks once, and has the first take it, then the others. Each part is kept or
-// taken back by itself; when it does not hold on the first of several, nothing is begun on the others. done are those that took
+// together shows what is to be done on several hosts, asks once, and has them take it, turn after turn. In each turn one host goes
+// first, and once it holds there the others go at the same time. Each part is kept or taken back by itself; when it does not hold on
+// the first, nothing else is begun. Who is away, or refuses, has shown nothing: then the next one goes first. done are those that took
 // something.
 func (p *program) together(ctx context.Context, parts []part, how sharing) (done []*asked, err error) {
 	var some []part
@@ -143,6 +176,7 @@ func (p *program) together(ctx context.Context, parts []part, how sharing) (done
 	if len(some) == 0 {
 		return nil, nil
 	}
+	slices.SortStableFunc(some, func(a, b part) int { return cmp.Compare(a.turn, b.turn) })
 	for i, one := range some {
 		if i > 0 {
 			fmt.Fprintln(p.io.Out)
@@ -151,52 +185,81 @@ func (p *program) together(ctx context.Context, parts []part, how sharing) (done
 			return nil, err
 		}
 	}
-	if err := p.agreed(ctx, how.yes, how.question); err != nil {
+	if err := p.agreed(ctx, how.yes, cmp.Or(how.question, changeSo(some))); err != nil {
 		return nil, err
 	}
 	id := p.now().UTC().Format("20060102-150405") // the same on all: so they can be taken back together
 	for _, one := range some {
 		one.id = id
 	}
-	var errs []error
-	alone := len(some)
-	if how.atOnce > 0 {
-		alone = 1
-	}
-	for i, one := range some[:alone] {
-		if len(parts) == 1 {
-			if ok, err := one.take(ctx, one.made); err != nil || !ok {
-				return nil, err
-			}
-			return []*asked{one.asked}, nil
+	if len(parts) == 1 {
+		if ok, err := some[0].take(ctx, some[0].made); err != nil || !ok {
+			return nil, err
 		}
+		return []*asked{some[0].asked}, nil
+	}
+	done, errs := p.inTurns(ctx, some, how.first, func(one part) error {
 		fmt.Fprintln(p.io.Err, ui.Clean(one.target)+":")
-		if _, err := one.change(ctx, one.made); err != nil {
-			errs = append(errs, named(one.target, err))
-		} else {
-			done = append(done, one.asked)
+		_, err := one.change(ctx, one.made)
+		if err == nil {
 			fmt.Fprintf(p.io.Out, "%s: done and kept as %s\n", one.target, id)
 		}
-		if ctx.Err() != nil || how.first && len(errs) > 0 && i == 0 && one.asked == parts[0].asked {
-			return done, allOf(errs)
-		}
-	}
-	if rest := some[alone:]; len(rest) > 0 {
-		if len(errs) > 0 && stops(errs[0]) {
-			fmt.Fprintf(p.io.Err, "It does not hold on %s, so it was not begun on the other %s\n", some[0].target, counted(len(rest), "host"))
-			return done, allOf(errs)
-		}
-		also, bad := p.atOnce(ctx, rest, how.atOnce)
-		done, errs = append(done, also...), append(errs, bad...)
-	}
+		return err
+	}, func(rest []part) []error { return p.atOnce(ctx, rest, DefaultWave) })
 	if len(done) > 0 {
 		fmt.Fprintf(p.io.Out, "\nTo take all of it back: %s\n", p.typed("rollback "+id+" "+strings.Join(targetsIn(done), " ")))
 	}
 	return done, allOf(errs)
 }
 
-// atOnce has several hosts take their parts at the same time.
-func (p *program) atOnce(ctx context.Context, parts []part, most int) (done []*asked, errs []error) {
+// inTurns has parts taken in the order of their turns, as together says: by one alone, or by several at once, which gives an error or
+// nil for each.
+func (p *program) inTurns(ctx context.Context, parts []part, first bool, alone func(part) error, atOnce func([]part) []error) (done []*asked, errs []error) {
+	held := false // on a host of this turn
+	for len(parts) > 0 && ctx.Err() == nil {
+		n := 1
+		for held && n < len(parts) && parts[n].turn == parts[0].turn {
+			n++
+		}
+		now, bad := parts[:n], []error(nil)
+		if parts = parts[n:]; n == 1 {
+			bad = []error{alone(now[0])}
+		} else {
+			bad = atOnce(now)
+		}
+		stopped := ""
+		for i, one := range now {
+			if bad[i] == nil {
+				done = append(done, one.asked)
+				continue
+			}
+			errs = append(errs, named(one.target, bad[i]))
+			if first && one.turn == 0 || !held && stops(bad[i]) {
+				stopped = one.target
+			}
+		}
+		if stopped != "" && len(parts) > 0 && ctx.Err() == nil {
+			fmt.Fprintf(p.io.Err, "It was not kept on %s, so it was not begun on the other %s\n", ui.Clean(stopped), counted(len(parts), "host"))
+			return done, errs
+		}
+		held = bad[0] == nil && len(parts) > 0 && parts[0].turn == now[0].turn
+	}
+	if len(parts) > 0 && len(errs) == 0 { // interrupted between two of them
+		errs = append(errs, ctx.Err())
+	}
+	return done, errs
+}
+
+// changeSo asks whether hosts are to be changed as it was shown.
+func changeSo(parts []part) string {
+	if len(parts) == 1 {
+		return fmt.Sprintf("Change %s so?", parts[0].target)
+	}
+	return fmt.Sprintf("Change these %s so?", counted(len(parts), "host"))
+}
+
+// atOnce has several hosts take their parts at the same time. The errors are in the order of the parts.
+func (p *program) atOnce(ctx context.Context, parts []part, most int) []error {
 	var targets []string
 	for _, one := range parts {
 		targets = append(targets, one.target)
@@ -208,14 +271,7 @@ func (p *program) atOnce(ctx context.Context, parts []part, most int) (done []*a
 		defer func() { one.tell = nil }()
 		return one.change(ctx, one.made)
 	}, func(id string) string { return "done and kept as " + id })
-	for i, err := range failed {
-		if err != nil {
-			errs = append(errs, named(targets[i], err))
-		} else {
-			done = append(done, parts[i].asked)
-		}
-	}
-	return done, errs
+	return failed
 }
 
 // allOf is nil, the one error, or several.

@@ -104,16 +104,15 @@ func (p *program) userAdd(ctx context.Context, name string, words []string, opt 
 			return err
 		}
 	}
-	all, errs := p.beginAll(ctx, targets, opt.askedOptions)
-	defer closeAll(all)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	done, err := p.eachOf(ctx, all, errs, opt.askedOptions, func(a *asked) (part, error) { return a.added(ctx, made) })
-	if len(done) > 0 && opt.password.generate {
-		fmt.Fprintf(p.io.Out, "The password of %s, shown this once: %s\n", name, made.secret)
-	}
-	return err
+	return p.eachOf(ctx, targets, opt.askedOptions, eachHost{
+		part: func(a *asked) (part, error) { return a.added(ctx, made) },
+		then: func(_, done []*asked, err error) error {
+			if len(done) > 0 && opt.password.generate {
+				fmt.Fprintf(p.io.Out, "The password of %s, shown this once: %s\n", name, made.secret)
+			}
+			return err
+		},
+	})
 }
 
 // adding is an account that is to be made, on each host alike.

@@ -87,37 +87,44 @@ func (p *program) userClose(ctx context.Context, old string, words []string, opt
 	if targets[0] != "local" { // whoever is closed must not be who comes back to see
 		opt.ssh.user = opt.stays
 	}
-	all, errs := p.beginEach(ctx, targets, func(ctx context.Context, target string, tell ui.Teller) (*asked, error) {
-		return p.beginAs(ctx, old, target, opt, tell)
-	})
-	defer closeAll(all)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	closings := map[*asked]*closing{}
-	done, err := p.eachOf(ctx, all, errs, opt.askedOptions, func(a *asked) (part, error) {
-		if len(targets) > 1 {
-			fmt.Fprintf(p.io.Out, "\n%s\n", p.style.Paint(ui.Clean(a.target), ui.Bold))
-		}
-		c, err := a.closing(ctx, old, opt)
-		if err != nil {
-			return part{}, err
-		}
-		closings[a] = c
-		return part{asked: a, fix: c.fix}, nil
+	return p.eachOf(ctx, targets, opt.askedOptions, eachHost{
+		begin: func(ctx context.Context, target string, tell ui.Teller) (*asked, error) {
+			return p.beginAs(ctx, old, target, opt, tell)
+		},
+		part: func(a *asked) (part, error) {
+			if len(targets) > 1 {
+				fmt.Fprintf(p.io.Out, "\n%s\n", p.style.Paint(ui.Clean(a.target), ui.Bold))
+			}
+			c, err := a.closing(ctx, old, opt)
+			if err != nil {
+				return part{}, err
+			}
+			closings[a] = c
+			return part{asked: a, fix: c.fix}, nil
+		},
+		then: func(all, done []*asked, err error) error {
+			if ctx.Err() != nil || err != nil && len(targets) == 1 {
+				return err
+			}
+			failed := p.homes(ctx, all, done, closings, opt)
+			if err != nil {
+				failed = append([]error{err}, failed...)
+			}
+			return allOf(failed)
+		},
 	})
-	if ctx.Err() != nil || err != nil && len(targets) == 1 {
-		return err
-	}
-	var failed []error
+}
+
+// homes sees to the homes of the accounts that are closed, one after the other: each is shown and asked for by itself.
+func (p *program) homes(ctx context.Context, all, done []*asked, closings map[*asked]*closing, opt closeOptions) (failed []error) {
 	for _, a := range all {
-		c := closings[a]
-		changed := slices.Contains(done, a)
+		c, changed := closings[a], slices.Contains(done, a)
 		if c == nil || !changed && c.open {
 			continue // it could not be closed
 		}
 		if !changed {
-			fmt.Fprintf(p.io.Out, "%s: %s is closed already\n", a.target, old)
+			fmt.Fprintf(p.io.Out, "%s: %s is closed already\n", a.target, c.was.Name)
 		}
 		switch {
 		case !opt.archive && !opt.give:
@@ -129,13 +136,7 @@ func (p *program) userClose(ctx context.Context, old string, words []string, opt
 			}
 		}
 	}
-	if len(targets) == 1 {
-		return allOf(failed)
-	}
-	if err != nil {
-		failed = append([]error{err}, failed...)
-	}
-	return allOf(failed)
+	return failed
 }
 
 // beginAs begins on a host as who stays, once that account is seen to come in and to become root.

@@ -13,6 +13,7 @@ type Path struct {
 	Try  func(context.Context) error // goes it, and changes nothing
 	Unit string                      // that has to answer there; "" where that is no unit's affair
 	Asks bool                        // it asks the unit itself whether it works
+	Turn sync.Locker                 // held while it is tried, which it may have to wait for, also for the paths of other hosts; may be nil
 }
 
 const (
@@ -61,6 +62,10 @@ func blocked(ctx context.Context, paths []Path) []error {
 	var wait sync.WaitGroup
 	for i, p := range paths {
 		wait.Go(func() {
+			if p.Turn != nil { // its time begins when it is its turn: else who waits would be taken for shut
+				p.Turn.Lock()
+				defer p.Turn.Unlock()
+			}
 			one, cancel := context.WithTimeout(ctx, pathTime)
 			defer cancel()
 			errs[i] = p.Try(one)
