@@ -45,6 +45,7 @@ type asked struct {
 	name   string // as the history and the journal call it
 	title  string // what is done, for the owner
 	id     string // of the change; "": as the time is when it is made
+	among  bool   // others are changed after it, or with it
 	shell  shell.Shell
 	shot   *snap.Snapshot
 	host   *fact.Host
@@ -214,7 +215,11 @@ func (a *asked) change(ctx context.Context, made plan.Plan) (string, error) {
 		}
 	}
 	id := cmp.Or(a.id, p.now().UTC().Format("20060102-150405"))
-	tx, err := harden.Apply(ctx, a, made, harden.Options{ID: id, Within: a.opt.within, Whole: true, By: a.by, Prove: a.prove, Paths: a.paths, Say: a.say, Again: a.again})
+	opt := harden.Options{ID: id, Within: a.opt.within, Whole: true, By: a.by, Prove: a.prove, Paths: a.paths, Say: a.say, Again: a.again}
+	if a.among {
+		opt.Wait = a.opt.within + time.Minute // others wait
+	}
+	tx, err := harden.Apply(ctx, a, made, opt)
 	switch {
 	case errors.Is(err, harden.ErrRefused):
 		err = withCode(ExitRefused, err)

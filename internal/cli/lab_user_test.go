@@ -223,4 +223,8 @@ func TestUserClose(t *testing.T) {
 		t.Errorf("services and jobs:\n%s\nbefore\n%s", got, ran)
 	}
 	h.SSH("pi", "true")
+	// Both in one command.
+	if out, code = as(t, h, ann, "user", "close", "pi", "TARGET", "--for", "ann", "--rewrite", "--archive-home", "--yes"); code != 0 || strings.Count(out, "done and kept as") != 2 {
+		t.Errorf("closed and archived at once: exit code %d\n%s", code, out)
+	}
 }

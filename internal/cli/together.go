@@ -190,7 +190,7 @@ func (p *program) together(ctx context.Context, parts []part, how sharing) (done
 	}
 	id := p.now().UTC().Format("20060102-150405") // the same on all: so they can be taken back together
 	for _, one := range some {
-		one.id = id
+		one.id, one.among = id, len(parts) > 1
 	}
 	if len(parts) == 1 {
 		if ok, err := some[0].take(ctx, some[0].made); err != nil || !ok {

@@ -297,7 +297,7 @@ func stillRun(ctx context.Context, sh shell.Shell, before *fact.Host, units []st
 
 // home archives the home of a closed account, or gives it away.
 func (a *asked) home(ctx context.Context, u fact.User, opt closeOptions) error {
-	a.prove, a.by = nil, ""
+	a.prove, a.by, a.id = nil, "", "" // a change of its own
 	if opt.archive {
 		file := "/var/backups/picket/" + u.Name + "-" + a.p.now().UTC().Format("20060102-150405") + ".tar.gz"
 		a.name, a.title = "archive "+u.Home, u.Home+" is kept as "+file
