@@ -98,6 +98,9 @@ func (p *program) eachOf(ctx context.Context, targets []string, opt askedOptions
 		return ctx.Err()
 	}
 	parts, errs := p.partsOf(ctx, all, errs, do.part)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	var done []*asked
 	err := allOf(errs)
 	if len(parts) > 0 {
@@ -111,20 +114,26 @@ func (p *program) eachOf(ctx context.Context, targets []string, opt askedOptions
 	return do.then(all, done, err)
 }
 
+// partTime is how long it may take to work out what is done on one of several hosts.
+const partTime = 2 * time.Minute
+
 // partsOf works out and plans what is done on each host. The errors are errs, and those of the hosts on which it cannot be done.
 func (p *program) partsOf(ctx context.Context, all []*asked, errs []error, make func(*asked) (part, error)) ([]part, []error) {
 	var parts []part
-	for _, a := range all {
-		one, err := make(a)
+	limits := fleet.Limits{AtOnce: 1, Deadline: partTime} // one after the other, since what make says of them is read in that order
+	for r := range fleet.Each(ctx, len(all), limits, func(ctx context.Context, i int) (part, error) {
+		one, err := make(all[i])
 		if err == nil {
 			one.made, err = one.plan(ctx, one.fix)
 			one.planned = true
 		}
-		if err != nil {
-			errs = append(errs, named(a.target, err))
+		return one, err
+	}) {
+		if r.Err != nil {
+			errs = append(errs, named(all[r.Host].target, r.Err))
 			continue
 		}
-		parts = append(parts, one)
+		parts = append(parts, r.Value)
 	}
 	return parts, errs
 }
