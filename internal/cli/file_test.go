@@ -63,6 +63,7 @@ func TestNewFileFollowsTheUmask(t *testing.T) {
 // TestFullDisk: the old report and the old snapshot stay, and nothing half
 // written is left beside them.
 func TestFullDisk(t *testing.T) {
+	leftout.OfRace(t) // what runs is a program of its own, which the race detector does not see
 	picket := filepath.Join(t.TempDir(), "picket")
 	if out, err := exec.Command("go", "build", "-o", picket, "picket/cmd/picket").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

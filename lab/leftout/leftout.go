@@ -33,3 +33,11 @@ func Missing(t testing.TB, what string) {
 	}
 	Skip(t, what)
 }
+
+// OfRace leaves a long test out under the race detector, which makes it many times as dear: nothing in it runs at the same time.
+func OfRace(t testing.TB) {
+	t.Helper()
+	if race {
+		t.Skip("nothing in it runs at the same time")
+	}
+}

@@ -12,12 +12,14 @@ import (
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/kind"
+	"picket/lab/leftout"
 )
 
 const controlsDir = "../../../catalogue/controls"
 
 // TestCases judges every host of every control's .txtar.
 func TestCases(t *testing.T) {
+	leftout.OfRace(t)
 	controls, problems := control.Load(catalogue.Controls(), kind.All())
 	for _, p := range problems {
 		t.Error(p)

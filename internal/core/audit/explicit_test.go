@@ -13,12 +13,14 @@ import (
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/kind"
+	"picket/lab/leftout"
 )
 
 // TestImplicitPassesAreTold: where a setting may be right without being set,
 // a pass says which of the two it is, and one that nothing sets says so in
 // words too. Each such kind has a case of it.
 func TestImplicitPassesAreTold(t *testing.T) {
+	leftout.OfRace(t)
 	tells := []string{"sshd-option", "sysctl", "file-setting", "pam-option", "kernel-module", "boot-param", "mount-option"}
 	words := []string{"default", "no file sets", "nothing sets", "not set", "does not have", "kept out", "no line of fstab"}
 	implicit := map[string]int{}

@@ -17,6 +17,7 @@ import (
 	"picket/internal/core/fact"
 	"picket/internal/core/kind"
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 // crowd is one host that has something of every case of the catalogue: the
@@ -146,6 +147,7 @@ func sane(t *testing.T, r audit.Report) {
 
 // TestHostileHost spoils every answer of the crowd in some way.
 func TestHostileHost(t *testing.T) {
+	leftout.OfRace(t)
 	controls, _ := control.Load(catalogue.Controls(), kind.All())
 	s, err := crowd()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"picket/internal/core/control"
 	"picket/internal/core/fact"
 	"picket/internal/core/kind"
+	"picket/lab/leftout"
 )
 
 // Places in a text, as /etc/passwd, ~/.ssh or `sshd -T`.
@@ -25,6 +26,7 @@ var (
 // TestLooks holds what a check says that it looks at against the evidence that
 // it gives in its cases: at least one place of each text must turn up there.
 func TestLooks(t *testing.T) {
+	leftout.OfRace(t)
 	controls, _ := control.Load(catalogue.Controls(), kind.All())
 	for _, c := range controls {
 		ck, ok := c.Rule.(check.Check)

@@ -10,6 +10,7 @@ import (
 
 	"picket/internal/core/app"
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 // flat is what a reader makes of a text.
@@ -226,6 +227,7 @@ func TestGitIndex(t *testing.T) {
 // TestAppKeptSize: what is kept of a file has the size that a saved snapshot
 // may have, and says so where it would be more.
 func TestAppKeptSize(t *testing.T) {
+	leftout.OfRace(t)
 	for format, text := range map[string]string{
 		"yaml": strings.Repeat("- [[[[a]]]]\n", 15_000),
 		"env":  strings.Repeat("A_TOKEN=x\n", 60_000),

@@ -10,6 +10,7 @@ import (
 
 	"picket/internal/core/compose"
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 // The secrets of nastyCompose and nastyEnv; none of them may be kept.
@@ -203,6 +204,7 @@ func TestComposeReach(t *testing.T) {
 // TestComposeLedBeyondBounds: what one project says too much does not keep the files
 // from being redacted that another leads to.
 func TestComposeLedBeyondBounds(t *testing.T) {
+	leftout.OfRace(t)
 	files := map[string]string{
 		"/opt/app/compose.yml": "include: [part.yml]\nservices: {a: {image: a:1, env_file: prod.conf}}\n",
 		"/opt/app/prod.conf":   "SECRET_KEY=hunter2\n",
@@ -270,6 +272,7 @@ func TestComposeAsked(t *testing.T) {
 // TestComposeEffort: whatever lies in all the places where compose files lie, it
 // is read in the time that an audit on a small board has.
 func TestComposeEffort(t *testing.T) {
+	leftout.OfRace(t)
 	bomb := "x: &x {privileged: true, cap_add: [A], environment: {A: b}}\nservices:\n"
 	for i := range 2000 {
 		bomb += fmt.Sprintf("  s%d: {<<: *x, image: \"a:${T%d:-1}\", ports: [\"%d:%d\"]}\n", i, i, i+1, i+1)

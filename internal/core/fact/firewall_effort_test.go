@@ -9,11 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"picket/internal/core/ruleset"
+	"picket/lab/leftout"
 )
 
 // Whatever a host sends, following packets through it ends; and what was not
 // followed is not known.
 func TestFirewallEffort(t *testing.T) {
+	leftout.OfRace(t)
 	rules := func(n int, more ...string) string {
 		var b strings.Builder
 		b.WriteString("*filter\n:INPUT DROP [0:0]\n")

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picket/lab/leftout"
 )
 
 // Each line holds a secret of the word "hunter" and another; nothing of it may
@@ -56,6 +58,7 @@ func TestHideSecrets(t *testing.T) {
 // Looking only at statements that may hold a secret hides what looking at the
 // whole text does.
 func TestHideByStatement(t *testing.T) {
+	leftout.OfRace(t)
 	words := []string{
 		"password", "PSK", "x-api-key", "cookie:", "--token", "pa\u017f\u017f", "\u212aey", "curl -u a:", "sshpass -p ", "mysql -p",
 		"Environment=", "export ", "=", "=", "\n", "\n", "\n\n", " ", "\t", "\r", `"`, "'", `\`, "\\\n", "b", "#", "https://u:", "@h", "\xff",
@@ -86,6 +89,7 @@ func TestHideByStatement(t *testing.T) {
 
 // What a hostile host sends takes time in proportion to its size.
 func TestHideHostileText(t *testing.T) {
+	leftout.OfRace(t)
 	for _, unit := range []string{"\n", " \n", "=\n", "a=\n", "key\n", "\"key", "key=", "a\n\n="} {
 		begin := time.Now()
 		hideSecrets(strings.Repeat(unit, (256<<10)/len(unit)))

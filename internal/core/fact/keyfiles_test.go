@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 const (
@@ -103,6 +104,7 @@ func TestKeyFilesAnswered(t *testing.T) {
 }
 
 func TestTooManyKeyFiles(t *testing.T) {
+	leftout.OfRace(t)
 	var b strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&b, " /k/%d", i)

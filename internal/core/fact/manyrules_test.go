@@ -5,11 +5,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picket/lab/leftout"
 )
 
 // TestTenThousandRules: a ban list in the form of rules is followed to its end, for
 // every port, in bounded time.
 func TestTenThousandRules(t *testing.T) {
+	leftout.OfRace(t)
 	const rules = 10_000
 	var b strings.Builder
 	b.WriteString("*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n")

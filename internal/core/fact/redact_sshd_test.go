@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 // TestIncludeKeepsSettingsOnly: an Include may lead anywhere, and a saved
@@ -54,6 +55,7 @@ func TestIncludeKeepsSettingsOnly(t *testing.T) {
 
 // TestManyMatches: neither thousands of blocks nor of accounts take long.
 func TestManyMatches(t *testing.T) {
+	leftout.OfRace(t)
 	const n = 50_000
 	var c SSHDConfig
 	for i := range n {

@@ -10,6 +10,7 @@ import (
 
 	"picket/internal/core/fact"
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 const (
@@ -207,6 +208,7 @@ func TestSudoBounded(t *testing.T) {
 // TestSudoEffort holds the time to a share of what a hostile host may send: a
 // file has a million bytes at most.
 func TestSudoEffort(t *testing.T) {
+	leftout.OfRace(t)
 	var users, rules, settings strings.Builder
 	users.WriteString(somePasswd)
 	for i := range 200 {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"picket/lab/leftout"
 )
 
 // small is a host with one network, a container and a tailnet.
@@ -165,6 +167,7 @@ func many(n int) Filter {
 
 // Whatever a host sends, following flows ends.
 func TestConnectEffort(t *testing.T) {
+	leftout.OfRace(t)
 	f := many(MaxRules)
 	for i := range 3000 {
 		r := f.Connect(small, flow("192.168.1.20:5000", fmt.Sprintf("192.168.1.10:%d", 1+i)))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 // gathered reads patterns of a folder with the gatherer's limits changed.
@@ -205,6 +206,7 @@ func TestImageHasNoProc(t *testing.T) {
 
 // TestLoadedContentsAreBounded: many members of the size that one may have.
 func TestLoadedContentsAreBounded(t *testing.T) {
+	leftout.OfRace(t)
 	s := snap.New(snap.Source{Kind: "local"}, time.Unix(1, 0))
 	block := make([]byte, snap.MaxFile)
 	n := snap.MaxTotal/snap.MaxFile + 1

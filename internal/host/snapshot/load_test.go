@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 )
 
 // small is a saved snapshot that can be taken apart.
@@ -93,6 +94,7 @@ func zeros(mb int, head ...byte) []byte {
 }
 
 func TestLoadRefuses(t *testing.T) {
+	leftout.OfRace(t)
 	good := small(t)
 	if _, err := Load(bytes.NewReader(good)); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"picket/internal/core/snap"
+	"picket/lab/leftout"
 	"picket/lab/sshserver"
 )
 
@@ -93,6 +94,7 @@ func same(t *testing.T, want, got *snap.Snapshot) {
 }
 
 func TestWhatIsLoadedIsWhatWasSaved(t *testing.T) {
+	leftout.OfRace(t)
 	for seed := range uint64(300) {
 		s := sample(rand.New(rand.NewPCG(seed, 1)))
 		var file, again bytes.Buffer
