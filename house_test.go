@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"internal/report", "internal/harden", "internal/fleet"},
 	{"internal/host/snapshot", "internal/host/files"},
 	{"internal/host/remote", "internal/host/probe", "internal/host/shell"},
-	{"internal/ui"},
+	{"internal/ui", "internal/host/known"},
 	{"internal/host/machine"},
 	{"internal/core/settings", "internal/core/cases", "internal/core/plan", "internal/core/trust"},
 	{"internal/core/audit"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"picket/internal/core/pinned"
+	"picket/internal/host/known"
 	"picket/internal/host/remote"
 	"picket/internal/ui"
 )
@@ -148,7 +149,7 @@ func (p *program) namesOf(ctx context.Context, target string, typed, t remote.Ta
 }
 
 // tellRenewal shows what is known beside what is shown.
-func (p *program) tellRenewal(target string, r *remote.Renewal) {
+func (p *program) tellRenewal(target string, r *known.Renewal) {
 	out := p.io.Out
 	fmt.Fprintf(out, "%s shows another host key than the one that is known of it (as %s):\n\n", p.style.Paint(target, ui.Bold), r.Name)
 	width := 0
@@ -156,7 +157,7 @@ func (p *program) tellRenewal(target string, r *remote.Renewal) {
 		width = max(width, len(k.Type))
 	}
 	for _, f := range r.Fresh {
-		width = max(width, len(f.Key.Type()))
+		width = max(width, len(f.Type))
 	}
 	line := func(typ, what, fingerprint, place string) {
 		fmt.Fprintf(out, "  %-*s  %-5s  %s", width, typ, what, fingerprint)
@@ -172,7 +173,7 @@ func (p *program) tellRenewal(target string, r *remote.Renewal) {
 		line(k.Type, "known", k.Fingerprint, k.Place+", under another name of it")
 	}
 	for _, f := range r.Fresh {
-		line(f.Key.Type(), "shown", p.style.Paint(f.Fingerprint(), ui.Bold), "")
+		line(f.Type, "shown", p.style.Paint(f.Fingerprint(), ui.Bold), "")
 	}
 	for _, k := range r.Same {
 		line(k.Type, "same", k.Fingerprint, k.Place)
@@ -183,14 +184,14 @@ func (p *program) tellRenewal(target string, r *remote.Renewal) {
 	if len(r.Fresh) > 0 {
 		fmt.Fprintf(out, "\nEither it was set up anew, or somebody is in between. On %s itself, this shows what it has:\n", target)
 		for _, f := range r.Fresh {
-			fmt.Fprintf(out, "  ssh-keygen -lf %s\n", f.KeyFile())
+			fmt.Fprintf(out, "  ssh-keygen -lf %s\n", remote.KeyFile(f.Type))
 		}
 	}
 }
 
 // mayRepair finds what keeps files from being changed, before somebody is asked.
-func (p *program) mayRepair(target string, t remote.Target, r *remote.Renewal) error {
-	if i := slices.IndexFunc(r.Old, func(k remote.KnownKey) bool { return k.Many }); i >= 0 {
+func (p *program) mayRepair(target string, t remote.Target, r *known.Renewal) error {
+	if i := slices.IndexFunc(r.Old, func(k known.Key) bool { return k.Many }); i >= 0 {
 		return withHint(withCode(ExitRefused, fmt.Errorf("the line %s is for many hosts, %s among them: nothing was changed", r.Old[i].Place, target)), "change or remove that line by hand")
 	}
 	closed := r.Closed()
@@ -206,7 +207,7 @@ func (p *program) mayRepair(target string, t remote.Target, r *remote.Renewal) e
 }
 
 // compared are the fingerprints of the new keys that somebody has found right.
-func (p *program) compared(prompt ui.Prompt, target string, r *remote.Renewal, opt repairOptions) (pin []string, err error) {
+func (p *program) compared(prompt ui.Prompt, target string, r *known.Renewal, opt repairOptions) (pin []string, err error) {
 	var fresh []string
 	for _, f := range r.Fresh {
 		fresh = append(fresh, f.Fingerprint())

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"picket/internal/core/pinned"
+	"picket/internal/host/known"
 )
 
 // A Shown is a key that a host shows, and what is known of it.
@@ -27,7 +28,10 @@ func (s Shown) Fingerprint() string { return ssh.FingerprintSHA256(s.Key) }
 func (s Shown) New() bool { return s.Problem != nil && !s.Problem.Changed && !s.Problem.Revoked }
 
 // KeyFile is the file of the key's public half on the host, as OpenSSH names it.
-func (s Shown) KeyFile() string { return "/etc/ssh/ssh_host_" + keyFile(s.Key.Type()) + "_key.pub" }
+func (s Shown) KeyFile() string { return KeyFile(s.Key.Type()) }
+
+// KeyFile is the file of the public half of a host's key of a type, as OpenSSH names it.
+func KeyFile(typ string) string { return "/etc/ssh/ssh_host_" + keyFile(typ) + "_key.pub" }
 
 // a look is a handshake that ends when the host has shown its key.
 type look struct {
@@ -112,10 +116,23 @@ func Pin(all []Shown) error {
 		entries[f] = append(entries[f], pinned.Entry{Name: s.hosts.name(), Key: pin(s.Key)})
 	}
 	for _, f := range files {
-		err := rewrite(f, func(old []byte) ([]byte, error) { return adding(old, entries[f]...), nil })
-		if err != nil {
+		if err := known.Add(f, entries[f]...); err != nil {
 			return fmt.Errorf("pin host keys in %s: %w", f, err)
 		}
 	}
 	return nil
+}
+
+// Renew compares what a host shows, as HostKeys gives it, with what the files that are read for it know. Also are other names of the
+// host, with its port where that is not 22, as pinned.Name writes them.
+func Renew(shown []Shown, also []string) (*known.Renewal, error) {
+	var keys []pinned.Key
+	for _, s := range shown {
+		if s.Problem != nil && s.Problem.Revoked {
+			return nil, s.Problem
+		}
+		keys = append(keys, pin(s.Key))
+	}
+	h := shown[0].hosts
+	return known.Renew(h.files, h.name(), also, keys)
 }

@@ -1,14 +1,12 @@
 package remote
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,7 +14,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"picket/internal/core/pinned"
-	"picket/internal/host/machine"
+	"picket/internal/host/known"
 )
 
 // hosts is what is known of the keys of hosts.
@@ -163,68 +161,13 @@ var errNotConfirmed = errors.New("the host key was not confirmed")
 
 // add writes the key down.
 func (h *hosts) add(key ssh.PublicKey) error {
-	err := rewrite(h.write, func(old []byte) ([]byte, error) { return adding(old, pinned.Entry{Name: h.name(), Key: pin(key)}), nil })
-	if err != nil {
+	if err := known.Add(h.write, pinned.Entry{Name: h.name(), Key: pin(key)}); err != nil {
 		return fmt.Errorf("add the host to %s: %w", h.write, err)
 	}
 	return nil
 }
 
-// adding hides names in a file that does so.
-func adding(old []byte, entries ...pinned.Entry) []byte {
-	if pinned.Hides(old) {
-		return pinned.Add(old, entries, knownhosts.HashHostname)
-	}
-	return pinned.Add(old, entries, nil)
-}
-
 // pin is a key as files have it.
 func pin(key ssh.PublicKey) pinned.Key {
 	return pinned.Key{Type: key.Type(), Blob: base64.StdEncoding.EncodeToString(key.Marshal())}
-}
-
-// rewrite changes a file of known hosts: a new one beside it takes its place, so
-// that a crash leaves one or the other. One that is no plain file, such as /dev/null, stays as it is.
-func rewrite(file string, change func(old []byte) ([]byte, error)) error {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		file = real // a link stays one
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	// Another Picket may add another host just now.
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := machine.Lock(dir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	mode := fs.FileMode(0o600)
-	if st, err := os.Stat(file); err == nil {
-		if !st.Mode().IsRegular() {
-			return nil
-		}
-		mode = st.Mode().Perm()
-	}
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	fresh, err := change(old)
-	if err != nil || bytes.Equal(fresh, old) {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".known_hosts-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(fresh)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
 }

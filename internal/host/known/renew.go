@@ -1,4 +1,4 @@
-package remote
+package known
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"picket/internal/core/pinned"
 )
 
-// A KnownKey is the key of a host as a file knows it.
-type KnownKey struct {
+// A Key is the key of a host as a file has it.
+type Key struct {
 	Type, Fingerprint string
 	Place             string // FILE:LINE
 	Many              bool   // the line is for all hosts that are called like a pattern
@@ -22,33 +22,25 @@ type KnownKey struct {
 
 // A Renewal is what files know of a host that shows other keys than it did, and what they are to know.
 type Renewal struct {
-	Name  string     // as which files know the host
-	Same  []KnownKey // that it shows still
-	Old   []KnownKey // that it shows no more
-	Fresh []Shown    // to take their place: of each type of Old the one that it shows, else the one to pin first
+	Name  string       // as which files know the host
+	Same  []Key        // that it shows still
+	Old   []Key        // that it shows no more
+	Fresh []pinned.Key // to take their place: of each type of Old the one that it shows, else the one to pin first
 
-	Also   []KnownKey // the old keys under other names of the host
-	Others []string   // lines that hold an old key and are left: FILE:LINE (NAMES)
+	Also   []Key    // the old keys under other names of the host
+	Others []string // lines that hold an old key and are left: FILE:LINE (NAMES)
 
 	files []string // that change
 	edit  pinned.Renewal
 }
 
-// Renew compares what a host shows, as HostKeys gives it, with what files know of it. Also are other names of the
-// host, with its port where that is not 22, as pinned.Name writes them.
-func Renew(shown []Shown, also []string) (*Renewal, error) {
-	h := shown[0].hosts
-	r := &Renewal{Name: h.name(), edit: pinned.Renewal{Name: h.name(), Also: also}}
-	shows := map[pinned.Key]bool{}
-	for _, s := range shown {
-		if s.Problem != nil && s.Problem.Revoked {
-			return nil, s.Problem
-		}
-		shows[pin(s.Key)] = true
-	}
+// Renew compares what a host shows, the key to pin first before the others, with what files know of it. Name is as which they know it,
+// also are other names of it, both as pinned.Name writes them.
+func Renew(files []string, name string, also []string, shown []pinned.Key) (*Renewal, error) {
+	r := &Renewal{Name: name, edit: pinned.Renewal{Name: name, Also: also}}
 	texts := map[string][]byte{}
 	same := map[pinned.Key]bool{}
-	for _, f := range h.files {
+	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			return nil, fmt.Errorf("known hosts: %w", err)
@@ -58,7 +50,7 @@ func Renew(shown []Shown, also []string) (*Renewal, error) {
 			if l.Marker != "" || !l.Holds(r.Name) {
 				continue
 			}
-			if shows[l.Key] {
+			if slices.Contains(shown, l.Key) {
 				same[l.Key] = true
 				r.Same = append(r.Same, knownAt(l, f))
 				continue
@@ -69,15 +61,15 @@ func Renew(shown []Shown, also []string) (*Renewal, error) {
 			}
 		}
 	}
-	for _, s := range shown {
-		if k := pin(s.Key); !same[k] && slices.ContainsFunc(r.edit.Old, func(old pinned.Key) bool { return old.Type == k.Type }) {
-			r.Fresh = append(r.Fresh, s)
+	for _, k := range shown {
+		if !same[k] && slices.ContainsFunc(r.edit.Old, func(old pinned.Key) bool { return old.Type == k.Type }) {
+			r.Fresh = append(r.Fresh, k)
 		}
 	}
 	if len(r.Old) > 0 && len(r.Fresh) == 0 && len(r.Same) == 0 {
 		r.Fresh = shown[:1]
 	}
-	for _, f := range h.files {
+	for _, f := range files {
 		if len(r.edit.Lines(texts[f])) > 0 {
 			r.files = append(r.files, f)
 		}
@@ -98,8 +90,8 @@ func Renew(shown []Shown, also []string) (*Renewal, error) {
 	return r, nil
 }
 
-func knownAt(l pinned.Line, file string) KnownKey {
-	return KnownKey{l.Key.Type, l.Key.Fingerprint(), fmt.Sprintf("%s:%d", file, l.N), l.Wild()}
+func knownAt(l pinned.Line, file string) Key {
+	return Key{l.Key.Type, l.Key.Fingerprint(), fmt.Sprintf("%s:%d", file, l.N), l.Wild()}
 }
 
 // Changes are the files that Write changes.
@@ -130,9 +122,9 @@ func (r *Renewal) Closed() (out []string) {
 // a file held lies beside it afterwards, under its name with .old- and the stamp behind it: backups are these files.
 func (r *Renewal) Write(fingerprints []string, stamp string) (backups []string, err error) {
 	edit := r.edit
-	for _, s := range r.Fresh {
-		if slices.Contains(fingerprints, s.Fingerprint()) {
-			edit.Fresh = append(edit.Fresh, pin(s.Key))
+	for _, k := range r.Fresh {
+		if slices.Contains(fingerprints, k.Fingerprint()) {
+			edit.Fresh = append(edit.Fresh, k)
 		}
 	}
 	for _, f := range r.files {
