@@ -112,7 +112,7 @@ func Pin(all []Shown) error {
 		entries[f] = append(entries[f], pinned.Entry{Name: s.hosts.name(), Key: pin(s.Key)})
 	}
 	for _, f := range files {
-		err := rewrite(f, func(old []byte) ([]byte, error) { return adding(old, entries[f]...), nil })
+		err := Rewrite(f, func(old []byte) ([]byte, error) { return adding(old, entries[f]...), nil })
 		if err != nil {
 			return fmt.Errorf("pin host keys in %s: %w", f, err)
 		}

@@ -163,7 +163,7 @@ var errNotConfirmed = errors.New("the host key was not confirmed")
 
 // add writes the key down.
 func (h *hosts) add(key ssh.PublicKey) error {
-	err := rewrite(h.write, func(old []byte) ([]byte, error) { return adding(old, pinned.Entry{Name: h.name(), Key: pin(key)}), nil })
+	err := Rewrite(h.write, func(old []byte) ([]byte, error) { return adding(old, pinned.Entry{Name: h.name(), Key: pin(key)}), nil })
 	if err != nil {
 		return fmt.Errorf("add the host to %s: %w", h.write, err)
 	}
@@ -183,9 +183,9 @@ func pin(key ssh.PublicKey) pinned.Key {
 	return pinned.Key{Type: key.Type(), Blob: base64.StdEncoding.EncodeToString(key.Marshal())}
 }
 
-// rewrite changes a file of known hosts: a new one beside it takes its place, so
+// Rewrite changes a file of known hosts, of which change gets what it holds just then: a new one beside it takes its place, so
 // that a crash leaves one or the other. One that is no plain file, such as /dev/null, stays as it is.
-func rewrite(file string, change func(old []byte) ([]byte, error)) error {
+func Rewrite(file string, change func(old []byte) ([]byte, error)) error {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real // a link stays one
 	}
