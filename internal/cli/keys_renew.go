@@ -24,6 +24,7 @@ import (
 	"picket/internal/core/fact"
 	"picket/internal/core/plan"
 	"picket/internal/core/trust"
+	"picket/internal/host/known"
 	"picket/internal/host/shell"
 	"picket/internal/ui"
 )
@@ -274,16 +275,20 @@ func pinFiles(files map[string][]byte, names, old, fresh []string) (both, only s
 	return both, only, errors.Join(err, err2)
 }
 
-// pinAnew puts the new keys in the place of the old in the operator's files.
+// pinAnew puts the new keys in the place of the old in the operator's files, as they are by then: ssh may have added hosts since.
 func (p *program) pinAnew(files map[string][]byte, names, old, fresh []string) error {
 	pinned := false
-	for f, content := range files {
-		now, had := trust.Repin(content, names, old, fresh)
+	for f := range files {
+		var had []string
+		err := known.Rewrite(f, func(is []byte) (now []byte, _ error) {
+			now, had = trust.Repin(is, names, old, fresh)
+			return now, nil
+		})
+		if err != nil {
+			return withHint(fmt.Errorf("the host has its new keys, and %s still has the old: %w", f, err), "`picket keys repair` puts that right")
+		}
 		if len(had) == 0 {
 			continue
-		}
-		if err := replaceFile(f, now); err != nil {
-			return withHint(fmt.Errorf("the host has its new keys, and %s still has the old: %w", f, err), "`picket keys repair` puts that right")
 		}
 		pinned = true
 		fmt.Fprintf(p.io.Err, "the new keys of %s are pinned in %s\n", ui.Clean(strings.Join(had, ", ")), f)

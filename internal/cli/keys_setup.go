@@ -169,7 +169,7 @@ type pin struct {
 func (s *setup) key() (err error) {
 	name := s.opt.user
 	if name == "" {
-		if name, err = s.loginOf(s.leader.target); err != nil {
+		if name, err = s.loginOf(s.leader.target, s.opt.ssh); err != nil {
 			return err
 		}
 	}
@@ -218,15 +218,14 @@ func (s *setup) key() (err error) {
 }
 
 // loginOf is the account that Picket logs in as.
-func (p *program) loginOf(target string) (string, error) {
+func (p *program) loginOf(target string, ssh sshOptions) (string, error) {
 	if target == "local" {
 		return "", usage(errors.New("--user ACCOUNT has to say which account drives the workers"))
 	}
-	t, err := p.remoteTarget(target)
-	if err != nil {
+	if _, err := p.remoteTarget(target); err != nil {
 		return "", usage(err)
 	}
-	name := cmp.Or(t.User, p.getenv("USER"))
+	name := p.whoLogsIn(target, ssh)
 	if name == "" {
 		return "", usage(errors.New("--user ACCOUNT has to say which account drives the workers"))
 	}

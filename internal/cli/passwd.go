@@ -14,6 +14,7 @@ import (
 	"picket/internal/core/fact"
 	"picket/internal/core/inventory"
 	"picket/internal/core/plan"
+	"picket/internal/host/remote"
 	"picket/internal/ui"
 )
 
@@ -89,18 +90,22 @@ func (p *program) userAndTargets(args []string) (user string, targets []string, 
 	return user, args, nil
 }
 
-// whoLogsIn is the account that a target is reached as.
-func (p *program) whoLogsIn(target string) string {
+// whoLogsIn is the account that a target is reached as, which the settings of ssh may name.
+func (p *program) whoLogsIn(target string, ssh sshOptions) string {
 	if target == "local" {
 		if u := p.getenv("SUDO_USER"); u != "" {
 			return u
 		}
 		return "root"
 	}
-	if t, err := p.remoteTarget(target); err == nil && t.User != "" {
-		return t.User
+	t, o, err := p.way(target, ssh)
+	if err == nil {
+		t, err = remote.As(t, o)
 	}
-	return p.getenv("USER")
+	if err != nil { // which the login tells
+		return p.getenv("USER")
+	}
+	return t.User
 }
 
 func (p *program) passwd(ctx context.Context, user string, words []string, opt passwdOptions) error {
@@ -117,7 +122,7 @@ func (p *program) passwd(ctx context.Context, user string, words []string, opt p
 	users := map[string]string{} // by target
 	for _, t := range targets {
 		if users[t] = user; user == "" {
-			users[t] = p.whoLogsIn(t)
+			users[t] = p.whoLogsIn(t, opt.ssh)
 		}
 		if users[t] != users[targets[0]] && !opt.lock && !opt.password.generate {
 			return usage(fmt.Errorf("who logs in is %s on %s and %s on %s: name the account whose password it is", users[targets[0]], targets[0], users[t], t))
@@ -178,7 +183,7 @@ func (a *asked) newPassword(user string, secret []byte) (part, error) {
 	if note != "" {
 		fmt.Fprintln(a.p.io.Err, note)
 	}
-	if user == a.p.whoLogsIn(a.target) && user != "root" {
+	if user == a.p.whoLogsIn(a.target, a.opt.ssh) && user != "root" {
 		a.secret = secret
 	}
 	a.name, a.title = "passwd "+user, "a new password for "+user

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"picket/internal/core/inventory"
 	"picket/internal/fleet"
 	"picket/internal/host/remote"
 	"picket/internal/host/shell"
@@ -45,8 +44,8 @@ var (
 const powerHelp = `Nothing is done before all hosts have been asked whether they could be: one that cannot
 be reached, where sudo does not let you in, where dpkg is at work, or where a change of
 Picket waits to be confirmed is left out and named. The others go at once, or one
-after the other with --serial, those with the role leader last, and so those through
-which others are reached. If one fails, those behind it are left alone. The machine that Picket
+after the other with --serial, those that lead (the role leader, master, controller,
+manager or head) last, and so those through which others are reached. If one fails, those behind it are left alone. The machine that Picket
 runs on is the very last.
 
 Exit codes: 0 each host did · 2 wrong usage or settings · 3 some host did not, or could not be
@@ -61,7 +60,8 @@ func (p *program) rebootCommand() *cobra.Command {
 }
 
 func (p *program) shutdownCommand() *cobra.Command {
-	return p.powerCommand(shutdown, "shutdown TARGET…", "shut hosts down, and wait until each is gone", `Shuts hosts down and waits until each is gone: nothing answers there any more.
+	return p.powerCommand(shutdown, "shutdown TARGET…", "shut hosts down, and wait until each is gone", `Shuts hosts down and waits until each is gone: nothing answers there any more, not even
+to refuse a connection.
 
 `+powerHelp, `  picket shutdown worker1
   picket shutdown all --yes`)
@@ -76,7 +76,7 @@ func (p *program) powerCommand(what power, use, short, long, example string) *co
 	f := cmd.Flags()
 	f.BoolVarP(&opt.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&opt.serial, "serial", false, "one host after the other; if one fails, those behind it are left alone")
-	f.BoolVar(&opt.leaderLast, "leader-last", true, "hosts with the role leader after all others; --leader-last=false: as they are named")
+	f.BoolVar(&opt.leaderLast, "leader-last", true, "hosts that lead after all others; --leader-last=false: as they are named")
 	limit := "`TIME` that a host may take until it is back"
 	if !what.back {
 		limit = "`TIME` that a host may take until it is gone"
@@ -128,7 +128,7 @@ func (p *program) power(ctx context.Context, what power, words []string, opt pow
 	}
 	begin := p.now()
 	if !byHand.Possible() {
-		opt.many.deadline = time.Minute // to answer; a person may take longer over a password
+		opt.many.deadline = answerWithin // with the login; a person may take longer over a password
 	}
 	var held sync.Mutex
 	var machines []*powered
@@ -142,7 +142,7 @@ func (p *program) power(ctx context.Context, what power, words []string, opt pow
 		}
 	}()
 	found, errs := many(ctx, p, targets, opt.many, func(ctx context.Context, target string, tell ui.Teller) (*powered, error) {
-		m, err := p.machine(ctx, target, opt.ssh, tell)
+		m, err := p.machine(ctx, target, opt.ssh, answerWithin, tell)
 		if m != nil {
 			held.Lock()
 			machines = append(machines, m)
@@ -281,20 +281,46 @@ func (p *program) powerTargets(what power, words []string, opt powerOptions) ([]
 	return p.distinct(targets), opt.ssh.check()
 }
 
+// answerWithin is how long a host may take to say how it is.
+const answerWithin = time.Minute
+
+// patient is a context with a limit that does not run while a person types a password.
+func patient(ctx context.Context, within time.Duration, password func(string) ([]byte, error)) (limited context.Context, asks func(string) ([]byte, error), end func()) {
+	limited, cancel := context.WithCancel(ctx)
+	limit := time.AfterFunc(within, cancel)
+	if password != nil {
+		asks = func(user string) ([]byte, error) {
+			limit.Stop()
+			defer limit.Reset(within)
+			return password(user)
+		}
+	}
+	return limited, asks, func() { limit.Stop(); cancel() }
+}
+
 // machine asks a host whether it can go down.
-func (p *program) machine(ctx context.Context, target string, opt sshOptions, tell ui.Teller) (*powered, error) {
+func (p *program) machine(ctx context.Context, target string, opt sshOptions, within time.Duration, tell ui.Teller) (*powered, error) {
 	m := &powered{target: target, shell: shell.Local()}
+	var c *remote.Client
+	var t remote.Target
+	var password func(string) ([]byte, error)
 	if target != "local" {
 		tell.Say("connecting")
-		c, t, password, err := p.dial(ctx, target, opt, tell)
-		if err != nil {
+		var err error
+		if c, t, password, err = p.dial(ctx, target, opt, tell); err != nil {
 			return nil, err
 		}
+	}
+	limited, password, end := patient(ctx, within, password)
+	defer end()
+	if c != nil {
 		m.client, m.shell = c, shell.SSH(c, t.User, password)
 	}
 	tell.Say("asking")
-	said, exit, err := m.shell.Run(ctx, beforePower, nil, nil)
+	said, exit, err := m.shell.Run(limited, beforePower, nil, nil)
 	switch {
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		return m, fmt.Errorf("it has let us in and then hung: it did not say within %v how it is", within)
 	case errors.Is(err, shell.ErrNoRoot):
 		return m, withHint(err, "with a password: --sudo-password-file FILE, or on a terminal")
 	case err != nil:
@@ -324,7 +350,7 @@ func (p *program) waves(ready []*powered, opt powerOptions) (out [][]*powered) {
 		switch {
 		case m.here:
 			last[m] = 1000
-		case ok && opt.leaderLast && slices.Contains(n.Roles, inventory.Leader):
+		case ok && opt.leaderLast && leads(n):
 			last[m] = 1
 		}
 	}
@@ -376,10 +402,15 @@ func (p *program) down(ctx context.Context, m *powered, what power, opt powerOpt
 	tell.Say("told to " + what.verb)
 	m.told = true
 	last := ""
-	_, exit, err := m.shell.Run(ctx, what.program, nil, func(line string) { last = line })
+	limit, cancel := context.WithTimeout(ctx, opt.within) // from here on: what it is told by may hang, too
+	defer cancel()
+	_, exit, err := m.shell.Run(limit, what.program, nil, func(line string) { last = line })
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case limit.Err() != nil:
+		return withHint(fmt.Errorf("it was told to %s, and what was to do so has not ended within %v: it may yet", what.verb, opt.within),
+			"look at it before you cut its power: `picket exec "+m.target+" -- systemctl list-jobs`")
 	case err == nil && exit != 0:
 		m.told = false
 		return fmt.Errorf("it refuses to %s: %s (exit code %d)", what.verb, last, exit)
@@ -388,108 +419,8 @@ func (p *program) down(ctx context.Context, m *powered, what power, opt powerOpt
 	case m.here:
 		return nil
 	}
-	limit, cancel := context.WithTimeout(ctx, opt.within)
-	defer cancel()
 	if what.back {
 		return p.untilBack(ctx, limit, m, opt, tell)
 	}
 	return p.untilGone(ctx, limit, m, opt, tell)
-}
-
-const (
-	pollEvery  = time.Second      // a host is looked for
-	pollWithin = 15 * time.Second // it has to let one in, or is tried again: what goes down may leave a connection open for good
-)
-
-// pause waits for the next look; false: the time is over.
-func pause(limit context.Context) bool {
-	select {
-	case <-limit.Done():
-		return false
-	case <-time.After(pollEvery):
-		return true
-	}
-}
-
-// again logs in anew, asking nobody.
-func (p *program) again(ctx context.Context, m *powered, opt sshOptions) (boot string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, pollWithin)
-	defer cancel()
-	quiet := *p
-	quiet.io.In = strings.NewReader("")
-	boot, err = quiet.bootOf(ctx, m, opt, nil)
-	if err != nil && ctx.Err() != nil {
-		err = &remote.UnreachableError{Target: m.client.Target(), Within: pollWithin, Err: context.DeadlineExceeded}
-	}
-	return boot, err
-}
-
-func (p *program) bootOf(ctx context.Context, m *powered, opt sshOptions, tell ui.Teller) (string, error) {
-	c, _, _, err := p.dial(ctx, m.target, opt, tell)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	said, exit, err := shell.Login(c).Run(ctx, "cat "+bootID, nil, nil)
-	if err == nil && exit != 0 {
-		err = fmt.Errorf("it lets nobody in yet: %s", strings.TrimSpace(string(said)))
-	}
-	return strings.TrimSpace(string(said)), err
-}
-
-// untilBack waits for a login at a system that has started anew.
-func (p *program) untilBack(ctx, limit context.Context, m *powered, opt powerOptions, tell ui.Teller) error {
-	last := errors.New("it never went down")
-	asks := 2
-	for away := false; pause(limit); {
-		boot, err := p.again(limit, m, opt.ssh)
-		var key *remote.HostKeyError
-		var auth *remote.AuthError
-		switch {
-		case limit.Err() != nil:
-		case err == nil && boot != m.boot:
-			return nil
-		case err == nil:
-			tell.Say("going down")
-		case errors.As(err, &key):
-			return fmt.Errorf("it came back, with another host key: %w", err)
-		case errors.As(err, &auth) && away && asks > 0 && (ui.Prompt{IO: p.io, Context: ctx}).Possible():
-			asks-- // whoever typed a password before has to do so again
-			if boot, err := p.bootOf(limit, m, opt.ssh, tell); err == nil && boot != m.boot {
-				return nil
-			}
-			last = err
-		default:
-			away, last = true, err
-			tell.Say("waiting until it is back")
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return fmt.Errorf("%s did not come back within %v: %w", m.target, opt.within, last)
-}
-
-// untilGone waits until nothing answers any more.
-func (p *program) untilGone(ctx, limit context.Context, m *powered, opt powerOptions, tell ui.Teller) error {
-	for silent := 0; pause(limit); {
-		boot, err := p.again(limit, m, opt.ssh)
-		var away *remote.UnreachableError
-		switch {
-		case limit.Err() != nil:
-		case err == nil && boot != m.boot:
-			return fmt.Errorf("%s has started again", m.target)
-		case errors.As(err, &away):
-			tell.Say("going down")
-			if silent++; silent == 2 {
-				return nil
-			}
-		default:
-			silent = 0
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return fmt.Errorf("%s still answers after %v", m.target, opt.within)
 }

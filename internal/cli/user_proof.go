@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"picket/internal/host/remote"
 	"picket/internal/host/shell"
 	"picket/internal/ui"
 )
@@ -80,16 +81,7 @@ func (p *program) comesIn(ctx context.Context, target, name string, opt sshOptio
 	}
 	if !root {
 		defer c.Close()
-		const is = "picket-is " // what comes before and behind is said by the login's own files
-		in, out, _, err := c.Start("echo; echo '" + is + "'$(id -un)")
-		if err != nil {
-			return fmt.Errorf("%s comes in and can do nothing: %w", name, err)
-		}
-		in.Close()
-		if said, _ := io.ReadAll(io.LimitReader(out, 1<<16)); !strings.Contains(string(said), "\n"+is+name+"\n") {
-			return fmt.Errorf("%s comes in, and its shell does not work: it says %q", name, said[:min(len(said), 1000)])
-		}
-		return nil
+		return shellWorks(ctx, c, name, shellWithin)
 	}
 	switch {
 	case secret != nil:
@@ -106,10 +98,47 @@ func (p *program) comesIn(ctx context.Context, target, name string, opt sshOptio
 			}
 		}
 	}
+	limited, password, end := patient(ctx, shellWithin, password)
+	defer end()
 	sh := shell.SSH(c, name, password)
 	defer sh.Close()
-	if out, exit, err := sh.Run(ctx, "id -u", nil, nil); err != nil || exit != 0 || strings.TrimSpace(string(out)) != "0" {
+	if out, exit, err := sh.Run(limited, "id -u", nil, nil); err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s comes in and does not become root within %v", name, shellWithin)
+	} else if err != nil || exit != 0 || strings.TrimSpace(string(out)) != "0" {
 		return fmt.Errorf("%s comes in and does not become root: %w", name, errors.Join(err, errors.New("sudo refuses")))
 	}
 	return nil
+}
+
+// shellWithin is how long an account that comes in may take to show that it can do something.
+const shellWithin = time.Minute
+
+// shellWorks has the shell of a login say who it is.
+func shellWorks(ctx context.Context, c *remote.Client, name string, within time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	const is = "picket-is " // what comes before and behind is said by the login's own files
+	var said beginning
+	_, err := c.Exec(limited, "echo; echo '"+is+"'$(id -un)", nil, &said, nil)
+	var no *remote.SessionError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case bytes.Contains(said.is, []byte("\n"+is+name+"\n")): // whatever it does afterwards
+		return nil
+	case errors.As(err, &no):
+		return fmt.Errorf("%s comes in and can do nothing: %w", name, err)
+	case limited.Err() != nil:
+		return fmt.Errorf("%s comes in, and its shell hangs: within %v it says %q", name, within, said.is[:min(len(said.is), 1000)])
+	}
+	return fmt.Errorf("%s comes in, and its shell does not work: it says %q", name, said.is[:min(len(said.is), 1000)])
+}
+
+// A beginning keeps the first 64 kB of what is written.
+type beginning struct{ is []byte }
+
+// Write implements io.Writer.
+func (b *beginning) Write(p []byte) (int, error) {
+	b.is = append(b.is, p[:min(len(p), 1<<16-len(b.is))]...)
+	return len(p), nil
 }

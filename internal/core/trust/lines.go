@@ -151,8 +151,9 @@ func Known(content []byte, names []string, line string) (missing []string, err e
 }
 
 // Repin puts new host keys in the place of old ones, for some names of one host: keys are "TYPE BLOB". What other names and
-// other keys have stays as it is. had are the names that had an old key.
+// other keys have stays as it is, and a name that was hidden stays hidden. had are the names that had an old key.
 func Repin(content []byte, names, old, new []string) (out []byte, had []string) {
+	var plain, hidden []string // as they are written
 	for l := range strings.Lines(string(content)) {
 		f := strings.Fields(l)
 		if len(f) < 3 || strings.HasPrefix(f[0], "#") || strings.HasPrefix(f[0], "@") || !slices.Contains(old, f[1]+" "+f[2]) {
@@ -171,8 +172,14 @@ func Repin(content []byte, names, old, new []string) (out []byte, had []string) 
 				continue
 			}
 			gone = true
-			if !slices.Contains(had, names[i]) {
-				had = append(had, names[i])
+			if slices.Contains(had, names[i]) {
+				continue
+			}
+			had = append(had, names[i])
+			if strings.HasPrefix(name, "|") {
+				hidden = append(hidden, name)
+			} else {
+				plain = append(plain, names[i])
 			}
 		}
 		switch {
@@ -188,8 +195,14 @@ func Repin(content []byte, names, old, new []string) (out []byte, had []string) 
 	if len(out) > 0 && out[len(out)-1] != '\n' {
 		out = append(out, '\n')
 	}
+	lines := hidden // each of which has a line of its own
+	if len(plain) > 0 {
+		lines = append([]string{strings.Join(plain, ",")}, hidden...)
+	}
 	for _, k := range new {
-		out = append(out, strings.Join(had, ",")+" "+k+"\n"...)
+		for _, l := range lines {
+			out = append(out, l+" "+k+"\n"...)
+		}
 	}
 	return out, had
 }

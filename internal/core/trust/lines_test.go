@@ -122,7 +122,11 @@ func TestHashed(t *testing.T) {
 	if _, err := trust.Known([]byte(hashed), []string{"worker1"}, "ssh-ed25519 BBBB"); err == nil {
 		t.Error("another key is taken for the known one")
 	}
-	if got, had := trust.Repin([]byte(hashed), []string{"worker1"}, []string{"ssh-ed25519 AAAA"}, []string{"ssh-ed25519 NEW"}); string(got) != "worker1 ssh-ed25519 NEW\n" || len(had) != 1 {
+	if got, had := trust.Repin([]byte(hashed), []string{"worker1"}, []string{"ssh-ed25519 AAAA"}, []string{"ssh-ed25519 NEW"}); string(got) != strings.Replace(hashed, "AAAA", "NEW", 1) || len(had) != 1 {
+		t.Errorf("%q, %v", got, had)
+	}
+	both, want := hashed+"192.168.1.11 ssh-ed25519 AAAA\n", "192.168.1.11 ssh-ed25519 NEW\n"+strings.Replace(hashed, "AAAA", "NEW", 1)
+	if got, had := trust.Repin([]byte(both), []string{"worker1", "192.168.1.11"}, []string{"ssh-ed25519 AAAA"}, []string{"ssh-ed25519 NEW"}); string(got) != want || len(had) != 2 {
 		t.Errorf("%q, %v", got, had)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // Add writes keys down in a file, which need not be there yet. Names are hidden in a file that does so.
 func Add(file string, entries ...pinned.Entry) error {
-	return rewrite(file, func(old []byte) ([]byte, error) {
+	return Rewrite(file, func(old []byte) ([]byte, error) {
 		if pinned.Hides(old) {
 			return pinned.Add(old, entries, knownhosts.HashHostname), nil
 		}
@@ -25,9 +25,9 @@ func Add(file string, entries ...pinned.Entry) error {
 	})
 }
 
-// rewrite changes a file of known hosts: a new one beside it takes its place, so
+// Rewrite changes a file of known hosts, of which change gets what it holds just then: a new one beside it takes its place, so
 // that a crash leaves one or the other. One that is no plain file, such as /dev/null, stays as it is.
-func rewrite(file string, change func(old []byte) ([]byte, error)) error {
+func Rewrite(file string, change func(old []byte) ([]byte, error)) error {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real // a link stays one
 	}

@@ -128,7 +128,7 @@ func (r *Renewal) Write(fingerprints []string, stamp string) (backups []string, 
 		}
 	}
 	for _, f := range r.files {
-		err := rewrite(f, func(old []byte) ([]byte, error) {
+		err := Rewrite(f, func(old []byte) ([]byte, error) {
 			fresh := edit.Apply(old)
 			if bytes.Equal(fresh, old) {
 				return old, nil

@@ -47,6 +47,15 @@ func route(t Target, opt Options) ([]step, error) {
 	return way, nil
 }
 
+// As is a target as Dial reaches it: where, and as whom, by the settings of ssh. Nobody is connected to.
+func As(t Target, opt Options) (Target, error) {
+	way, err := route(t, opt)
+	if err != nil {
+		return t, err
+	}
+	return way[len(way)-1].Target, nil
+}
+
 func circle(t Target, opt Options, again Target) error {
 	again.via = ""
 	next := fmt.Sprintf("in the settings of ssh, at the top: Host %s, and below it: ProxyJump none", again.Host)
