@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -60,7 +59,7 @@ type asked struct {
 	paths  []harden.Path // those that can be gone before still have to be after
 	brief  []string      // new files whose content need not be shown
 	tell   ui.Teller     // where several are changed at once; nil: what is done is said on standard error
-	asking sync.Mutex    // held by whoever has this host try how it comes to another: a host may allow few sessions at a time
+	asking chan struct{} // a place for who has this host try how it comes to another: a host may allow few sessions at a time
 }
 
 // say tells what is being done.
@@ -88,7 +87,7 @@ func (p *program) beginTelling(ctx context.Context, target string, opt askedOpti
 	if strings.HasPrefix(target, "image:") {
 		return nil, withHint(usage(fmt.Errorf("%s does not run: accounts and passwords are changed on a running host", target)), "start it, and name it as ssh://user@host")
 	}
-	a := &asked{p: p, target: target, opt: opt, raw: map[string][]byte{}}
+	a := &asked{p: p, target: target, opt: opt, raw: map[string][]byte{}, asking: make(chan struct{}, 1)}
 	var err error
 	if a.shot, err = a.look(ctx, opt.ssh, tell); err != nil {
 		return nil, err

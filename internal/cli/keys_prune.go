@@ -137,7 +137,7 @@ func (p *program) stillLed(all []*asked, leader string, m trust.Map, gone map[st
 			if !ok || !ok2 || e.How != trust.Key || e.Needs != "" || e.Only != "" || gone[print] {
 				continue
 			}
-			w.paths = append(w.paths, harden.Path{Name: e.From + " comes in as " + as, Turn: &by.asking, Try: func(ctx context.Context) error {
+			w.paths = append(w.paths, harden.Path{Name: e.From + " comes in as " + as, Turn: func(ctx context.Context) (func(), error) { return turn(ctx, by.asking) }, Try: func(ctx context.Context) error {
 				return by.comesTo(ctx, user, e.Source, at, as)
 			}})
 		}

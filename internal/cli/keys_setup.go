@@ -419,8 +419,11 @@ func (s *setup) proveAll(ctx context.Context, parts []part) error {
 
 // reaches has the leader log in on a worker, with the key and nothing else.
 func (s *setup) reaches(ctx context.Context, at end, user string) error {
-	s.leader.asking.Lock()
-	defer s.leader.asking.Unlock()
+	done, err := turn(ctx, s.leader.asking)
+	if err != nil {
+		return err
+	}
+	defer done()
 	limited, cancel := context.WithTimeout(ctx, 30*time.Second) // others wait for their turn
 	defer cancel()
 	return s.leader.comesTo(limited, s.user.Name, s.file, at, user)

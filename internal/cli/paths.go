@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"picket/internal/core/plan"
 	"picket/internal/harden"
@@ -156,8 +157,14 @@ elif command -v wget >/dev/null; then wget -q -T 10 -t 1 --no-check-certificate 
 elif command -v python3 >/dev/null; then python3 -c 'import ssl, sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=10, context=ssl._create_unverified_context())' "$u"
 else echo 'there is no curl, no wget and no python3 to get it with'; false; fi`
 
-// health are the checks that the owner has named of services.
+// healthTime is how long a health check may take: a web application that was started anew is slow at first. The host ends it then,
+// and we wait a little longer for the login and for what it says.
+const healthTime = 20 * time.Second
+
+// health are the checks that the owner has named of services. Each has a connection of its own: when its time is over that is
+// closed, and over the first one the steps are taken.
 func (h *changed) health() (all []harden.Path) {
+	turns := make(chan struct{}, atOnceFrom) // sshd lets in few who log in at the same time
 	for _, s := range h.policy.Services {
 		if s.Health == "" {
 			continue
@@ -166,13 +173,31 @@ func (h *changed) health() (all []harden.Path) {
 		if strings.HasPrefix(command, "http://") || strings.HasPrefix(command, "https://") {
 			command = fmt.Sprintf(fetch, "'"+strings.ReplaceAll(command, "'", `'\''`)+"'")
 		}
-		all = append(all, harden.Path{Name: "the health check of " + s.Unit, Unit: s.Unit, Asks: true, Try: func(ctx context.Context) error {
-			out, exit, err := h.Shell().Run(ctx, "exec </dev/null 2>&1\n"+command, nil, nil)
-			if err == nil && exit != 0 {
-				err = errors.New(lastLine(string(out), fmt.Errorf("exit status %d", exit)))
-			}
-			return err
-		}})
+		command = fmt.Sprintf("exec </dev/null 2>&1\nlimit='timeout -k 2 %d'\ncommand -v timeout >/dev/null || limit=\n$limit %s",
+			int(healthTime.Seconds()), remote.Command([]string{"/bin/sh", "-c", command}))
+		all = append(all, harden.Path{
+			Name: "the health check of " + s.Unit, Unit: s.Unit, Asks: true, Takes: healthTime + 15*time.Second,
+			Turn: func(ctx context.Context) (func(), error) { return turn(ctx, turns) },
+			Try: func(ctx context.Context) error {
+				sh := h.Shell()
+				if h.target != "local" {
+					own, err := h.Fresh(ctx)
+					if err != nil {
+						return err
+					}
+					defer own.Close()
+					sh = own
+				}
+				out, exit, err := sh.Run(ctx, command, nil, nil)
+				switch {
+				case err != nil && ctx.Err() != nil, err == nil && (exit == 124 || exit == 137): // of timeout
+					return fmt.Errorf("it has not ended after %v", healthTime)
+				case err == nil && exit != 0:
+					return errors.New(lastLine(string(out), fmt.Errorf("exit status %d", exit)))
+				}
+				return err
+			},
+		})
 	}
 	return all
 }

@@ -3,7 +3,6 @@
 package shell
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -169,18 +168,18 @@ func (s *ssh) start(ctx context.Context, become string, secret []byte, program s
 	var told sync.WaitGroup
 	last := ""
 	told.Go(func() {
-		lines := bufio.NewScanner(complaint)
-		for begun := false; lines.Scan(); {
-			line := lines.Text()
+		begun := false
+		lines := &lineWriter{said: func(line string) {
 			if !begun && strings.HasSuffix(line, begin) {
 				begun = true
-				continue
+				return
 			}
 			if last = line; begun && said != nil {
-				said(last)
+				said(line)
 			}
-		}
-		_, _ = io.Copy(io.Discard, complaint)
+		}}
+		_, _ = io.Copy(lines, complaint)
+		lines.end()
 	})
 	f := &framed{to: stdout, begin: []byte(begin + "\n"), end: []byte(end + " ")}
 	_, err = io.Copy(f, out)
@@ -295,28 +294,37 @@ func cut(s string) string { return s[:min(len(s), 200)] }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// A lineWriter gives whole lines on.
+// mostLine is how much of a line is given on, in bytes.
+const mostLine = 64 << 10
+
+// A lineWriter gives whole lines on. Of one that is too long it gives the beginning, and then goes on with the next.
 type lineWriter struct {
 	said func(string)
 	open []byte
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
-	w.open = append(w.open, p...)
+	n := len(p)
 	for {
-		i := bytes.IndexByte(w.open, '\n')
-		if i < 0 {
-			return len(p), nil
+		line, rest, whole := bytes.Cut(p, []byte("\n"))
+		w.open = append(w.open, line[:min(len(line), mostLine-len(w.open))]...)
+		if !whole {
+			return n, nil
 		}
-		if w.said != nil {
-			w.said(string(w.open[:i]))
-		}
-		w.open = w.open[i+1:]
+		w.give()
+		p = rest
 	}
 }
 
 func (w *lineWriter) end() {
-	if len(w.open) > 0 && w.said != nil {
-		w.said(string(w.open))
+	if len(w.open) > 0 {
+		w.give()
 	}
+}
+
+func (w *lineWriter) give() {
+	if w.said != nil {
+		w.said(string(bytes.TrimSuffix(w.open, []byte("\r"))))
+	}
+	w.open = w.open[:0]
 }

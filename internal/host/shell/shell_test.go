@@ -55,6 +55,7 @@ func TestRun(t *testing.T) {
 			{"echo one >&2; printf two >&2; false", "", "", 1, []string{"one", "two"}},
 			{"# a comment\ncd / && pwd", "", "/\n", 0, nil},
 			{"printf '\\nend-0 0\\n'; exit 4", "", "\nend-0 0\n", 4, nil},
+			{"head -c 200000 /dev/zero | tr '\\0' x >&2; printf '\\nstep 003 failed\\r\\n' >&2", "", "", 0, []string{strings.Repeat("x", 64<<10), "step 003 failed"}},
 		} {
 			var said []string
 			out, exit, err := s.Run(t.Context(), tc.program, []byte(tc.in), func(l string) { said = append(said, l) })
