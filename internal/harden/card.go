@@ -92,7 +92,7 @@ func (c *Card) Apply(p plan.Plan, opt Options) error {
 	}
 	at := box + "/" + opt.ID
 	if err := c.lay(at, folder, p.Steps); err != nil {
-		return fmt.Errorf("the steps cannot be laid onto the card: %w: %w", errors.Join(err, c.root.RemoveAll(at)), ErrRefused)
+		return fmt.Errorf("the steps cannot be laid onto the card: %w: %w", err, ErrRefused)
 	}
 	for i, s := range p.Steps {
 		if s.Verb != change.File {
@@ -277,14 +277,25 @@ func (c *Card) Writable() string {
 	return ""
 }
 
-// lay writes the folder of a transaction, and what is there before beside it, in card.
+// lay writes the folder of a transaction, and what is there before beside it, in card. If that fails nothing of it is left; one
+// of that name that is there already is another's, with its way back.
 func (c *Card) lay(at string, folder plan.Folder, steps []change.Step) error {
 	for _, dir := range []string{path.Dir(path.Dir(at)), path.Dir(at)} {
 		if err := c.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	if err := errors.Join(c.root.Mkdir(at, 0o700), c.root.Mkdir(at+"/new", 0o700), c.root.Mkdir(at+"/card", 0o700)); err != nil {
+	if err := c.root.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	if err := c.fill(at, folder, steps); err != nil {
+		return errors.Join(err, c.root.RemoveAll(at))
+	}
+	return nil
+}
+
+func (c *Card) fill(at string, folder plan.Folder, steps []change.Step) error {
+	if err := errors.Join(c.root.Mkdir(at+"/new", 0o700), c.root.Mkdir(at+"/card", 0o700)); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(folder)) {
@@ -298,7 +309,7 @@ func (c *Card) lay(at string, folder plan.Folder, steps []change.Step) error {
 			continue
 		}
 		n := fmt.Sprintf("%03d", i+1)
-		if err := c.keep(at+"/card/"+n, s.Name); err != nil {
+		if err := c.keep(at+"/card/"+n, s); err != nil {
 			return err
 		}
 		fmt.Fprintf(&paths, "%s\t%s\t%s\n", n, plan.Sum(s.After), s.Name)

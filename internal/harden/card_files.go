@@ -63,8 +63,10 @@ func (c *Card) look(s change.Step) error {
 	return nil
 }
 
-// keep saves what lies at a path, in the form in which the host goes back to it.
-func (c *Card) keep(to, p string) error {
+// keep saves what lies at the path of a step, in the form in which the host goes back to it: as another name of the same file
+// where that can be, which keeps all that it has, its other names among it.
+func (c *Card) keep(to string, s change.Step) error {
+	p := s.Name
 	sum, info, err := c.is(p)
 	if err != nil {
 		return err
@@ -82,11 +84,60 @@ func (c *Card) keep(to, p string) error {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return c.root.Symlink(strings.TrimPrefix(sum, "link:"), to)
 	}
-	content, err := c.root.ReadFile(inside(p))
+	if !s.After.Opaque { // else that very file gets other rights
+		err := c.root.Link(inside(p), to)
+		if err == nil {
+			return nil
+		}
+		if n := machine.Names(info); n > 1 {
+			return fmt.Errorf("%s has %d names, of which one cannot be kept: %w", p, n, err)
+		}
+	}
+	return c.copy(inside(p), to, mode, uid, gid, info.ModTime())
+}
+
+// copy copies a file with all that it has.
+func (c *Card) copy(from, to string, mode uint32, uid, gid int, when time.Time) error {
+	content, err := c.root.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	return c.write(to, content, mode, uid, gid, info.ModTime())
+	if err := c.write(to, content, mode, uid, gid, time.Time{}); err != nil {
+		return err
+	}
+	return errors.Join(c.attributes(from, to, "", false), c.root.Chtimes(to, when, when))
+}
+
+// attributes gives a file the extended attributes of another, such as its access control list, but for those whose names
+// begin so and, if only what is missing is wanted, those that it has.
+func (c *Card) attributes(from, to, but string, missing bool) error {
+	f, err := c.root.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	all, err := machine.Attributes(f)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	t, err := c.root.Open(to)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	has, err := machine.Attributes(t)
+	if err != nil {
+		return err
+	}
+	for name, value := range all {
+		if _, is := has[name]; is && missing || but != "" && strings.HasPrefix(name, but) {
+			continue
+		}
+		if err := machine.SetAttribute(t, name, value); err != nil {
+			return fmt.Errorf("%s: attribute %s: %w", to, name, err)
+		}
+	}
+	return nil
 }
 
 // owned are a file's mode with set-id and sticky bits, and its owner.
@@ -121,6 +172,13 @@ func (c *Card) take(s change.Step, content []byte, id string) error {
 	if err := c.write(part, content, to.Mode, to.UID, to.GID, time.Time{}); err != nil {
 		return err
 	}
+	// As one who edits it keeps it: what is of security is the content's, such as what a program may do, and a list of who may
+	// read it gets the limits of the mode.
+	if info, err := c.root.Lstat(at); err == nil && info.Mode().IsRegular() {
+		if err := errors.Join(c.attributes(at, part, "security.", false), c.own(part, to.Mode, to.UID, to.GID)); err != nil {
+			return err
+		}
+	}
 	return c.root.Rename(part, at)
 }
 
@@ -131,9 +189,12 @@ func (c *Card) restore(from, p, wrote, id string) error {
 	if err != nil {
 		return err
 	}
-	now, _, err := c.is(p)
+	now, info, err := c.is(p)
 	if err != nil {
 		return err
+	}
+	if kept, err := c.root.Lstat(from); err == nil && info != nil && os.SameFile(kept, info) {
+		return nil // it was not taken yet, or went back before
 	}
 	at, sum := inside(p), strings.TrimSpace(string(was))
 	any := wrote == "file" && now != "-" && now != "dir" && !strings.HasPrefix(now, "link:")
@@ -161,21 +222,21 @@ func (c *Card) restore(from, p, wrote, id string) error {
 			return err
 		}
 		return nil
-	case sum == "dir", any:
+	case sum == "dir":
 		return c.own(at, mode, uid, gid)
+	case any:
+		return errors.Join(c.own(at, mode, uid, gid), c.attributes(from, at, "", true)) // a new owner costs what a program may do
 	case strings.HasPrefix(sum, "link:"):
 		return errors.Join(c.root.Symlink(strings.TrimPrefix(sum, "link:"), part), c.root.Rename(part, at))
 	}
-	content, err := c.root.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	info, err := c.root.Lstat(from)
-	if err != nil {
-		return err
-	}
-	if err := c.write(part, content, mode, uid, gid, info.ModTime()); err != nil {
-		return err
+	if err := c.root.Link(from, part); err != nil {
+		kept, err := c.root.Lstat(from)
+		if err != nil {
+			return err
+		}
+		if err := c.copy(from, part, mode, uid, gid, kept.ModTime()); err != nil {
+			return err
+		}
 	}
 	return c.root.Rename(part, at)
 }
@@ -206,7 +267,11 @@ func (c *Card) put(p string, content []byte, mode uint32) error {
 
 // own sets owner and mode. Whoever is not root on this machine owns what they write.
 func (c *Card) own(p string, mode uint32, uid, gid int) error {
-	if os.Geteuid() == 0 {
+	info, err := c.root.Lstat(p)
+	if err != nil {
+		return err
+	}
+	if _, u, g := owned(info); os.Geteuid() == 0 && (u != uid || g != gid) { // it takes a program's capabilities, even where it changes nothing
 		if err := c.root.Lchown(p, uid, gid); err != nil {
 			return err
 		}

@@ -278,3 +278,46 @@ func TestNoCard(t *testing.T) {
 		}
 	}
 }
+
+// One whose name is taken already is refused, and costs the other nothing of its way back.
+func TestCardTwiceTheSameName(t *testing.T) {
+	dir := cardOf(t)
+	before := tree(t, dir)
+	c := opened(t, dir)
+	if err := c.Apply(plan.Plan{Steps: steps()}, harden.Options{ID: "20260101-000000", Within: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	one := tree(t, dir)
+	if err := c.Apply(plan.Plan{Steps: steps()[6:]}, harden.Options{ID: "20260101-000000", Within: time.Minute}); !errors.Is(err, harden.ErrRefused) || !errors.Is(err, os.ErrExist) {
+		t.Error(err)
+	}
+	same(t, one, tree(t, dir))
+	if err := c.Back("20260101-000000"); err != nil {
+		t.Fatal(err)
+	}
+	same(t, before, tree(t, dir))
+}
+
+// A file with another name has it again when it is taken back, and is the same file.
+func TestCardKeepsOtherNames(t *testing.T) {
+	dir := cardOf(t)
+	a, other := filepath.Join(dir, "etc/a"), filepath.Join(dir, "etc/other")
+	if err := os.Link(a, other); err != nil {
+		t.Fatal(err)
+	}
+	c := opened(t, dir)
+	if err := c.Apply(plan.Plan{Steps: steps()}, harden.Options{ID: "20260101-000000", Within: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := os.ReadFile(other); err != nil || string(is) != "old\n" {
+		t.Errorf("the other name: %q, %v", is, err)
+	}
+	if err := c.Back("20260101-000000"); err != nil {
+		t.Fatal(err)
+	}
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(other)
+	if err := errors.Join(err, err2); err != nil || !os.SameFile(x, y) {
+		t.Errorf("they are two files now: %v", err)
+	}
+}

@@ -108,14 +108,28 @@ rest() {
 	done
 }
 
-# late is the way back by itself: what still runs is stopped first.
+# ours reports whether a process is tx of this change: the pid in the file may be another's by now.
+ours() {
+	[ -n "$1" ] && [ "$1" != $$ ] || return 1
+	case $(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") in
+	*"/$id/tx "*) ;;
+	*tx\ *) [ "/proc/$1/cwd" -ef . ] ;; # started from within
+	*) return 1 ;;
+	esac
+}
+
+# turn waits for as long as it takes: nothing comes after it that would try again. Another change may go back for minutes.
+turn() {
+	until lock 60; do
+		[ -z "${1:-}" ] || ! ours "$(cat pid 2>/dev/null)" || kill -9 "$(cat pid)" 2>/dev/null
+		sleep 10
+	done
+}
+
+# late is the way back by itself: what still runs of this change is stopped first.
 late() {
 	: >stop
-	if ! lock 60; then
-		holder=$(cat pid 2>/dev/null)
-		[ -z "$holder" ] || kill -9 "$holder" 2>/dev/null
-		lock 60 || return 6
-	fi
+	turn kill
 	case $(state) in
 	applying | applied | undoing) note 'nobody confirmed: goes back by itself'; undo 9>&- ;;
 	*) disarm ;;
@@ -138,6 +152,6 @@ boot() {
 up() {
 	up=yes
 	timeout 300 systemctl is-system-running --wait >/dev/null 2>&1 # what is told to read files anew has to run
-	lock 60 || return 6
+	turn
 	[ "$(state)" != undoing ] || undo 9>&-
 }

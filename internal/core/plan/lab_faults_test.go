@@ -53,6 +53,12 @@ func TestFaultsOfTheHost(t *testing.T) {
 			{ sh TX/tx apply; echo "apply $?" >/run/code; } & while [ ! -e /run/there ]; do sleep 0.1; done
 			sh TX/tx undo; echo "undo $?"; wait; cat /run/code; sh TX/tx state; ! [ -e /run/after ]`,
 			says: []string{"undo 0\napply 5\nundone\n"}},
+		{name: "another change goes back when it is due", do: `sleep 300 & innocent=$!; sed -i -e 's/lock 60/lock 2/' -e 's/sleep 10/sleep 1/' TX/arm; echo 2 >TX/within; sh TX/tx apply; echo $innocent >TX/pid
+			flock ` + box + `/tx/lock sleep 12; for i in $(seq 200); do [ -e TX/armed ] || break; sleep 0.1; done; sh TX/tx state; kill $innocent && echo lives`,
+			says: []string{"undone\nlives\n"}},
+		{name: "a step that hangs when it is due", do: `sed -i -e 's/lock 60/lock 2/' -e 's/sleep 10/sleep 1/' TX/arm; echo "step check 009 'touch /run/there; sleep 300' # x" >>TX/plan; rm -f /run/there
+			(cd TX && exec sh ./tx apply) & while [ ! -e /run/there ]; do sleep 0.1; done; timeout 60 sh TX/tx late; sh TX/tx state`,
+			says: []string{"undone\n"}},
 		{name: "the session ends", do: "setsid sh TX/tx apply & sleep 0.3; kill -HUP -- -$! || kill -HUP $!; wait; sh TX/tx state", says: []string{"applied\n"}, isNew: true},
 	} {
 		h.Sh("true; " + tc.first)

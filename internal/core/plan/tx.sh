@@ -297,15 +297,18 @@ confirm() {
 	disarm
 }
 
-# card_saved takes what was on a card before it was changed for what was there before. The old name goes first: it may be
-# another name of the file that is in use.
+# card_saved takes what was on a card before it was changed for what was there before: the same files where that can be. The
+# old name goes first: it may be another name of the file that is in use.
 card_saved() {
 	[ -d card ] || return 0
 	mkdir -p old || return 1
-	for f in card/*; do
-		rm -f "old/${f##*/}"
+	for how in -al -a; do
+		for f in card/*; do
+			rm -f "old/${f##*/}"
+		done
+		! cp "$how" card/. old/ || return 0
 	done
-	cp -a card/. old/
+	return 1
 }
 
 # card_back gives a card's files back that were changed before a start, where they still are what was put there.

@@ -15,6 +15,9 @@ import (
 // Owner is whose a file is: not known here.
 func Owner(fs.FileInfo) (uid, gid int, ok bool) { return 0, 0, false }
 
+// Names is how many names a file has: not known here.
+func Names(fs.FileInfo) int { return 1 }
+
 // Mode is a file's mode, as far as there is one here.
 func Mode(info fs.FileInfo) uint32 { return uint32(info.Mode().Perm()) }
 
