@@ -240,7 +240,7 @@ func (h *changed) take(ctx context.Context, made plan.Plan) (done harden.Done, e
 	}
 	defer closePaths()
 	for _, w := range h.ways {
-		paths = append(paths, w.path())
+		paths = append(paths, w.path(h.target))
 	}
 	opt := harden.Options{ID: h.newID(), Within: h.opt.within, Whole: h.saved != nil, Paths: append(paths, h.health()...), Prove: h.atNewPort,
 		Say: func(line string) { fmt.Fprintln(h.p.io.Err, ui.Clean(line)) }}

@@ -77,8 +77,11 @@ func (p *program) applyMany(ctx context.Context, targets []string, opt applyOpti
 		h.ways = slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return w.from != h.target && w.to != h.target })
 	}
 	hosts, looks, unread = p.planAll(ctx, hosts, looks, unread, opt)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case len(hosts) == 0:
+		return &several{unread}
 	}
 	if err := p.decideAll(ctx, hosts, looks, opt); err != nil {
 		return errors.Join(errors.Join(unread...), err)

@@ -82,7 +82,7 @@ func (p *program) keysPrune(ctx context.Context, words []string, opt pruneOption
 	}
 	m := trust.Of(hosts)
 	p.stillLed(all, leader, m, gone)
-	parts, errs := p.partsOf(ctx, all, errs, func(a *asked) (part, error) {
+	parts, errs := p.partsOf(ctx, all, errs, func(_ context.Context, a *asked) (part, error) {
 		one, why := pruned(a, gone)
 		if why != "" {
 			return one, withHint(withCode(ExitRefused, fmt.Errorf("%s: %s", a.target, why)), "give it another way in first, or close it with `picket user close`")

@@ -233,7 +233,7 @@ func (p *program) loginOf(target string, ssh sshOptions) (string, error) {
 }
 
 // worker drafts what lets the leader in on one.
-func (s *setup) worker(w *asked) (part, error) {
+func (s *setup) worker(_ context.Context, w *asked) (part, error) {
 	u, err := w.account(cmp.Or(s.opt.to, s.user.Name))
 	if err != nil {
 		return part{}, err
@@ -434,7 +434,8 @@ func (a *asked) comesTo(ctx context.Context, user, key string, at end, as string
 	const good = "picket-came-through"
 	args := append([]string{"ssh"}, sshTry...)
 	args = append(args, "-o", "UpdateHostKeys=no", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-i", key, "-p", strconv.Itoa(at.port), "-l", as, "--", at.host, "echo "+good)
-	program := "cd /; exec </dev/null 2>&1; exec runuser -u " + remote.Command([]string{user}) + " -- " + remote.Command(args)
+	// It ends there by itself: were it ended from here, the connection would go with it, which others need.
+	program := "cd /; exec </dev/null 2>&1; exec timeout 12 runuser -u " + remote.Command([]string{user}) + " -- " + remote.Command(args)
 	out, exit, err := a.shell.Run(ctx, program, nil, nil)
 	if err != nil || exit != 0 || !bytes.Contains(out, []byte(good)) {
 		return fmt.Errorf("%s of %s does not come in with its key: %s", user, a.target, lastLine(string(out), errors.Join(err, errors.New("ssh does not come through"))))

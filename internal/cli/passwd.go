@@ -100,7 +100,7 @@ func (p *program) whoLogsIn(target string, ssh sshOptions) string {
 	}
 	t, o, err := p.way(target, ssh)
 	if err == nil {
-		t, err = remote.As(t, o)
+		t, _, err = remote.As(t, o)
 	}
 	if err != nil { // which the login tells
 		return p.getenv("USER")
@@ -141,7 +141,7 @@ func (p *program) passwd(ctx context.Context, user string, words []string, opt p
 		}
 	}
 	return p.eachOf(ctx, targets, opt.askedOptions, eachHost{
-		part: func(a *asked) (part, error) {
+		part: func(_ context.Context, a *asked) (part, error) {
 			if opt.lock {
 				return a.locked(users[a.target])
 			}

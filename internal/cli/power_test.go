@@ -180,6 +180,7 @@ func TestSilent(t *testing.T) {
 		"hangs in the login":        {away(remote.UnreachableError{Stage: remote.LoggingIn, Err: os.ErrDeadlineExceeded}), false},
 		"one before it is away":     {&remote.HopError{Err: away(remote.UnreachableError{Err: os.ErrDeadlineExceeded})}, false},
 		"seen by the one before":    {away(remote.UnreachableError{Err: &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "No route to host"}}), true},
+		"no name any more":          {away(remote.UnreachableError{Err: &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "Name or service not known"}}), false},
 		"refused by the one before": {away(remote.UnreachableError{Err: &ssh.OpenChannelError{Reason: ssh.Prohibited}}), false},
 		"lets nobody in":            {&remote.AuthError{}, false},
 		"lets in":                   {nil, false},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -107,7 +108,12 @@ func silent(err error) bool {
 	case away.Refused, away.Stage > remote.Connecting, errors.Is(err, refusedOnWindows):
 		return false
 	}
-	return !errors.As(err, &open) || open.Reason == ssh.ConnectionFailed // else the host before it does not try
+	if errors.As(err, &open) { // from the host before it: that it does not try, or finds no name, says nothing of this one
+		return open.Reason == ssh.ConnectionFailed && slices.ContainsFunc([]string{"no route", "timed out", "unreachable", "host is down"}, func(why string) bool {
+			return strings.Contains(strings.ToLower(open.Message), why)
+		})
+	}
+	return true
 }
 
 // unnamed reports whether a host has no name any more and still answers at its address: what tells the network its name ends

@@ -80,7 +80,7 @@ func (p *program) changeable(words []string) ([]string, error) {
 // An eachHost is a change of several hosts, of which each is changed by itself.
 type eachHost struct {
 	begin func(context.Context, string, ui.Teller) (*asked, error) // nil: the host is read, and we become root on it
-	part  func(*asked) (part, error)
+	part  func(context.Context, *asked) (part, error)
 	then  func(all, done []*asked, err error) error // ends it while the hosts are still there; nil: with the error that it had
 }
 
@@ -115,14 +115,17 @@ func (p *program) eachOf(ctx context.Context, targets []string, opt askedOptions
 }
 
 // partTime is how long it may take to work out what is done on one of several hosts.
-const partTime = 2 * time.Minute
+const partTime = 5 * time.Minute
 
 // partsOf works out and plans what is done on each host. The errors are errs, and those of the hosts on which it cannot be done.
-func (p *program) partsOf(ctx context.Context, all []*asked, errs []error, make func(*asked) (part, error)) ([]part, []error) {
+func (p *program) partsOf(ctx context.Context, all []*asked, errs []error, make func(context.Context, *asked) (part, error)) ([]part, []error) {
 	var parts []part
-	limits := fleet.Limits{AtOnce: 1, Deadline: partTime} // one after the other, since what make says of them is read in that order
+	limits := fleet.Limits{AtOnce: 1} // one after the other, since what make says of them is read in that order
+	if len(all) > 1 {
+		limits.Deadline = partTime
+	}
 	for r := range fleet.Each(ctx, len(all), limits, func(ctx context.Context, i int) (part, error) {
-		one, err := make(all[i])
+		one, err := make(ctx, all[i])
 		if err == nil {
 			one.made, err = one.plan(ctx, one.fix)
 			one.planned = true

@@ -105,7 +105,7 @@ func (p *program) userAdd(ctx context.Context, name string, words []string, opt 
 		}
 	}
 	return p.eachOf(ctx, targets, opt.askedOptions, eachHost{
-		part: func(a *asked) (part, error) { return a.added(ctx, made) },
+		part: func(ctx context.Context, a *asked) (part, error) { return a.added(ctx, made) },
 		then: func(_, done []*asked, err error) error {
 			if len(done) > 0 && opt.password.generate {
 				fmt.Fprintf(p.io.Out, "The password of %s, shown this once: %s\n", name, made.secret)

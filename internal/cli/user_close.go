@@ -92,7 +92,7 @@ func (p *program) userClose(ctx context.Context, old string, words []string, opt
 		begin: func(ctx context.Context, target string, tell ui.Teller) (*asked, error) {
 			return p.beginAs(ctx, old, target, opt, tell)
 		},
-		part: func(a *asked) (part, error) {
+		part: func(ctx context.Context, a *asked) (part, error) {
 			if len(targets) > 1 {
 				fmt.Fprintf(p.io.Out, "\n%s\n", p.style.Paint(ui.Clean(a.target), ui.Bold))
 			}

@@ -14,6 +14,7 @@ import (
 	"picket/internal/core/inventory"
 	"picket/internal/core/trust"
 	"picket/internal/harden"
+	"picket/internal/host/remote"
 	"picket/internal/host/shell"
 	"picket/internal/ui"
 )
@@ -31,24 +32,28 @@ type way struct {
 // wayTime is how long one way may take, from when it is its turn: the program on the host ends by itself before, unless that hangs.
 const wayTime = 40 * time.Second
 
-// path is the way as a change of either end is held to it. Where an end is away altogether, the change of the other is not to
+// path is the way as a change of one of its ends is held to it. Where the other end is away altogether, that change is not to
 // blame.
-func (w way) path() harden.Path {
+func (w way) path(changed string) harden.Path {
+	other := w.from
+	if other == changed {
+		other = w.to
+	}
 	return harden.Path{
 		Name: w.name, Takes: wayTime,
 		Turn: func(ctx context.Context) (func(), error) { return turn(ctx, w.walker.at(w.from).slots) },
 		Try: func(ctx context.Context) error {
-			if w.walker.wasAway(w.from) || w.walker.wasAway(w.to) {
+			if w.walker.wasAway(other) {
 				return nil
 			}
 			out, exit, err := w.walker.runNow(ctx, w.from, w.program, nil)
 			switch {
 			case err == nil && exit == 0:
 				return nil
+			case !w.walker.alive(ctx, other):
+				return nil
 			case ctx.Err() != nil: // what was not gone to its end shows nothing good
 				return fmt.Errorf("it has not ended: %w", ctx.Err())
-			case err != nil && !w.walker.alive(ctx, w.from), !w.walker.alive(ctx, w.to):
-				return nil
 			case err == nil:
 				err = errors.New(lastLine(string(out), fmt.Errorf("exit status %d", exit)))
 			}
@@ -164,8 +169,12 @@ func (w *walker) close() {
 // alive reports whether anything answers at a host's SSH port. Behind a jump host that is not known from here: then it
 // counts as alive. It takes its own time: what is left of the way's may be none.
 func (w *walker) alive(ctx context.Context, target string) bool {
-	t, err := w.p.remoteTarget(target)
-	if way, _ := w.p.jump(target); err != nil || len(way) > 0 {
+	t, opt, err := w.p.way(target, w.ssh)
+	hops := 0
+	if err == nil {
+		t, hops, err = remote.As(t, opt)
+	}
+	if err != nil || hops > 0 {
 		return true
 	}
 	if t.Port == 0 {

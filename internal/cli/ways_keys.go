@@ -128,6 +128,13 @@ func (t trusted) unread(leaders []string) (unknown []error) {
 		if h.Facts == nil {
 			continue // told already
 		}
+		sshd := h.Facts.SSHD.Config
+		if ca := sshd.Find(fact.SSHDWho{}, "trustedusercakeys").Values; len(ca) > 0 && ca[0] != "none" {
+			unknown = append(unknown, fmt.Errorf("whom %s lets in by a certificate (TrustedUserCAKeys %s)", h.Name, strings.Join(ca, " ")))
+		}
+		if v := sshd.Find(fact.SSHDWho{}, "hostbasedauthentication").Values; len(v) > 0 && v[0] == "yes" {
+			unknown = append(unknown, fmt.Errorf("whom %s lets in by the key of the host that they come from (HostbasedAuthentication)", h.Name))
+		}
 		not := map[string][]string{} // accounts, by why
 		for _, home := range h.Facts.Keys.Homes {
 			user := home.User.Name

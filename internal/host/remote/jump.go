@@ -47,13 +47,13 @@ func route(t Target, opt Options) ([]step, error) {
 	return way, nil
 }
 
-// As is a target as Dial reaches it: where, and as whom, by the settings of ssh. Nobody is connected to.
-func As(t Target, opt Options) (Target, error) {
+// As is a target as Dial reaches it: where, as whom, and over how many other hosts, by the settings of ssh. Nobody is connected to.
+func As(t Target, opt Options) (at Target, hops int, err error) {
 	way, err := route(t, opt)
 	if err != nil {
-		return t, err
+		return t, 0, err
 	}
-	return way[len(way)-1].Target, nil
+	return way[len(way)-1].Target, len(way) - 1, nil
 }
 
 func circle(t Target, opt Options, again Target) error {
