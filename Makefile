@@ -27,7 +27,7 @@ lint:
 
 unit: ## all tests, those on booted hosts included where they can run
 	@mkdir -p dist && rm -f dist/unit.rc
-	@{ $(GO) test -timeout 60m -parallel $(AT_ONCE) ./...; echo $$? >dist/unit.rc; } 2>&1 | tee dist/unit.log
+	@{ $(GO) test -timeout 80m -parallel $(AT_ONCE) ./...; echo $$? >dist/unit.rc; } 2>&1 | tee dist/unit.log
 	@grep -E '^ *--- FAIL|^panic:|^FAIL[[:space:]]' dist/unit.log || true # once more, at the end
 	@exit "$$(cat dist/unit.rc)"
 

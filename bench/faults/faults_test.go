@@ -17,7 +17,7 @@ func TestSample(t *testing.T) {
 	if err := lab.Available(); err != nil {
 		leftout.Missing(t, err.Error())
 	}
-	chance := map[string]float64{"apply-kill": 0.015, "apply-cut": 0.01, "apply-link": 0.01, "confirm-link": 0.05, "undo-link": 0.01, "confirm-kill": 0.1, "undo-kill": 0.02, "undo-cut": 0.01, "boot": 0.01}
+	chance := map[string]float64{"apply-kill": 0.01, "apply-cut": 0.01, "apply-link": 0.006, "confirm-link": 0.05, "undo-link": 0.006, "confirm-kill": 0.1, "undo-kill": 0.01, "undo-cut": 0.01, "boot": 0.01}
 	c := campaign{log: func(line string) { t.Log(line) }, pick: func(tr trial) bool { return rand.Float64() < chance[tr.kind] }}
 	if err := c.run(t.Context(), 1); err != nil {
 		t.Error(err)
