@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"encoding/base64"
+	"slices"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
@@ -50,7 +51,13 @@ func plantAll(t *testing.T, h *lab.Host, rounds [][]planted.Trap) {
 		for i := range round {
 			h.Sh(round[len(round)-1-i].Undo)
 		}
-		same(t, before, auditOn(t, h))
+		after := auditOn(t, h)
+		if slices.ContainsFunc(after.Results, func(r audit.Result) bool {
+			return r.Verdict == control.Unknown && result(t, before, r.Control).Verdict != control.Unknown
+		}) {
+			after = auditOn(t, h) // a command may be cut off on a machine that is busy
+		}
+		same(t, before, after)
 	}
 }
 
